@@ -1,0 +1,1 @@
+//! Clockwarden keeps Kubernetes clusters safe from wrong clocks.

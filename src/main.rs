@@ -1,0 +1,3 @@
+//! The `clockwarden` binary: parse, dispatch, exit code; nothing else.
+
+fn main() {}
