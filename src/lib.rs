@@ -1,1 +1,3 @@
 //! Clockwarden keeps Kubernetes clusters safe from wrong clocks.
+
+pub mod inspect;
