@@ -1,4 +1,7 @@
 //! Clockwarden keeps Kubernetes clusters safe from wrong clocks.
 
+pub mod agent;
 pub mod clock;
 pub mod inspect;
+pub mod runtime;
+pub mod telemetry;

@@ -1,0 +1,3 @@
+//! The agent: measures one node's clock and tells whoever asks.
+
+pub mod report;
