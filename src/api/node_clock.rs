@@ -1,6 +1,8 @@
 //! `NodeClock`: what is known about one node's clock, and what happened to it. One per node, named as the node and
 //! owned by it. Written only when something changed that a person would care about.
 
+#![expect(clippy::duplicated_attributes, reason = "printcolumn attributes repeat their own keys")]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::CustomResource;
 use schemars::JsonSchema;

@@ -4,6 +4,9 @@
 //! shows what holds. What passes here is converted once, in [`super::convert`], into [`crate::policy::Policy`];
 //! nothing else reads these types.
 
+#![expect(unreachable_pub, reason = "KubeSchema copies each struct into the body of a function")]
+#![expect(clippy::duplicated_attributes, reason = "printcolumn attributes repeat their own keys")]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
@@ -51,13 +54,44 @@ fn text(value: &str) -> DurationText {
     status = "TimeSyncPolicyStatus",
     derive = "PartialEq",
     doc = "How far the clocks of a set of nodes may be wrong, what is done about it, and which workload settings are refused.",
-    printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes.matched", description = "Nodes that the policy matches"),
-    printcolumn(name = "Drifting", type_ = "integer", json_path = ".status.nodes.drifting", description = "Nodes beyond tolerance"),
-    printcolumn(name = "Unknown", type_ = "integer", json_path = ".status.nodes.unknown", description = "Nodes without evidence", priority = 1),
-    printcolumn(name = "Acted", type_ = "integer", json_path = ".status.nodes.acted", description = "Nodes tainted or cordoned by this policy"),
-    printcolumn(name = "Worst", type_ = "string", json_path = ".status.worst[0].offset", description = "Offset of the worst node"),
+    printcolumn(
+        name = "Nodes",
+        type_ = "integer",
+        json_path = ".status.nodes.matched",
+        description = "Nodes that the policy matches"
+    ),
+    printcolumn(
+        name = "Drifting",
+        type_ = "integer",
+        json_path = ".status.nodes.drifting",
+        description = "Nodes beyond tolerance"
+    ),
+    printcolumn(
+        name = "Unknown",
+        type_ = "integer",
+        json_path = ".status.nodes.unknown",
+        description = "Nodes without evidence",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Acted",
+        type_ = "integer",
+        json_path = ".status.nodes.acted",
+        description = "Nodes tainted or cordoned by this policy"
+    ),
+    printcolumn(
+        name = "Worst",
+        type_ = "string",
+        json_path = ".status.worst[0].offset",
+        description = "Offset of the worst node"
+    ),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Degraded\")].reason", priority = 1),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Degraded\")].reason",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -149,10 +183,10 @@ pub struct AgentSource {
     /// The agents' port.
     #[serde(default = "default_agent_port")]
     #[schemars(range(min = 1, max = 65535))]
-    pub port: u16,
+    pub port: i32,
 }
 
-fn default_agent_port() -> u16 {
+fn default_agent_port() -> i32 {
     9555
 }
 
@@ -169,10 +203,10 @@ pub struct NodeExporterSource {
     /// node_exporter's port.
     #[serde(default = "default_exporter_port")]
     #[schemars(range(min = 1, max = 65535))]
-    pub port: u16,
+    pub port: i32,
 }
 
-fn default_exporter_port() -> u16 {
+fn default_exporter_port() -> i32 {
     9100
 }
 
@@ -329,7 +363,12 @@ impl Default for ActionSpec {
 pub struct TaintSpec {
     /// Its key: a qualified name, not under a domain of Kubernetes itself.
     #[serde(default = "default_taint_key")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(
+            pattern = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+        )
+    )]
     #[x_kube(validation = Rule::new("!self.matches('^([a-z0-9.-]+[.])?(kubernetes|k8s)[.]io/')").message("key must not lie under kubernetes.io or k8s.io: those taints belong to Kubernetes itself"))]
     pub key: String,
     /// What it does to pods.
@@ -354,17 +393,37 @@ pub struct LimitSpec {
     /// A count, or a percentage of the nodes matched (rounded down).
     #[serde(default = "default_max_nodes")]
     #[x_kube(validation = Rule::new("type(self) == string ? self.matches('^(100|[0-9]{1,2})%$') : self >= 0").message("maxNodes must be a count of 0 or more, or a percentage from 0% to 100%"))]
-    pub max_nodes: IntOrString,
+    pub max_nodes: MaxNodes,
     /// Where a percentage comes to less than this, this counts.
     #[serde(default = "default_at_least")]
     #[schemars(range(min = 0, max = 100_000))]
-    pub at_least: u32,
+    pub at_least: i32,
 }
 
-fn default_max_nodes() -> IntOrString {
-    IntOrString::String("10%".to_owned())
+fn default_max_nodes() -> MaxNodes {
+    MaxNodes(IntOrString::String("10%".to_owned()))
 }
-fn default_at_least() -> u32 {
+
+/// A count or a percentage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MaxNodes(pub IntOrString);
+
+impl JsonSchema for MaxNodes {
+    fn schema_name() -> Cow<'static, str> {
+        "MaxNodes".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        // The schema that k8s-openapi gives IntOrString is nullable, and a stored null could not be read back.
+        schemars::json_schema!({ "x-kubernetes-int-or-string": true })
+    }
+}
+fn default_at_least() -> i32 {
     1
 }
 
@@ -447,15 +506,15 @@ pub struct TimeSyncPolicyStatus {
 #[serde(rename_all = "camelCase")]
 pub struct NodeCounts {
     /// Selected by the policy.
-    pub matched: u32,
+    pub matched: i32,
     /// Inside tolerance for certain.
-    pub synchronized: u32,
+    pub synchronized: i32,
     /// Beyond tolerance for certain.
-    pub drifting: u32,
+    pub drifting: i32,
     /// Neither.
-    pub unknown: u32,
+    pub unknown: i32,
     /// Tainted or cordoned by this policy (for Observe: that would be).
-    pub acted: u32,
+    pub acted: i32,
 }
 
 /// One bad node.
