@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod api;
 pub mod clock;
+pub mod controller;
 pub mod duration;
 pub mod inspect;
 pub mod policy;
