@@ -149,7 +149,7 @@ pub fn node_clock(
     }
     let mut history = before.history;
     history.extend(fresh.iter().cloned());
-    history.sort_by(|a, b| a.time.0.cmp(&b.time.0));
+    history.sort_by_key(|incident| incident.time.0);
     let surplus = history.len().saturating_sub(HISTORY_MAX);
     history.drain(..surplus);
     let since = if before.state == state.as_str() { before.since } else { Some(time) };
