@@ -38,14 +38,22 @@ fmt:
 clippy: prerequisites
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
+# The advisories come over the network; not to have looked is not to have found nothing.
 deny: prerequisites
-	@deny=$$(scripts/cargo-tool cargo-deny $(CARGO_DENY_VERSION)) && echo "$$deny check" && "$$deny" --locked check
+	@deny=$$(scripts/cargo-tool cargo-deny $(CARGO_DENY_VERSION)) && \
+	echo "deny: bans, licences, sources" && \
+	"$$deny" --locked check --hide-inclusion-graph bans licenses sources && \
+	echo "deny: advisories" && \
+	if "$$deny" --locked fetch db; then "$$deny" --locked check --hide-inclusion-graph advisories; \
+	else echo "deny: the advisories were NOT checked, their database cannot be fetched (make check OFFLINE=1 accepts that)"; \
+	  [ -n "$(OFFLINE)" ]; fi
 
 bench: prerequisites ## Measure the webhook against a handler that admits everything (builds what is shipped)
 	$(CARGO) run --locked --profile dist --example bench_webhook
 
 # Without a sanitizer the stable compiler will do: the parsers have no unsafe code that one would watch.
 fuzz: prerequisites ## Fuzz every parser for FUZZ_SECONDS (60) each
+	@command -v c++ >/dev/null || { echo "fuzz: libFuzzer needs a C++ compiler: apt-get install g++"; exit 2; }
 	@fuzz=$$(scripts/cargo-tool cargo-fuzz $(CARGO_FUZZ_VERSION)) && targets=$$("$$fuzz" list) && \
 	for target in $$targets; do \
 	  echo "fuzz: $$target for $(FUZZ_SECONDS) s"; \
