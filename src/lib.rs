@@ -2,6 +2,8 @@
 
 pub mod agent;
 pub mod clock;
+pub mod duration;
 pub mod inspect;
 pub mod runtime;
+pub mod sys;
 pub mod telemetry;
