@@ -1,6 +1,7 @@
 //! Clockwarden keeps Kubernetes clusters safe from wrong clocks.
 
 pub mod agent;
+pub mod cli;
 pub mod clock;
 pub mod duration;
 pub mod inspect;
