@@ -40,7 +40,6 @@ struct Desk {
 }
 
 /// The agent's routes; `stop` ends waiting early.
-#[must_use]
 pub fn router(board: Arc<Board>, stop: CancellationToken) -> Router {
     let desk = Desk { board, waiting: Arc::new(Semaphore::new(WAITING_MAX)), stop };
     Router::new()

@@ -14,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio::time::{sleep, timeout};
 
 /// What one peer may cost us.
@@ -54,35 +54,32 @@ const STOPPING: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// None that last: a connection that cannot be accepted is logged and left.
-pub async fn run(
-    listener: TcpListener,
-    router: Router,
-    limits: Limits,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let mut connections: JoinSet<IpAddr> = JoinSet::new();
-    let mut each: HashMap<IpAddr, usize> = HashMap::new();
+pub async fn run(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut connections: JoinSet<()> = JoinSet::new();
+    let mut peers: HashMap<Id, IpAddr> = HashMap::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(ended) = connections.join_next() => match ended {
-                Ok(peer) => release(&mut each, peer),
-                // The count of that address is lost with it; a handler that panics is a bug of ours to mend.
-                Err(panic) => tracing::error!(%panic, "answering a connection failed"),
-            },
+            Some(ended) = connections.join_next_with_id() => {
+                let id = match ended {
+                    Ok((id, ())) => id,
+                    Err(panic) => {
+                        tracing::error!(%panic, "answering a connection failed");
+                        panic.id()
+                    }
+                };
+                peers.remove(&id);
+            }
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     let ip = peer.ip().to_canonical();
-                    let held = each.entry(ip).or_default();
-                    if connections.len() >= limits.connections || *held >= limits.connections_each {
+                    let held = peers.values().filter(|other| **other == ip).count();
+                    if peers.len() >= limits.connections || held >= limits.connections_each {
                         tracing::debug!(%peer, "too many connections; one more was closed");
-                        if *held == 0 {
-                            each.remove(&ip);
-                        }
                         continue;
                     }
-                    *held = held.saturating_add(1);
-                    connections.spawn(answer(stream, peer, router.clone(), limits, stop.clone(), ip));
+                    let task = connections.spawn(answer(stream, peer, router.clone(), limits, stop.clone()));
+                    peers.insert(task.id(), ip);
                 }
                 Err(error) => {
                     // Out of file descriptors, or the peer is gone already. The pause keeps us from spinning.
@@ -99,23 +96,7 @@ pub async fn run(
     Ok(())
 }
 
-fn release(each: &mut HashMap<IpAddr, usize>, peer: IpAddr) {
-    if let Some(held) = each.get_mut(&peer) {
-        *held = held.saturating_sub(1);
-        if *held == 0 {
-            each.remove(&peer);
-        }
-    }
-}
-
-async fn answer(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    limits: Limits,
-    stop: CancellationToken,
-    ip: IpAddr,
-) -> IpAddr {
+async fn answer(stream: TcpStream, peer: SocketAddr, router: Router, limits: Limits, stop: CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "answers may be delayed");
     }
@@ -137,12 +118,12 @@ async fn answer(
             connection.as_mut().graceful_shutdown();
             match timeout(limits.grace, connection).await {
                 Ok(ended) => ended,
-                Err(_) => return ip,
+                // Dropping the connection closes it.
+                Err(_) => return,
             }
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, error = crate::telemetry::chain(&error), "connection ended");
     }
-    ip
 }

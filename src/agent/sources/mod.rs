@@ -15,8 +15,11 @@ use futures::future::BoxFuture;
 use std::io;
 use std::time::Duration;
 
-/// Every kind of source, as the function that makes those which the settings ask for.
-pub const SOURCES: &[fn(&Settings) -> Vec<Box<dyn Source>>] = &[kernel::sources, chrony::sources, sntp::sources];
+/// Makes the sources of one kind which the settings ask for.
+pub type Make = fn(&Settings) -> Vec<Box<dyn Source>>;
+
+/// Every kind of source.
+pub const SOURCES: &[Make] = &[kernel::sources, chrony::sources, sntp::sources];
 
 /// What the agent was told about its sources.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,7 +21,7 @@ const STRAY_MAX: usize = 16;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
-    #[error("no chronyd at {at}: nothing listens there; is it running, and is its cmdport not 0?")]
+    #[error("no chronyd at {at}: nothing listens there (not running, or its cmdport is 0)")]
     Nobody {
         at: At,
         #[source]
