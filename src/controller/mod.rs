@@ -41,6 +41,7 @@ use lease::{Election, Periods};
 use observe::{Observation, Observations, Pollers};
 use policy_status::Shown;
 use std::collections::HashMap;
+use std::process::ExitCode;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, Receiver};
 use watch::Told;
@@ -56,7 +57,9 @@ const WRITES_MAX: usize = 32;
 ///
 /// # Errors
 /// If no API server is configured, a port is taken, or a task ends unasked.
-pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
+pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
+    // Fails only if a provider was chosen already, which is then the same one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let client = Client::try_default()
         .await
         .context("no cluster to work with: set KUBECONFIG, or run inside a cluster with a service account")?;
@@ -87,7 +90,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<()> {
     tasks.spawn("control loop", control.run(told, tasks.stop()));
     tracing::info!(identity, listen = %args.listen, "controller started");
     tasks.run().await?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Host, process and chance: a restarted process is another candidate.
