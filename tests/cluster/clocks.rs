@@ -24,11 +24,7 @@ fn chronyd_serves_and_follows_on_loopback() -> Outcome {
         let follower = Chronyd::following(Ipv4Addr::new(127, 0, 2, 2), server.ntp()).await?;
         let tracking = follower.chronyc(&["tracking"])?;
         ensure!(tracking.contains("Stratum         : 9"), "{tracking}");
-        ensure!(
-            follower.socket().exists(),
-            "no socket at {}",
-            follower.socket().display()
-        );
+        ensure!(follower.socket().exists(), "no socket at {}", follower.socket().display());
         Ok(())
     })
 }
@@ -68,18 +64,9 @@ fn faketime_shifts_a_running_process_and_only_its_wall_clock() -> Outcome {
                     let [wall, boot, raw] = last_probe(&text)?;
                     let [own_wall, own_boot, own_raw] = clocks_against_monotonic();
                     let shown = wall - own_wall;
-                    ensure!(
-                        (shown - offset_ms as f64).abs() < 5.0,
-                        "it is {shown} ms off"
-                    );
-                    ensure!(
-                        (boot - own_boot).abs() < 5.0,
-                        "CLOCK_BOOTTIME is off: {boot} ms, here {own_boot} ms"
-                    );
-                    ensure!(
-                        (raw - own_raw).abs() < 5.0,
-                        "CLOCK_MONOTONIC_RAW is off: {raw} ms, here {own_raw} ms"
-                    );
+                    ensure!((shown - offset_ms as f64).abs() < 5.0, "it is {shown} ms off");
+                    ensure!((boot - own_boot).abs() < 5.0, "CLOCK_BOOTTIME is off: {boot} ms, here {own_boot} ms");
+                    ensure!((raw - own_raw).abs() < 5.0, "CLOCK_MONOTONIC_RAW is off: {raw} ms, here {own_raw} ms");
                     Ok(())
                 })
                 .await?;
@@ -115,27 +102,15 @@ fn clocks_against_monotonic() -> [f64; 3] {
     };
     let monotonic = ms(ClockId::Monotonic);
     let wall = wall_now().as_nanosecond() as f64 / 1e6;
-    [
-        wall - monotonic,
-        ms(ClockId::Boottime) - monotonic,
-        ms(ClockId::MonotonicRaw) - monotonic,
-    ]
+    [wall - monotonic, ms(ClockId::Boottime) - monotonic, ms(ClockId::MonotonicRaw) - monotonic]
 }
 
 fn last_probe(log: &Path) -> Result<[f64; 3]> {
     let text = std::fs::read_to_string(log)?;
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    let line = whole
-        .lines()
-        .rev()
-        .find_map(|line| line.split_once("probe: "));
+    let line = whole.lines().rev().find_map(|line| line.split_once("probe: "));
     let (_, numbers) = line.context("the probe has printed nothing yet")?;
-    let numbers: Vec<f64> = numbers
-        .split(' ')
-        .map(str::parse)
-        .collect::<Result<_, _>>()?;
-    let [wall, boot, raw] = numbers[..] else {
-        bail!("not three numbers: {numbers:?}")
-    };
+    let numbers: Vec<f64> = numbers.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+    let [wall, boot, raw] = numbers[..] else { bail!("not three numbers: {numbers:?}") };
     Ok([wall, boot, raw])
 }

@@ -32,14 +32,8 @@ fn the_control_plane_says_which_version_it_is() -> Outcome {
         let kubectl = plane.kubectl(&["version", "-o", "json"]).await?;
         ensure!(kubectl.success, "{kubectl:?}");
         let version: serde_json::Value = serde_json::from_str(&kubectl.stdout)?;
-        assert_eq!(
-            version.pointer("/clientVersion/gitVersion"),
-            Some(&json!("v1.37.1"))
-        );
-        assert_eq!(
-            version.pointer("/serverVersion/gitVersion"),
-            Some(&json!("v1.37.1"))
-        );
+        assert_eq!(version.pointer("/clientVersion/gitVersion"), Some(&json!("v1.37.1")));
+        assert_eq!(version.pointer("/serverVersion/gitVersion"), Some(&json!("v1.37.1")));
         Ok(())
     })
 }
@@ -50,8 +44,7 @@ fn pods_are_bound_to_a_fake_node_and_not_to_a_tainted_one() -> Outcome {
         let plane = ControlPlane::shared().await?;
         let client = plane.client().await?;
         plane.create_namespace("binding").await?;
-        let open =
-            NodeSpec::new("binding-open", Ipv4Addr::new(127, 0, 1, 1)).label("test", "binding");
+        let open = NodeSpec::new("binding-open", Ipv4Addr::new(127, 0, 1, 1)).label("test", "binding");
         let open = FakeNode::create(client.clone(), open).await?;
         let shut = NodeSpec::new("binding-shut", Ipv4Addr::new(127, 0, 1, 2))
             .label("test", "binding")
@@ -66,13 +59,7 @@ fn pods_are_bound_to_a_fake_node_and_not_to_a_tainted_one() -> Outcome {
             create_pod(&client, "binding", &name, json!({"test": "binding"})).await?;
             assert_eq!(bound_to(&client, "binding", &name).await?, open.name());
         }
-        create_pod(
-            &client,
-            "binding",
-            "only-there",
-            json!({"test-node": "shut"}),
-        )
-        .await?;
+        create_pod(&client, "binding", "only-there", json!({"test-node": "shut"})).await?;
         let refusal = refused_by_scheduler(&client, "binding", "only-there").await?;
         ensure!(refusal.contains("untolerated taint"), "{refusal}");
 
@@ -84,31 +71,17 @@ fn pods_are_bound_to_a_fake_node_and_not_to_a_tainted_one() -> Outcome {
 #[test]
 fn a_killed_api_server_comes_back_with_its_data() -> Outcome {
     run(async {
-        let options = Options {
-            scheduler: false,
-            controller_manager: false,
-            ..Options::default()
-        };
+        let options = Options { scheduler: false, controller_manager: false, ..Options::default() };
         let plane = ControlPlane::start(options).await?;
         let maps: Api<ConfigMap> = Api::namespaced(plane.client().await?, "default");
-        let map: ConfigMap =
-            serde_json::from_value(json!({"metadata": {"name": "kept"}, "data": {"a": "b"}}))?;
-        wait_for("the namespace default", SOON, async || {
-            Ok(maps.create(&PostParams::default(), &map).await?)
-        })
-        .await?;
+        let map: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "kept"}, "data": {"a": "b"}}))?;
+        wait_for("the namespace default", SOON, async || Ok(maps.create(&PostParams::default(), &map).await?)).await?;
 
         plane.stop_component(Component::ApiServer)?;
-        ensure!(
-            maps.get("kept").await.is_err(),
-            "a killed API server has answered"
-        );
+        ensure!(maps.get("kept").await.is_err(), "a killed API server has answered");
         plane.start_component(Component::ApiServer).await?;
         // The same client: what survives a restart is what a controller needs.
-        let kept = wait_for("the API server to answer again", SOON, async || {
-            Ok(maps.get("kept").await?)
-        })
-        .await?;
+        let kept = wait_for("the API server to answer again", SOON, async || Ok(maps.get("kept").await?)).await?;
         assert_eq!(kept.data, map.data);
         Ok(())
     })
@@ -125,15 +98,10 @@ fn clients_are_who_their_kubeconfig_says() -> Outcome {
         assert_eq!(name, "jane@example.org");
         assert_eq!(groups, ["developers", "on-call", "system:authenticated"]);
 
-        let account = plane
-            .kubeconfig_for_service_account("identity", "default")
-            .await?;
+        let account = plane.kubeconfig_for_service_account("identity", "default").await?;
         let (name, groups) = who_am_i(client_of(&account).await?).await?;
         assert_eq!(name, "system:serviceaccount:identity:default");
-        ensure!(
-            groups.contains(&"system:serviceaccounts:identity".to_owned()),
-            "{groups:?}"
-        );
+        ensure!(groups.contains(&"system:serviceaccounts:identity".to_owned()), "{groups:?}");
         Ok(())
     })
 }
@@ -141,36 +109,23 @@ fn clients_are_who_their_kubeconfig_says() -> Outcome {
 #[test]
 fn the_api_servers_own_counts_show_each_write_and_who_made_it() -> Outcome {
     run(async {
-        let options = Options {
-            scheduler: false,
-            controller_manager: false,
-            ..Options::default()
-        };
+        let options = Options { scheduler: false, controller_manager: false, ..Options::default() };
         let plane = ControlPlane::start(options).await?;
         let writer = plane.kubeconfig_for("counted", &["system:masters"])?;
         let maps: Api<ConfigMap> = Api::namespaced(client_of(&writer).await?, "default");
-        wait_for("the namespace default", SOON, async || {
-            Ok(maps.list(&Default::default()).await?)
-        })
-        .await?;
+        wait_for("the namespace default", SOON, async || Ok(maps.list(&Default::default()).await?)).await?;
 
         let before = RequestCounts::read(&plane).await?;
         for name in ["one", "two", "three"] {
             let map: ConfigMap = serde_json::from_value(json!({"metadata": {"name": name}}))?;
             maps.create(&PostParams::default(), &map).await?;
         }
-        let writes = RequestCounts::read(&plane)
-            .await?
-            .since(&before)
-            .writes(|kind| kind.resource == "configmaps");
+        let writes = RequestCounts::read(&plane).await?.since(&before).writes(|kind| kind.resource == "configmaps");
         assert_eq!(writes.count("POST", "configmaps"), 3, "{writes}");
         assert_eq!(writes.total(), 3, "{writes}");
 
         let audited = requests::writes_of(&plane, "counted")?;
-        let names: Vec<_> = audited
-            .iter()
-            .filter_map(|write| write.object_ref.as_ref()?.name.as_deref())
-            .collect();
+        let names: Vec<_> = audited.iter().filter_map(|write| write.object_ref.as_ref()?.name.as_deref()).collect();
         assert_eq!(names, ["one", "two", "three"]);
         Ok(())
     })
@@ -227,25 +182,12 @@ fn the_build_script_takes_the_binaries_of_kubebuilder_assets() -> Outcome {
 
 async fn who_am_i(client: Client) -> Result<(String, Vec<String>)> {
     let reviews: Api<SelfSubjectReview> = Api::all(client);
-    let review = reviews
-        .create(&PostParams::default(), &SelfSubjectReview::default())
-        .await?;
-    let user = review
-        .status
-        .and_then(|status| status.user_info)
-        .context("no user in the answer")?;
-    Ok((
-        user.username.unwrap_or_default(),
-        user.groups.unwrap_or_default(),
-    ))
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
+    let user = review.status.and_then(|status| status.user_info).context("no user in the answer")?;
+    Ok((user.username.unwrap_or_default(), user.groups.unwrap_or_default()))
 }
 
-async fn create_pod(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-    node_selector: serde_json::Value,
-) -> Result<()> {
+async fn create_pod(client: &Client, namespace: &str, name: &str, node_selector: serde_json::Value) -> Result<()> {
     let pod: Pod = serde_json::from_value(json!({
         "metadata": {"name": name},
         "spec": {
@@ -254,9 +196,7 @@ async fn create_pod(
         },
     }))?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    pods.create(&PostParams::default(), &pod)
-        .await
-        .with_context(|| format!("cannot create the pod {name}"))?;
+    pods.create(&PostParams::default(), &pod).await.with_context(|| format!("cannot create the pod {name}"))?;
     Ok(())
 }
 
@@ -265,12 +205,7 @@ async fn bound_to(client: &Client, namespace: &str, name: &str) -> Result<String
     wait_for(&format!("the pod {name} to be bound"), SOON, async || {
         let pod = pods.get(name).await?;
         let node = pod.spec.and_then(|spec| spec.node_name);
-        node.with_context(|| {
-            format!(
-                "its conditions: {:?}",
-                pod.status.and_then(|status| status.conditions)
-            )
-        })
+        node.with_context(|| format!("its conditions: {:?}", pod.status.and_then(|status| status.conditions)))
     })
     .await
 }
@@ -278,19 +213,11 @@ async fn bound_to(client: &Client, namespace: &str, name: &str) -> Result<String
 /// Why the scheduler finds no node for the pod.
 async fn refused_by_scheduler(client: &Client, namespace: &str, name: &str) -> Result<String> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    wait_for(
-        &format!("the scheduler to give up on {name}"),
-        SOON,
-        async || {
-            let status = pods.get(name).await?.status.context("no status")?;
-            let conditions = status.conditions.context("no conditions")?;
-            let refusal = conditions
-                .into_iter()
-                .find(|condition| condition.reason.as_deref() == Some("Unschedulable"));
-            refusal
-                .and_then(|condition| condition.message)
-                .context("not refused yet")
-        },
-    )
+    wait_for(&format!("the scheduler to give up on {name}"), SOON, async || {
+        let status = pods.get(name).await?.status.context("no status")?;
+        let conditions = status.conditions.context("no conditions")?;
+        let refusal = conditions.into_iter().find(|condition| condition.reason.as_deref() == Some("Unschedulable"));
+        refusal.and_then(|condition| condition.message).context("not refused yet")
+    })
     .await
 }

@@ -65,10 +65,7 @@ pub(crate) fn output<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Resu
 pub(crate) fn command<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<Command> {
     let mut command = Command::new(path()?);
     // A test that forgets to name its own cluster must never reach a developer's, through ~/.kube/config.
-    command
-        .args(args)
-        .env("KUBECONFIG", "/the-test-named-no-kubeconfig")
-        .env("NO_COLOR", "1");
+    command.args(args).env("KUBECONFIG", "/the-test-named-no-kubeconfig").env("NO_COLOR", "1");
     Ok(command)
 }
 
@@ -79,13 +76,7 @@ fn path() -> Result<PathBuf> {
     }
     let own = std::env::current_exe().context("cannot tell where this program is")?;
     let target = own.parent().and_then(|examples| examples.parent());
-    let path = target
-        .context("this program is in no build directory")?
-        .join("clockwarden");
-    ensure!(
-        path.exists(),
-        "{} is missing: build it first with `cargo build`",
-        path.display()
-    );
+    let path = target.context("this program is in no build directory")?.join("clockwarden");
+    ensure!(path.exists(), "{} is missing: build it first with `cargo build`", path.display());
     Ok(path)
 }

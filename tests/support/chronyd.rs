@@ -48,11 +48,7 @@ impl Chronyd {
     /// The address must differ from the server's, or chronyd sees a loop.
     pub(crate) async fn following(address: Ipv4Addr, server: SocketAddrV4) -> Result<Self> {
         // Polls of a quarter of a second: it answers within a second or two rather than ten.
-        let source = format!(
-            "server {} port {} iburst minpoll -2 maxpoll -2",
-            server.ip(),
-            server.port()
-        );
+        let source = format!("server {} port {} iburst minpoll -2 maxpoll -2", server.ip(), server.port());
         let mut chronyd = Self::start(address, &[source], |_| {}).await?;
         let (command, part) = (chronyd.command, "Leap status     : Normal");
         let what = format!("chronyd on {address} to follow {server}");
@@ -111,9 +107,7 @@ impl Chronyd {
         // -x: never touch the clock. -d: stay in the foreground. -U and -u: stay who we are, without root.
         let mut chronyd = Command::new(tools::chronyd()?);
         let user = own_name()?;
-        chronyd
-            .args(["-x", "-d", "-U", "-u", &user, "-f"])
-            .arg(&config);
+        chronyd.args(["-x", "-d", "-U", "-u", &user, "-f"]).arg(&config);
         prepare(&mut chronyd);
         let mut process = Process::spawn("chronyd", chronyd, &directory.join("chronyd.log"))?;
         let what = format!("chronyd to answer on {command}");
@@ -187,15 +181,8 @@ fn chronyc(command: &mut Command, args: &[&str]) -> Result<String> {
 
 /// chronyd wants a user by name, and would change to its package's own.
 fn own_name() -> Result<String> {
-    let output = Command::new("id")
-        .arg("-un")
-        .output()
-        .context("cannot run id")?;
-    ensure!(
-        output.status.success(),
-        "chronyd needs a user with a name: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = Command::new("id").arg("-un").output().context("cannot run id")?;
+    ensure!(output.status.success(), "chronyd needs a user with a name: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }
 
@@ -203,10 +190,7 @@ fn free_ports(address: Ipv4Addr) -> Result<(SocketAddrV4, SocketAddrV4)> {
     let held = [UdpSocket::bind((address, 0)), UdpSocket::bind((address, 0))];
     let [ntp, command] = held.map(|socket| anyhow::Ok(socket?.local_addr()?.port()));
     Ok((
-        SocketAddrV4::new(
-            address,
-            ntp.with_context(|| format!("no free port on {address}"))?,
-        ),
+        SocketAddrV4::new(address, ntp.with_context(|| format!("no free port on {address}"))?),
         SocketAddrV4::new(address, command?),
     ))
 }

@@ -65,28 +65,13 @@ pub(crate) struct Files {
 impl Files {
     pub(crate) fn create(directory: PathBuf) -> Result<Self> {
         let authority = Authority::create(&directory, "clockwarden-test-ca")?;
-        let serving = authority.server(
-            "serving",
-            &[
-                "127.0.0.1",
-                "localhost",
-                "kubernetes.default.svc",
-                "10.0.0.1",
-            ],
-        )?;
+        let serving = authority.server("serving", &["127.0.0.1", "localhost", "kubernetes.default.svc", "10.0.0.1"])?;
         let service_account_key = directory.join("service-account.key");
         let service_account_public_key = directory.join("service-account.pub");
         pki::signing_key(&service_account_key, &service_account_public_key)?;
         let audit_policy = directory.join("audit-policy.json");
         std::fs::write(&audit_policy, AUDIT_POLICY)?;
-        Ok(Self {
-            directory,
-            authority,
-            serving,
-            service_account_key,
-            service_account_public_key,
-            audit_policy,
-        })
+        Ok(Self { directory, authority, serving, service_account_key, service_account_public_key, audit_policy })
     }
 
     /// The kubeconfig of a component's own identity, or the administrator's.
@@ -100,12 +85,7 @@ impl Files {
 }
 
 impl Component {
-    pub(crate) const ALL: [Self; 4] = [
-        Self::Etcd,
-        Self::ApiServer,
-        Self::Scheduler,
-        Self::ControllerManager,
-    ];
+    pub(crate) const ALL: [Self; 4] = [Self::Etcd, Self::ApiServer, Self::Scheduler, Self::ControllerManager];
 
     /// The name of its binary.
     pub(crate) fn binary(self) -> &'static str {
@@ -162,14 +142,8 @@ fn api_server(command: &mut Command, files: &Files, ports: &Ports) {
         .arg(format!("--secure-port={}", ports.api_server))
         .args(serving(files))
         .arg(flag("client-ca-file", &files.authority.certificate()))
-        .arg(flag(
-            "service-account-key-file",
-            &files.service_account_public_key,
-        ))
-        .arg(flag(
-            "service-account-signing-key-file",
-            &files.service_account_key,
-        ))
+        .arg(flag("service-account-key-file", &files.service_account_public_key))
+        .arg(flag("service-account-signing-key-file", &files.service_account_key))
         .arg(flag("audit-policy-file", &files.audit_policy))
         .arg(flag("audit-log-path", &files.audit_log()));
 }
@@ -200,17 +174,11 @@ fn controller_manager(command: &mut Command, files: &Files, ports: &Ports) {
         .arg(flag("kubeconfig", &kubeconfig))
         .arg(flag("authorization-kubeconfig", &kubeconfig))
         .arg(flag("root-ca-file", &files.authority.certificate()))
-        .arg(flag(
-            "service-account-private-key-file",
-            &files.service_account_key,
-        ));
+        .arg(flag("service-account-private-key-file", &files.service_account_key));
 }
 
 fn serving(files: &Files) -> [OsString; 2] {
-    [
-        flag("tls-cert-file", &files.serving.certificate),
-        flag("tls-private-key-file", &files.serving.key),
-    ]
+    [flag("tls-cert-file", &files.serving.certificate), flag("tls-private-key-file", &files.serving.key)]
 }
 
 fn flag(name: &str, path: &Path) -> OsString {

@@ -43,11 +43,7 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            scheduler: true,
-            controller_manager: true,
-            extra_args: BTreeMap::new(),
-        }
+        Self { scheduler: true, controller_manager: true, extra_args: BTreeMap::new() }
     }
 }
 
@@ -70,9 +66,7 @@ impl ControlPlane {
                 started.map(Arc::new).map_err(|error| format!("{error:#}"))
             })
             .await;
-        outcome
-            .clone()
-            .map_err(|error| anyhow!("the shared control plane did not start: {error}"))
+        outcome.clone().map_err(|error| anyhow!("the shared control plane did not start: {error}"))
     }
 
     /// Starts a private one and waits until every component is ready.
@@ -82,10 +76,7 @@ impl ControlPlane {
             let plane = Self::prepare(options.clone())?;
             match plane.start_all().await {
                 Ok(()) => return Ok(plane),
-                Err(error)
-                    if attempt < PORT_ATTEMPTS
-                        && format!("{error:#}").contains("address already in use") =>
-                {
+                Err(error) if attempt < PORT_ATTEMPTS && format!("{error:#}").contains("address already in use") => {
                     attempt += 1;
                 }
                 Err(error) => {
@@ -106,11 +97,7 @@ impl ControlPlane {
         for (name, user, groups) in [
             ("admin", "test-admin", &["system:masters"] as &[&str]),
             ("kube-scheduler", "system:kube-scheduler", &[]),
-            (
-                "kube-controller-manager",
-                "system:kube-controller-manager",
-                &[],
-            ),
+            ("kube-controller-manager", "system:kube-controller-manager", &[]),
         ] {
             plane.write_kubeconfig(name, user, groups)?;
         }
@@ -166,10 +153,7 @@ impl ControlPlane {
         if self.options.controller_manager {
             let accounts: Api<ServiceAccount> = Api::namespaced(client, name);
             let what = format!("the default service account of {name}");
-            wait_for(&what, READY_WITHIN, async || {
-                Ok(accounts.get("default").await?)
-            })
-            .await?;
+            wait_for(&what, READY_WITHIN, async || Ok(accounts.get("default").await?)).await?;
         }
         Ok(())
     }
@@ -177,28 +161,16 @@ impl ControlPlane {
     /// Kills one component with SIGKILL and waits until it is gone. Its data stays.
     pub(crate) fn stop_component(&self, component: Component) -> Result<()> {
         let process = self.lock().remove(&component);
-        let mut process =
-            process.with_context(|| format!("{} is not running", component.binary()))?;
+        let mut process = process.with_context(|| format!("{} is not running", component.binary()))?;
         process.kill()
     }
 
     /// Starts a component that is not running, on the same port and data, and waits until it is ready.
     pub(crate) async fn start_component(&self, component: Component) -> Result<()> {
-        ensure!(
-            !self.lock().contains_key(&component),
-            "{} is running already",
-            component.binary()
-        );
-        let extra = self
-            .options
-            .extra_args
-            .get(&component)
-            .map_or(&[] as &[String], Vec::as_slice);
+        ensure!(!self.lock().contains_key(&component), "{} is running already", component.binary());
+        let extra = self.options.extra_args.get(&component).map_or(&[] as &[String], Vec::as_slice);
         let command = component.command(&self.files, &self.ports, extra)?;
-        let log = self
-            .files
-            .directory
-            .join(format!("{}.log", component.binary()));
+        let log = self.files.directory.join(format!("{}.log", component.binary()));
         let mut process = Process::spawn(component.binary(), command, &log)?;
         self.wait_ready(component, &mut process).await?;
         self.lock().insert(component, process);
@@ -218,12 +190,7 @@ impl ControlPlane {
             return process
                 .wait_ready(&what, READY_WITHIN, async || {
                     let answer = super::http::get(&url).await?;
-                    ensure!(
-                        answer.status == 200,
-                        "{path} says {}: {}",
-                        answer.status,
-                        answer.body
-                    );
+                    ensure!(answer.status == 200, "{path} says {}: {}", answer.status, answer.body);
                     Ok(())
                 })
                 .await;
@@ -244,9 +211,7 @@ impl ControlPlane {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Component, Process>> {
-        self.processes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn audit_log(&self) -> PathBuf {
@@ -272,19 +237,10 @@ impl Ports {
             .map(|_| TcpListener::bind("127.0.0.1:0"))
             .collect::<Result<_, _>>()
             .context("no free port on 127.0.0.1")?;
-        let ports: Vec<u16> = held
-            .iter()
-            .map(|listener| Ok(listener.local_addr()?.port()))
-            .collect::<Result<_>>()?;
+        let ports: Vec<u16> = held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect::<Result<_>>()?;
         let [etcd, etcd_peer, api_server, scheduler, controller_manager] = ports[..] else {
             return Err(anyhow!("asked for five ports, got {}", ports.len()));
         };
-        Ok(Self {
-            etcd,
-            etcd_peer,
-            api_server,
-            scheduler,
-            controller_manager,
-        })
+        Ok(Self { etcd, etcd_peer, api_server, scheduler, controller_manager })
     }
 }

@@ -22,10 +22,8 @@ pub(crate) struct Faketime {
 impl Faketime {
     /// Positive: the clock is ahead.
     pub(crate) fn new(offset: SignedDuration) -> Result<Self> {
-        let faketime = Self {
-            library: tools::faketime_library()?,
-            file: scratch::directory("faketime")?.join("offset"),
-        };
+        let faketime =
+            Self { library: tools::faketime_library()?, file: scratch::directory("faketime")?.join("offset") };
         faketime.set(offset)?;
         Ok(faketime)
     }

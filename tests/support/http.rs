@@ -17,19 +17,8 @@ pub(crate) struct Answer {
 pub(crate) async fn get(url: &str) -> Result<Answer> {
     let uri: Uri = url.parse().with_context(|| format!("{url} is no URL"))?;
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let response = client
-        .get(uri)
-        .await
-        .with_context(|| format!("GET {url}"))?;
+    let response = client.get(uri).await.with_context(|| format!("GET {url}"))?;
     let (head, body) = response.into_parts();
-    let body = body
-        .collect()
-        .await
-        .with_context(|| format!("the body of {url}"))?
-        .to_bytes();
-    Ok(Answer {
-        status: head.status,
-        headers: head.headers,
-        body: String::from_utf8_lossy(&body).into_owned(),
-    })
+    let body = body.collect().await.with_context(|| format!("the body of {url}"))?.to_bytes();
+    Ok(Answer { status: head.status, headers: head.headers, body: String::from_utf8_lossy(&body).into_owned() })
 }

@@ -21,10 +21,7 @@ impl ControlPlane {
 
     /// A kubeconfig with a client certificate for this user in these groups (two at most).
     pub(crate) fn kubeconfig_for(&self, user: &str, groups: &[&str]) -> Result<PathBuf> {
-        let name = format!(
-            "user-{}",
-            user.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
-        );
+        let name = format!("user-{}", user.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
         self.write_kubeconfig(&name, user, groups)
     }
 
@@ -32,11 +29,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When there is no such service account.
-    pub(crate) async fn kubeconfig_for_service_account(
-        &self,
-        namespace: &str,
-        name: &str,
-    ) -> Result<PathBuf> {
+    pub(crate) async fn kubeconfig_for_service_account(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, namespace);
         let request = json!({
             "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
@@ -45,18 +38,10 @@ impl ControlPlane {
         let answer: serde_json::Value = accounts
             .create_subresource("token", name, &PostParams::default(), &request)
             .await
-            .with_context(|| {
-                format!("cannot get a token for the service account {namespace}/{name}")
-            })?;
-        let token = answer
-            .pointer("/status/token")
-            .and_then(|token| token.as_str());
-        let token = token
-            .with_context(|| format!("the answer for {namespace}/{name} has no status.token"))?;
-        self.write_kubeconfig_of(
-            &format!("service-account-{namespace}-{name}"),
-            &json!({ "token": token }),
-        )
+            .with_context(|| format!("cannot get a token for the service account {namespace}/{name}"))?;
+        let token = answer.pointer("/status/token").and_then(|token| token.as_str());
+        let token = token.with_context(|| format!("the answer for {namespace}/{name} has no status.token"))?;
+        self.write_kubeconfig_of(&format!("service-account-{namespace}-{name}"), &json!({ "token": token }))
     }
 
     /// A new client of the administrator's.
@@ -64,15 +49,9 @@ impl ControlPlane {
         client_of(&self.kubeconfig()).await
     }
 
-    pub(super) fn write_kubeconfig(
-        &self,
-        name: &str,
-        user: &str,
-        groups: &[&str],
-    ) -> Result<PathBuf> {
+    pub(super) fn write_kubeconfig(&self, name: &str, user: &str, groups: &[&str]) -> Result<PathBuf> {
         let identity = self.files.authority.client(name, user, groups)?;
-        let credentials =
-            json!({"client-certificate": identity.certificate, "client-key": identity.key});
+        let credentials = json!({"client-certificate": identity.certificate, "client-key": identity.key});
         self.write_kubeconfig_of(name, &credentials)
     }
 
@@ -96,8 +75,7 @@ pub(crate) async fn client_of(kubeconfig: &Path) -> Result<Client> {
 }
 
 pub(super) async fn config_of(kubeconfig: &Path) -> Result<Config> {
-    let read = Kubeconfig::read_from(kubeconfig)
-        .with_context(|| format!("cannot read {}", kubeconfig.display()))?;
+    let read = Kubeconfig::read_from(kubeconfig).with_context(|| format!("cannot read {}", kubeconfig.display()))?;
     let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
     config.with_context(|| format!("cannot use {}", kubeconfig.display()))
 }

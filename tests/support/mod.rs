@@ -13,11 +13,7 @@
 //! Everything that runs and every file lives in one directory below the system's temporary one; `scratch`
 //! sees to it that both vanish with the test process, however that ends.
 //! Include it with `#[path = "../support/mod.rs"] mod support;`. Does not know: what is being tested.
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "each test crate uses its own part of the support"
-)]
+#![allow(dead_code, unused_imports, reason = "each test crate uses its own part of the support")]
 
 pub(crate) mod binary;
 pub(crate) mod chronyd;
@@ -56,12 +52,8 @@ pub(crate) use self::{
     wait::wait_for,
 };
 
-static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-});
+static RUNTIME: LazyLock<io::Result<Runtime>> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build());
 
 /// What a test returns: its error is printed as the chain of its causes.
 pub(crate) type Outcome = std::result::Result<(), Failure>;

@@ -40,12 +40,7 @@ pub(crate) struct NodeSpec {
 
 impl NodeSpec {
     pub(crate) fn new(name: &str, address: Ipv4Addr) -> Self {
-        Self {
-            name: name.to_owned(),
-            address: Some(address),
-            labels: BTreeMap::new(),
-            taints: Vec::new(),
-        }
+        Self { name: name.to_owned(), address: Some(address), labels: BTreeMap::new(), taints: Vec::new() }
     }
 
     pub(crate) fn label(mut self, key: &str, value: &str) -> Self {
@@ -54,11 +49,7 @@ impl NodeSpec {
     }
 
     pub(crate) fn taint(mut self, key: &str, effect: &str) -> Self {
-        self.taints.push(Taint {
-            key: key.to_owned(),
-            effect: effect.to_owned(),
-            ..Taint::default()
-        });
+        self.taints.push(Taint { key: key.to_owned(), effect: effect.to_owned(), ..Taint::default() });
         self
     }
 }
@@ -86,12 +77,7 @@ impl FakeNode {
         create_lease(&client, &created).await?;
         let heartbeat = tokio::spawn(beat(client.clone(), spec.name.clone()));
         // Owned from here on, so that a failing status leaves no node behind.
-        let node = Self {
-            name: spec.name,
-            client,
-            heartbeat,
-            deleted: false,
-        };
+        let node = Self { name: spec.name, client, heartbeat, deleted: false };
         node.write_status(spec.address).await?;
         Ok(node)
     }
@@ -102,10 +88,7 @@ impl FakeNode {
 
     pub(crate) async fn get(&self) -> Result<Node> {
         let nodes: Api<Node> = Api::all(self.client.clone());
-        nodes
-            .get(&self.name)
-            .await
-            .with_context(|| format!("cannot get the node {}", self.name))
+        nodes.get(&self.name).await.with_context(|| format!("cannot get the node {}", self.name))
     }
 
     /// Waits until the controller-manager finds it ready and has taken its not-ready taint away.
@@ -114,10 +97,7 @@ impl FakeNode {
         wait_for(&what, SETTLED_WITHIN, async || {
             let node = self.get().await?;
             let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref());
-            let waiting = taints
-                .unwrap_or_default()
-                .iter()
-                .find(|taint| taint.key == "node.kubernetes.io/not-ready");
+            let waiting = taints.unwrap_or_default().iter().find(|taint| taint.key == "node.kubernetes.io/not-ready");
             ensure!(waiting.is_none(), "it still has the taint {waiting:?}");
             Ok(node)
         })
@@ -139,14 +119,9 @@ impl FakeNode {
             .with_context(|| format!("cannot delete the node {}", self.name))?;
         self.deleted = true;
         let what = format!("the node {} to be gone", self.name);
-        wait_for(&what, SETTLED_WITHIN, async || {
-            match nodes.get_opt(&self.name).await? {
-                None => Ok(()),
-                Some(node) => bail!(
-                    "it is there still, with the finalizers {:?}",
-                    node.metadata.finalizers
-                ),
-            }
+        wait_for(&what, SETTLED_WITHIN, async || match nodes.get_opt(&self.name).await? {
+            None => Ok(()),
+            Some(node) => bail!("it is there still, with the finalizers {:?}", node.metadata.finalizers),
         })
         .await
     }
@@ -154,10 +129,8 @@ impl FakeNode {
     async fn write_status(&self, address: Option<Ipv4Addr>) -> Result<()> {
         let nodes: Api<Node> = Api::all(self.client.clone());
         let now = wall_now().to_string();
-        let addresses: Vec<_> = address
-            .iter()
-            .map(|address| json!({"type": "InternalIP", "address": address}))
-            .collect();
+        let addresses: Vec<_> =
+            address.iter().map(|address| json!({"type": "InternalIP", "address": address})).collect();
         let capacity = json!({"cpu": "8", "memory": "16Gi", "pods": "110"});
         let status = json!({"status": {
             "addresses": addresses, "capacity": capacity, "allocatable": capacity,
@@ -192,11 +165,7 @@ impl Drop for FakeNode {
 }
 
 async fn create_lease(client: &Client, node: &Node) -> Result<()> {
-    let name = node
-        .metadata
-        .name
-        .as_deref()
-        .context("the created node has no name")?;
+    let name = node.metadata.name.as_deref().context("the created node has no name")?;
     let lease: Lease = serde_json::from_value(json!({
         "metadata": {"name": name, "ownerReferences": [
             {"apiVersion": "v1", "kind": "Node", "name": name, "uid": node.metadata.uid},
@@ -223,8 +192,6 @@ async fn beat(client: Client, name: String) {
         tokio::time::sleep(HEARTBEAT).await;
         let renewal = json!({"spec": {"renewTime": MicroTime(wall_now())}});
         // A kubelet that cannot reach the API server tries again, too; a test may have killed it.
-        let _ = leases
-            .patch(&name, &PatchParams::default(), &Patch::Merge(&renewal))
-            .await;
+        let _ = leases.patch(&name, &PatchParams::default(), &Patch::Merge(&renewal)).await;
     }
 }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 
 /// A certificate authority with its directory.
@@ -33,15 +33,9 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name = distinguished_name(name, &[])?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::DigitalSignature,
-        ];
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let certificate = params.self_signed(&key)?;
-        let authority = Self {
-            directory: directory.to_owned(),
-            issuer: Issuer::new(params, key),
-        };
+        let authority = Self { directory: directory.to_owned(), issuer: Issuer::new(params, key) };
         write_private(&authority.certificate(), &certificate.pem())?;
         Ok(authority)
     }
@@ -53,12 +47,7 @@ impl Authority {
 
     /// A serving certificate for these DNS names and IP addresses.
     pub(crate) fn server(&self, file: &str, names: &[&str]) -> Result<Identity> {
-        let mut params = CertificateParams::new(
-            names
-                .iter()
-                .map(|&name| name.to_owned())
-                .collect::<Vec<_>>(),
-        )?;
+        let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())?;
         params.distinguished_name = distinguished_name(file, &[])?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue(file, params)
@@ -75,9 +64,8 @@ impl Authority {
 
     fn issue(&self, file: &str, params: CertificateParams) -> Result<Identity> {
         let key = KeyPair::generate()?;
-        let certificate = params
-            .signed_by(&key, &self.issuer)
-            .with_context(|| format!("cannot sign the certificate {file}"))?;
+        let certificate =
+            params.signed_by(&key, &self.issuer).with_context(|| format!("cannot sign the certificate {file}"))?;
         let identity = Identity {
             certificate: self.directory.join(format!("{file}.crt")),
             key: self.directory.join(format!("{file}.key")),
@@ -97,10 +85,7 @@ pub(crate) fn signing_key(private: &Path, public: &Path) -> Result<()> {
 
 fn distinguished_name(common_name: &str, organizations: &[&str]) -> Result<DistinguishedName> {
     // rcgen keeps one value per type, but takes the same object identifier in its raw form as another type.
-    let types = [
-        DnType::OrganizationName,
-        DnType::CustomDnType(vec![2, 5, 4, 10]),
-    ];
+    let types = [DnType::OrganizationName, DnType::CustomDnType(vec![2, 5, 4, 10])];
     ensure!(
         organizations.len() <= types.len(),
         "{common_name}: a client certificate here has room for {} groups, not for {organizations:?}",

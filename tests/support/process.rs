@@ -45,13 +45,7 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start {name}: {}", command.get_program().display()))?;
         // Owned from here on, so that a failing watchdog still leaves nothing running.
-        let process = Self {
-            name: name.to_owned(),
-            child,
-            log: log.to_owned(),
-            log_start,
-            ended: None,
-        };
+        let process = Self { name: name.to_owned(), child, log: log.to_owned(), log_start, ended: None };
         scratch::watch(process.pid())?;
         Ok(process)
     }
@@ -66,8 +60,7 @@ impl Process {
 
     /// What this run has written so far.
     pub(crate) fn log(&self) -> Result<String> {
-        let bytes = fs::read(&self.log)
-            .with_context(|| format!("cannot read the log {}", self.log.display()))?;
+        let bytes = fs::read(&self.log).with_context(|| format!("cannot read the log {}", self.log.display()))?;
         let run = bytes.get(self.log_start..).unwrap_or_default();
         Ok(String::from_utf8_lossy(run).into_owned())
     }
@@ -75,10 +68,7 @@ impl Process {
     /// How the process ended, or `None` while it runs.
     pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
         if self.ended.is_none()
-            && let Some(status) = self
-                .child
-                .try_wait()
-                .with_context(|| format!("cannot wait for {}", self.name))?
+            && let Some(status) = self.child.try_wait().with_context(|| format!("cannot wait for {}", self.name))?
         {
             self.note_end(status)?;
         }
@@ -114,10 +104,7 @@ impl Process {
     /// Waits until it ends by itself.
     pub(crate) async fn wait_end(&mut self, within: Duration) -> Result<ExitStatus> {
         let what = format!("the end of {}", self.name);
-        wait_for(&what, within, async || {
-            self.ended()?.context("it is still running")
-        })
-        .await
+        wait_for(&what, within, async || self.ended()?.context("it is still running")).await
     }
 
     /// Waits until the check succeeds; gives up at once, with the end of the log, when the process ends.
@@ -146,8 +133,7 @@ impl Process {
             let bytes = fs::read(&log)?;
             let text = String::from_utf8_lossy(bytes.get(start..).unwrap_or_default()).into_owned();
             let line = text.lines().find(|line| line.contains(part));
-            line.map(str::to_owned)
-                .with_context(|| format!("{name} has not written it"))
+            line.map(str::to_owned).with_context(|| format!("{name} has not written it"))
         })
         .await
     }
@@ -163,11 +149,7 @@ impl Process {
         let lines: Vec<&str> = text.lines().collect();
         let from = lines.len().saturating_sub(TAIL_LINES);
         let tail = lines.get(from..).unwrap_or_default().join("\n");
-        format!(
-            "{} has written to {}:\n{tail}\n",
-            self.name,
-            self.log.display()
-        )
+        format!("{} has written to {}:\n{tail}\n", self.name, self.log.display())
     }
 }
 
@@ -192,10 +174,7 @@ const ROLE: &str = "CLOCKWARDEN_TEST_ROLE";
 
 /// libfaketime removes its shared memory when its process ends well, not when that is killed.
 fn forget_faketime(pid: u32) {
-    for name in [
-        format!("faketime_shm_{pid}"),
-        format!("sem.faketime_sem_{pid}"),
-    ] {
+    for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {
         // Most processes have none.
         let _ = fs::remove_file(Path::new("/dev/shm").join(name));
     }

@@ -40,13 +40,9 @@ impl RequestCounts {
     fn parse(metrics: &str) -> Result<Self> {
         let mut counts = BTreeMap::new();
         for line in metrics.lines().filter_map(|line| line.strip_prefix(METRIC)) {
-            let (labels, value) = line
-                .rsplit_once("} ")
-                .with_context(|| format!("no value in {line}"))?;
+            let (labels, value) = line.rsplit_once("} ").with_context(|| format!("no value in {line}"))?;
             let label = |name: &str| -> &str {
-                let found = labels
-                    .split(',')
-                    .find_map(|pair| pair.strip_prefix(name)?.strip_prefix("=\""));
+                let found = labels.split(',').find_map(|pair| pair.strip_prefix(name)?.strip_prefix("=\""));
                 found.map_or("", |value| value.trim_end_matches('"'))
             };
             let mut resource = label("resource").to_owned();
@@ -55,13 +51,8 @@ impl RequestCounts {
                     resource = format!("{resource}{separator}{part}");
                 }
             }
-            let kind = RequestKind {
-                verb: label("verb").to_owned(),
-                resource,
-            };
-            let count: f64 = value
-                .parse()
-                .with_context(|| format!("no number in {line}"))?;
+            let kind = RequestKind { verb: label("verb").to_owned(), resource };
+            let count: f64 = value.parse().with_context(|| format!("no number in {line}"))?;
             // A count of requests in a test is far below 2^53.
             *counts.entry(kind).or_default() += count as u64;
         }
@@ -79,19 +70,13 @@ impl RequestCounts {
 
     /// Only the writes, and of these only those for which `wanted` holds.
     pub(crate) fn writes(&self, wanted: impl Fn(&RequestKind) -> bool) -> Self {
-        let writes = self
-            .0
-            .iter()
-            .filter(|(kind, _)| WRITES.contains(&kind.verb.as_str()) && wanted(kind));
+        let writes = self.0.iter().filter(|(kind, _)| WRITES.contains(&kind.verb.as_str()) && wanted(kind));
         Self(writes.map(|(kind, count)| (kind.clone(), *count)).collect())
     }
 
     /// How many of one kind, as in `count("PATCH", "nodes")`.
     pub(crate) fn count(&self, verb: &str, resource: &str) -> u64 {
-        let kind = RequestKind {
-            verb: verb.to_owned(),
-            resource: resource.to_owned(),
-        };
+        let kind = RequestKind { verb: verb.to_owned(), resource: resource.to_owned() };
         self.0.get(&kind).copied().unwrap_or(0)
     }
 
@@ -147,15 +132,11 @@ pub(crate) struct AuditedStatus {
 /// All writes of one user since the control plane's start, the refused ones too.
 pub(crate) fn writes_of(plane: &ControlPlane, user: &str) -> Result<Vec<AuditedWrite>> {
     let path = plane.audit_log();
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut writes = Vec::new();
-    for line in text
-        .split_inclusive('\n')
-        .filter(|line| line.ends_with('\n'))
-    {
-        let write: AuditedWrite = serde_json::from_str(line)
-            .with_context(|| format!("{}: not as expected: {line}", path.display()))?;
+    for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+        let write: AuditedWrite =
+            serde_json::from_str(line).with_context(|| format!("{}: not as expected: {line}", path.display()))?;
         if write.user.username == user {
             writes.push(write);
         }

@@ -133,10 +133,7 @@ pub(crate) fn forget(group: u32) -> Result<()> {
 pub(crate) fn keep() {
     let Ok(scratch) = scratch() else { return };
     if !scratch.failed.swap(true, Ordering::Relaxed) && scratch.tell("keep").is_ok() {
-        eprintln!(
-            "logs and data of this run are kept in {}",
-            scratch.directory.display()
-        );
+        eprintln!("logs and data of this run are kept in {}", scratch.directory.display());
     }
 }
 

@@ -11,10 +11,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 static CONTROL_PLANE: LazyLock<Result<PathBuf>> = LazyLock::new(|| {
     let answer = ask("tests/control-plane/build")?;
-    let last = answer
-        .lines()
-        .last()
-        .context("tests/control-plane/build printed nothing")?;
+    let last = answer.lines().last().context("tests/control-plane/build printed nothing")?;
     Ok(PathBuf::from(last))
 });
 
@@ -22,9 +19,7 @@ static TOOLS: LazyLock<Result<String>> = LazyLock::new(|| ask("scripts/tools"));
 
 /// A binary of the control plane, such as `etcd` or `kubectl`.
 pub(crate) fn control_plane(name: &str) -> Result<PathBuf> {
-    let directory = CONTROL_PLANE
-        .as_ref()
-        .map_err(|error| anyhow!("{error:#}"))?;
+    let directory = CONTROL_PLANE.as_ref().map_err(|error| anyhow!("{error:#}"))?;
     Ok(directory.join(name))
 }
 
@@ -50,11 +45,8 @@ pub(crate) fn node_exporter() -> Result<PathBuf> {
 
 fn tool(variable: &str) -> Result<PathBuf> {
     let lines = TOOLS.as_ref().map_err(|error| anyhow!("{error:#}"))?;
-    let path = lines
-        .lines()
-        .find_map(|line| line.strip_prefix(variable)?.strip_prefix('='));
-    path.map(PathBuf::from)
-        .with_context(|| format!("scripts/tools did not print {variable}"))
+    let path = lines.lines().find_map(|line| line.strip_prefix(variable)?.strip_prefix('='));
+    path.map(PathBuf::from).with_context(|| format!("scripts/tools did not print {variable}"))
 }
 
 fn ask(script: &str) -> Result<String> {
@@ -64,10 +56,6 @@ fn ask(script: &str) -> Result<String> {
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("cannot run {}", path.display()))?;
-    ensure!(
-        output.status.success(),
-        "{script} ended with {}; what it says is above",
-        output.status
-    );
+    ensure!(output.status.success(), "{script} ended with {}; what it says is above", output.status);
     Ok(String::from_utf8(output.stdout)?)
 }

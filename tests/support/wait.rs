@@ -28,19 +28,13 @@ impl fmt::Display for Hopeless {
 impl std::error::Error for Hopeless {}
 
 /// The monotonic clock, for the deadlines of tests.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests' own deadlines; the code under test is told the time"
-)]
+#[expect(clippy::disallowed_methods, reason = "the tests' own deadlines; the code under test is told the time")]
 pub(crate) fn mono_now() -> Instant {
     Instant::now()
 }
 
 /// The wall clock, for what a kubelet would write.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a fake kubelet writes the time, as a real one does"
-)]
+#[expect(clippy::disallowed_methods, reason = "a fake kubelet writes the time, as a real one does")]
 pub(crate) fn wall_now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
@@ -49,11 +43,7 @@ pub(crate) fn wall_now() -> jiff::Timestamp {
 ///
 /// # Errors
 /// When `within` has passed, with `what` was waited for and the last reason; or at once for `Hopeless`.
-pub(crate) async fn wait_for<T>(
-    what: &str,
-    within: Duration,
-    mut check: impl AsyncFnMut() -> Result<T>,
-) -> Result<T> {
+pub(crate) async fn wait_for<T>(what: &str, within: Duration, mut check: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     let start = mono_now();
     loop {
         let left = within.saturating_sub(start.elapsed()).min(CHECK_MAX);

@@ -1,0 +1,94 @@
+//! What an agent tells about its node's clock: the body of `GET /v1/clock`, written by the agent, read by the
+//! controller and by people.
+//!
+//! A report carries ages, never instants of a clock that the reader does not share; the two wall clock readings that
+//! it does carry are the measurement itself (see [`crate::clock::exchange`]). Unknown fields are ignored and new ones
+//! are optional, so that agents and controllers of neighbouring versions understand one another.
+
+use serde::{Deserialize, Serialize};
+
+/// One report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Name of the node, as the agent was told it (`NODE_NAME`), else the host name. Whose report it is, the
+    /// controller knows from the address that it asked, not from this.
+    pub node: String,
+    /// `Synchronized`, `Drifting` or `Unknown`, against the agent's own sources and its own `--max-offset`.
+    pub state: String,
+    /// Why, in a sentence, where the state is not `Synchronized`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Offset against the sources that agree, seconds, positive ahead; null where nothing is known.
+    pub offset_seconds: Option<f64>,
+    /// Half the width of the interval that surely holds the offset, seconds.
+    pub error_bound_seconds: Option<f64>,
+    /// For how long nothing has disciplined or vouched for this clock: every daemon and the kernel say that they are
+    /// not synchronised, and no reference answers. Zero while something does.
+    #[serde(default)]
+    pub undisciplined_seconds: f64,
+    /// Every source, also those with an error. A source that is absent from this node is left out.
+    pub sources: Vec<SourceReport>,
+    /// Changes with every start of the agent: sequences of different instances do not compare.
+    #[serde(default)]
+    pub instance: String,
+    /// Grows with every change worth waking a waiting reader for: `?after=SEQUENCE&wait=10s`.
+    #[serde(default)]
+    pub sequence: u64,
+    /// The newest jumps of the wall clock, oldest first, bounded.
+    #[serde(default)]
+    pub jumps: Vec<JumpReport>,
+    /// This node's wall clock when the question had arrived, nanoseconds since the Unix epoch.
+    #[serde(default)]
+    pub received_unix_nanos: i64,
+    /// This node's wall clock when the answer left, nanoseconds since the Unix epoch.
+    #[serde(default)]
+    pub sent_unix_nanos: i64,
+    /// How long the answer was held back, by the monotonic clock.
+    #[serde(default)]
+    pub held_nanos: u64,
+    /// Version of the agent.
+    #[serde(default)]
+    pub version: String,
+}
+
+/// What one source said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceReport {
+    /// `kernel`, `chrony`, `ntp://10.0.0.1:123`.
+    pub name: String,
+    /// Offset against this source, seconds, positive ahead; null without evidence.
+    pub offset_seconds: Option<f64>,
+    /// Bound of that offset, seconds, already widened by its age.
+    pub error_bound_seconds: Option<f64>,
+    /// Age of the reading, seconds; null if there never was one.
+    pub age_seconds: Option<f64>,
+    /// What the source follows (a server's address, a reference identifier), where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Why there is no fresh evidence: what was tried, what came back, what to do.
+    pub error: Option<String>,
+}
+
+/// A jump of the wall clock against the monotonic clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JumpReport {
+    /// Counts up within one instance.
+    pub number: u64,
+    /// `step` or `suspend`.
+    pub cause: String,
+    /// By how much, seconds, positive forward.
+    pub amount_seconds: f64,
+    /// Bound of that, seconds.
+    pub error_bound_seconds: f64,
+    /// How long ago by the monotonic clock, seconds.
+    pub age_seconds: f64,
+    /// RFC 3339: what the clock would have shown without the jump.
+    pub wall_before: String,
+    /// RFC 3339: what it showed.
+    pub wall_after: String,
+    /// How it was noticed: `timerfd` or `comparison`.
+    pub evidence: String,
+}

@@ -1,0 +1,142 @@
+//! What time the cluster thinks it is, with no NTP server at all.
+//!
+//! Every node's clock was measured against one observer. The cluster's own time is the median: of the lower edges and
+//! of the upper edges, so that it is an interval too, and so that fewer than half of the nodes cannot move it beyond
+//! what the rest say, whatever they claim. The observer has no vote: its clock is that of one of the nodes already.
+//!
+//! A median always exists; a consensus does not. It needs three witnesses, more than half of whom lie near it, and
+//! an interval narrow enough to judge by. Two halves that disagree have none: nothing here can tell which is right.
+//!
+//! Source: median against Byzantine clocks: Lamport and Melliar-Smith, "Byzantine Clock Synchronization", 1984.
+
+use super::interval::OffsetInterval;
+use super::time::Delta;
+use std::time::Duration;
+
+/// Fewer witnesses than this can outvote nobody.
+pub const WITNESSES_MIN: usize = 3;
+
+/// A cluster's own time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Consensus {
+    /// The cluster's time against the observer's clock; positive: the cluster is ahead of the observer.
+    pub interval: OffsetInterval,
+    /// How many nodes are near it.
+    pub agreeing: usize,
+    /// How many were asked.
+    pub of: usize,
+}
+
+/// Why there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoConsensus {
+    /// Fewer than [`WITNESSES_MIN`] nodes have fresh evidence.
+    TooFew {
+        /// How many have.
+        have: usize,
+    },
+    /// No majority is of one mind.
+    Split {
+        /// The most that are near the median.
+        agreeing: usize,
+        /// How many were asked.
+        of: usize,
+    },
+}
+
+/// The consensus of `nodes`, each measured against the same observer. Nodes further than `apart` from the median for
+/// certain do not agree with it.
+///
+/// # Errors
+/// Too few nodes, or no majority of one mind.
+pub fn consensus(nodes: &[OffsetInterval], apart: Duration) -> Result<Consensus, NoConsensus> {
+    let of = nodes.len();
+    if of < WITNESSES_MIN {
+        return Err(NoConsensus::TooFew { have: of });
+    }
+    // An even number has two middles; taking the outer one on either side keeps the answer honest: two equal halves
+    // give an interval that spans both, which is then too wide to judge by.
+    let low = nth(nodes.iter().map(|it| it.low()), (of - 1) / 2);
+    let high = nth(nodes.iter().map(|it| it.high()), of / 2);
+    let interval = OffsetInterval::between(low, high);
+    let agreeing = nodes.iter().filter(|it| !it.against(interval).surely_beyond(apart)).count();
+    if interval.bound() > apart || agreeing * 2 <= of {
+        let agreeing = if interval.bound() > apart { of / 2 } else { agreeing };
+        return Err(NoConsensus::Split { agreeing, of });
+    }
+    Ok(Consensus { interval, agreeing, of })
+}
+
+fn nth(edges: impl Iterator<Item = Delta>, index: usize) -> Delta {
+    let mut edges: Vec<Delta> = edges.collect();
+    if index >= edges.len() {
+        return Delta::ZERO;
+    }
+    *edges.select_nth_unstable(index).1
+}
+
+/// The fleet's pairwise skew: how far apart the two clocks that differ most are, with its bound. This, not any offset
+/// against a reference, is what a token feels between two nodes. `None` for an empty fleet.
+#[must_use]
+pub fn pairwise_skew(nodes: &[OffsetInterval]) -> Option<OffsetInterval> {
+    let first = nodes.iter().min_by_key(|it| it.midpoint())?;
+    let last = nodes.iter().max_by_key(|it| it.midpoint())?;
+    Some(if first == last { OffsetInterval::new(Delta::ZERO, first.bound()) } else { last.against(*first) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MS: i64 = 1_000_000;
+    const APART: Duration = Duration::from_millis(500);
+
+    fn node(offset_ms: i64) -> OffsetInterval {
+        OffsetInterval::new(Delta::from_nanos(offset_ms * MS), Duration::from_micros(300))
+    }
+
+    fn nodes(offsets_ms: &[i64]) -> Vec<OffsetInterval> {
+        offsets_ms.iter().map(|ms| node(*ms)).collect()
+    }
+
+    #[test]
+    fn a_majority_decides_and_two_halves_do_not() {
+        let near = |offsets: &[i64]| consensus(&nodes(offsets), APART).map(|c| (c.interval.midpoint(), c.agreeing));
+        assert_eq!(near(&[0, 0, 15_000]), Ok((Delta::ZERO, 2)));
+        assert_eq!(near(&[-3, 0, 2, 15_000, 15_001]), Ok((Delta::from_nanos(2 * MS), 3)));
+        assert_eq!(near(&[0, 15_000]), Err(NoConsensus::TooFew { have: 2 }));
+        assert_eq!(near(&[]), Err(NoConsensus::TooFew { have: 0 }));
+        assert_eq!(near(&[0, 0, 15_000, 15_000]), Err(NoConsensus::Split { agreeing: 2, of: 4 }));
+        assert_eq!(near(&[-9_000, 0, 9_000]), Err(NoConsensus::Split { agreeing: 1, of: 3 }));
+    }
+
+    #[test]
+    fn skew_is_what_two_nodes_see_of_one_another() {
+        let skew = pairwise_skew(&nodes(&[-200, 3, 100])).unwrap();
+        assert!(skew.contains(Delta::from_nanos(300 * MS)) && skew.bound() == Duration::from_micros(600));
+        assert_eq!(pairwise_skew(&[]), None);
+        assert!(pairwise_skew(&nodes(&[7])).unwrap().contains(Delta::ZERO));
+    }
+
+    proptest! {
+        #[test]
+        fn liars_in_the_minority_cannot_move_it(
+            honest in prop::collection::vec(-20i64..20, 3..20), lies in prop::collection::vec(any::<i32>(), 0..20),
+        ) {
+            let liars = lies.iter().take(honest.len() - 1).map(|l| node(i64::from(*l)));
+            let mut all = nodes(&honest);
+            all.extend(liars);
+            let found = consensus(&all, APART).unwrap();
+            let limit = Delta::from_nanos(21 * MS);
+            prop_assert!(found.interval.low() >= Delta::ZERO.minus(limit) && found.interval.high() <= limit);
+        }
+
+        #[test]
+        fn the_order_of_nodes_does_not_matter(offsets in prop::collection::vec(-2_000i64..2_000, 0..12)) {
+            let mut reversed = nodes(&offsets);
+            reversed.reverse();
+            prop_assert_eq!(consensus(&nodes(&offsets), APART), consensus(&reversed, APART));
+        }
+    }
+}

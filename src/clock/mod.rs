@@ -1,0 +1,24 @@
+//! What can be known about a clock: intervals, their fusion, steps, and the state that a node is in.
+//!
+//! ```text
+//! Reading (one source) --fuse--> Fused --judge--> Judgement --Standing::observe--> State
+//!                 round trip --exchange--> OffsetInterval --consensus--> node against the cluster
+//! ```
+//!
+//! Pure: no kube, HTTP, tokio, files, and no current time; `now` is an argument (clippy.toml and tests/tidy.rs guard it).
+
+pub mod consensus;
+pub mod exchange;
+pub mod fuse;
+pub mod interval;
+pub mod standing;
+pub mod steps;
+pub mod time;
+
+pub use consensus::{Consensus, consensus};
+pub use exchange::Exchange;
+pub use fuse::{Fused, Reading, fuse};
+pub use interval::{OffsetInterval, Seconds};
+pub use standing::{Judgement, Standing, State, Tolerance, Why};
+pub use steps::{Jump, Sample, StepDetector};
+pub use time::{Boot, Delta, Human, Mono, Wall};

@@ -1,0 +1,203 @@
+//! Sees a clock being set, by comparing clocks that nobody sets.
+//!
+//! The wall clock minus the monotonic clock stays constant while time passes and while the clock is slewed (Linux
+//! slews both alike); it changes by exactly the amount of a step. Suspend moves `CLOCK_BOOTTIME` and the wall clock
+//! against `CLOCK_MONOTONIC` together. What this cannot see: a slew, and a hypervisor pause (every clock of the guest
+//! stands still); those need an outside witness.
+//!
+//! Two clocks cannot be read at once: a preemption between the reads of 14 ms has been seen and looks like a step. So
+//! the wall clock is read between two reads of the monotonic clock, and the width of that bracket is the uncertainty
+//! of the sample; only what is certain in spite of it is reported.
+//!
+//! Source: clock_gettime(2); figures from stepping, slewing, suspending and pausing an emulated guest.
+
+use super::interval::OffsetInterval;
+use super::time::{Boot, Delta, Mono, Wall};
+use std::time::Duration;
+
+/// Smaller jumps than this are not reported: reading the clocks is not free of noise, and no token cares.
+pub const JUMP_MIN: Duration = Duration::from_millis(1);
+
+/// The clocks of a machine, read as nearly at once as can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Before the others.
+    pub before: Mono,
+    /// The wall clock.
+    pub wall: Wall,
+    /// The boot clock.
+    pub boot: Boot,
+    /// After the others.
+    pub after: Mono,
+}
+
+impl Sample {
+    /// By how much the wall clock was set since `earlier`, positive forward; around zero if it was not.
+    ///
+    /// Against the boot clock, which sleeping moves as it moves the wall clock: a suspend is no step here. Valid for
+    /// two samples of one machine, in order; as wide as the brackets of both.
+    #[must_use]
+    pub fn stepped_since(&self, earlier: &Sample) -> OffsetInterval {
+        let walked = self.wall.minus(earlier.wall);
+        let passed = Delta::from(self.boot.since(earlier.boot));
+        let brackets = self.after.since(self.before).saturating_add(earlier.after.since(earlier.before));
+        OffsetInterval::new(walked.minus(passed), brackets)
+    }
+
+    /// Whether the machine certainly slept since `earlier`.
+    #[must_use]
+    pub fn slept_since(&self, earlier: &Sample) -> bool {
+        let booted = Delta::from(self.boot.since(earlier.boot));
+        let ran_most = Delta::from(self.after.since(earlier.before));
+        booted.minus(ran_most) > Delta::from(JUMP_MIN)
+    }
+}
+
+/// Why the wall clock jumped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody set it: an administrator, an NTP daemon that steps, a leap second, a hypervisor's agent.
+    Step,
+    /// The machine slept; the wall clock moved on, rightly.
+    Suspend,
+}
+
+impl Cause {
+    /// The word used in metrics, JSON and events.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Cause::Step => "step",
+            Cause::Suspend => "suspend",
+        }
+    }
+}
+
+/// A jump of the wall clock against the monotonic clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Jump {
+    /// Why.
+    pub cause: Cause,
+    /// By how much; positive: the clock was put forward.
+    pub amount: OffsetInterval,
+    /// When it was noticed.
+    pub noticed: Mono,
+    /// What the clock would have shown then without the jump.
+    pub wall_before: Wall,
+    /// What it showed.
+    pub wall_after: Wall,
+}
+
+/// Remembers the last sample that was trusted.
+#[derive(Debug, Clone)]
+pub struct StepDetector {
+    base: Sample,
+}
+
+impl StepDetector {
+    /// Starts from what the clocks say now.
+    #[must_use]
+    pub fn new(first: Sample) -> StepDetector {
+        StepDetector { base: first }
+    }
+
+    /// Compares with the base. A narrower or a jumped sample becomes the new base.
+    pub fn observe(&mut self, sample: Sample) -> Option<Jump> {
+        let jump = self.compare(sample);
+        let width = |s: Sample| s.after.since(s.before);
+        if jump.is_some() || width(sample) <= width(self.base) {
+            self.base = sample;
+        }
+        jump
+    }
+
+    fn compare(&self, sample: Sample) -> Option<Jump> {
+        let base = self.base;
+        // The monotonic clock advanced by something between these two.
+        let least = Delta::from(sample.before.since(base.after));
+        let most = Delta::from(sample.after.since(base.before));
+        let walked = sample.wall.minus(base.wall);
+        let amount = OffsetInterval::between(walked.minus(most), walked.minus(least));
+        if !amount.surely_beyond(JUMP_MIN) {
+            return None;
+        }
+        let boot = Delta::from(sample.boot.since(base.boot));
+        let slept = OffsetInterval::between(boot.minus(most), boot.minus(least));
+        let cause = if slept.surely_beyond(JUMP_MIN) && slept.overlaps(amount) { Cause::Suspend } else { Cause::Step };
+        Some(Jump {
+            cause,
+            amount,
+            noticed: sample.after,
+            wall_before: sample.wall.plus(Delta::ZERO.minus(amount.midpoint())),
+            wall_after: sample.wall,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    /// A sample at `mono` ms, with the wall clock and the boot clock ahead of it, read within a bracket.
+    fn sample(mono: i64, wall_ahead: i64, boot_ahead: i64, bracket: i64) -> Sample {
+        Sample {
+            before: Mono::from_nanos((mono * MS) as u64),
+            wall: Wall::from_unix_nanos((mono + wall_ahead) * MS + bracket / 2),
+            boot: Boot::from_nanos(((mono + boot_ahead) * MS + bracket / 2) as u64),
+            after: Mono::from_nanos((mono * MS + bracket) as u64),
+        }
+    }
+
+    fn check(then: Sample, now: Sample, expected: Option<(Cause, i64)>) {
+        let jump = StepDetector::new(then).observe(now);
+        assert_eq!(jump.map(|j| j.cause), expected.map(|(cause, _)| cause), "{jump:?}");
+        if let (Some(jump), Some((_, ms))) = (jump, expected) {
+            assert!(jump.amount.contains(Delta::from_nanos(ms * MS)), "{jump:?}");
+        }
+    }
+
+    #[test]
+    fn steps_and_suspends_are_told_apart_and_time_passing_is_neither() {
+        let start = sample(1_000, 5_000, 0, 2_000);
+        check(start, sample(61_000, 5_000, 0, 2_000), None);
+        check(start, sample(1_250, 7_000, 0, 2_000), Some((Cause::Step, 2_000)));
+        check(start, sample(1_250, -172_800_000, 0, 2_000), Some((Cause::Step, -172_805_000)));
+        check(start, sample(1_250, 9_000, 4_000, 2_000), Some((Cause::Suspend, 4_000)));
+        check(start, sample(1_250, 9_000, 1_000, 2_000), Some((Cause::Step, 4_000)));
+    }
+
+    #[test]
+    fn a_preemption_between_the_reads_is_no_step() {
+        let start = sample(1_000, 0, 0, 2_000);
+        let mut late = sample(1_250, 0, 0, 14 * MS);
+        late.wall = Wall::from_unix_nanos(1_250 * MS + 14 * MS);
+        check(start, late, None);
+    }
+
+    #[test]
+    fn what_was_known_before_a_step_is_carried_over_it_and_over_a_sleep() {
+        let start = sample(1_000, 5_000, 0, 2_000);
+        for (now, ms, slept) in [
+            (sample(61_000, 5_000, 0, 2_000), 0, false),
+            (sample(1_250, 7_000, 0, 9_000), 2_000, false),
+            (sample(1_250, -172_800_000, 0, 2_000), -172_805_000, false),
+            (sample(1_250, 9_000, 4_000, 2_000), 0, true),
+            (sample(1_250, 9_000, 1_000, 2_000), 3_000, true),
+        ] {
+            let stepped = now.stepped_since(&start);
+            assert!(stepped.contains(Delta::from_nanos(ms * MS)), "{stepped} for {ms} ms");
+            assert!(stepped.bound() <= Duration::from_micros(11), "{stepped}");
+            assert_eq!(now.slept_since(&start), slept, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn a_jump_is_reported_once() {
+        let mut detector = StepDetector::new(sample(1_000, 0, 0, 2_000));
+        assert!(detector.observe(sample(1_250, 3_000, 0, 9_000)).is_some());
+        assert!(detector.observe(sample(1_500, 3_000, 0, 2_000)).is_none());
+        assert!(detector.observe(sample(1_750, 0, 0, 2_000)).is_some());
+    }
+}

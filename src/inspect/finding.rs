@@ -1,0 +1,103 @@
+//! What a rule says about one setting of one object.
+//!
+//! A finding is complete: whoever prints it (text, JSON, an admission message) adds nothing and decides nothing.
+//! Severity here is what the rule says; whether an error refuses, warns or is ignored is the policy's decision.
+
+use super::tree::{Path, Position};
+use serde::{Deserialize, Serialize};
+
+/// How bad. The order is the order of badness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Reported, never refused.
+    Warning,
+    /// Refused where the policy enforces.
+    Error,
+}
+
+impl Severity {
+    /// The word used in every output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
+}
+
+/// The object that a finding is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRef {
+    /// `apps/v1`.
+    pub api_version: String,
+    /// `Deployment`.
+    pub kind: String,
+    /// Empty for cluster-scoped objects and where the file does not say.
+    pub namespace: String,
+    /// `metadata.name`, or `metadata.generateName` with a star.
+    pub name: String,
+}
+
+/// One fault, where it is, what it means and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Name of the rule, e.g. `jwt-skew-zero`.
+    pub rule: &'static str,
+    /// What the rule says; the policy may soften it, never harden it.
+    pub severity: Severity,
+    /// Way from the root of the object (or file) to the value.
+    pub path: Path,
+    /// Place of the value in the file that was read; unknown at admission.
+    pub at: Position,
+    /// Product of the catalogue entry that recognised the setting.
+    pub product: String,
+    /// The value as written.
+    pub value: String,
+    /// What the value means there, in a sentence.
+    pub message: String,
+    /// What to write instead, in that file's own form and unit.
+    pub fix: String,
+}
+
+impl Finding {
+    /// Two findings with the same identity are the same sin, whatever moved around it: rule, product, path by
+    /// names, and value.
+    #[must_use]
+    pub fn identity(&self) -> (&'static str, &str, String, &str) {
+        (self.rule, &self.product, self.path.identity(), &self.value)
+    }
+}
+
+/// The findings of `new` that `old` did not have: on UPDATE only these may be refused, so that an old sin never
+/// blocks an unrelated edit, a scale or the removal of a finalizer.
+#[must_use]
+pub fn introduced<'a>(old: &[Finding], new: &'a [Finding]) -> Vec<&'a Finding> {
+    let mut known: std::collections::HashMap<_, usize> = std::collections::HashMap::new();
+    for finding in old {
+        let count = known.entry(finding.identity()).or_default();
+        *count = count.saturating_add(1);
+    }
+    let mut fresh = Vec::new();
+    for finding in new {
+        match known.get_mut(&finding.identity()) {
+            Some(count) if *count > 0 => *count = count.saturating_sub(1),
+            Some(_) | None => fresh.push(finding),
+        }
+    }
+    fresh
+}
+
+/// Something that could not be looked into (a file that does not parse, a limit that was reached). Never a
+/// refusal, never silence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Way to the place.
+    pub path: Path,
+    /// Place in the file.
+    pub at: Position,
+    /// What was not looked at, and why.
+    pub message: String,
+}
