@@ -37,11 +37,7 @@ fn a_wrong_reference_misleads_whoever_follows_it() -> Outcome {
         let follower = Chronyd::following(Ipv4Addr::new(127, 0, 2, 6), server.ntp()).await?;
         let tracking = follower.chronyc(&["-c", "tracking"])?;
         // The fifth field is by how many seconds the system's clock is behind, as chronyc prints it.
-        let behind: f64 = tracking
-            .split(',')
-            .nth(4)
-            .context("no fifth field")?
-            .parse()?;
+        let behind: f64 = tracking.split(',').nth(4).context("no fifth field")?.parse()?;
         ensure!((behind - 15.0).abs() < 0.001, "{behind} in {tracking}");
         Ok(())
     })

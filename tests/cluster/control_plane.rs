@@ -16,8 +16,8 @@ use kube::api::{Api, PostParams};
 use serde_json::json;
 
 use crate::support::{
-    Component, ControlPlane, FakeNode, NodeSpec, Options, Outcome, RequestCounts, client_of,
-    requests, run, scratch, tools, wait_for,
+    Component, ControlPlane, FakeNode, NodeSpec, Options, Outcome, RequestCounts, client_of, requests, run, scratch,
+    tools, wait_for,
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -136,22 +136,13 @@ fn the_build_script_takes_the_binaries_of_kubebuilder_assets() -> Outcome {
     run(async {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/control-plane/build");
         let build = |assets: &Path| -> Result<(bool, String, String)> {
-            let output = Command::new(&script)
-                .env("KUBEBUILDER_ASSETS", assets)
-                .output()?;
+            let output = Command::new(&script).env("KUBEBUILDER_ASSETS", assets).output()?;
             let stdout = String::from_utf8(output.stdout)?.trim_end().to_owned();
-            Ok((
-                output.status.success(),
-                stdout,
-                String::from_utf8(output.stderr)?,
-            ))
+            Ok((output.status.success(), stdout, String::from_utf8(output.stderr)?))
         };
         let assets = scratch::directory("assets")?;
         let (done, _, stderr) = build(&assets)?;
-        ensure!(
-            !done && stderr.contains("has no executable 'etcd'"),
-            "{stderr}"
-        );
+        ensure!(!done && stderr.contains("has no executable 'etcd'"), "{stderr}");
 
         // As envtest has them: without scheduler and controller-manager, which come from our own build.
         for name in ["etcd", "kube-apiserver", "kubectl"] {
@@ -160,15 +151,8 @@ fn the_build_script_takes_the_binaries_of_kubebuilder_assets() -> Outcome {
         let (done, directory, stderr) = build(&assets)?;
         ensure!(done, "{stderr}");
         let directory = Path::new(&directory);
-        assert_eq!(
-            std::fs::read_link(directory.join("etcd"))?,
-            assets.join("etcd")
-        );
-        ensure!(
-            directory.join("kube-scheduler").exists(),
-            "no kube-scheduler in {}",
-            directory.display()
-        );
+        assert_eq!(std::fs::read_link(directory.join("etcd"))?, assets.join("etcd"));
+        ensure!(directory.join("kube-scheduler").exists(), "no kube-scheduler in {}", directory.display());
 
         for name in ["kube-scheduler", "kube-controller-manager"] {
             std::os::unix::fs::symlink(tools::control_plane(name)?, assets.join(name))?;

@@ -19,12 +19,8 @@ fn nothing_outlives_a_test_process_that_is_killed() -> Outcome {
     run(async {
         let log = scratch::directory("victim")?.join("log");
         let mut victim = Process::spawn("victim", role(VICTIM)?, &log)?;
-        let line = victim
-            .wait_line("victim: ", Duration::from_secs(60))
-            .await?;
-        let (_, text) = line
-            .split_once("victim: ")
-            .context("no text after the mark")?;
+        let line = victim.wait_line("victim: ", Duration::from_secs(60)).await?;
+        let (_, text) = line.split_once("victim: ").context("no text after the mark")?;
         let mut words = text.split_whitespace();
         let directory = PathBuf::from(words.next().context("no directory")?);
         let pids: Vec<&str> = words.collect();
@@ -51,29 +47,17 @@ fn a_failed_test_keeps_its_directory_and_says_where_it_is() -> Outcome {
         let mut failing = Process::spawn("failing", role(FAILING)?, &log)?;
         let status = failing.wait_end(SOON).await?;
         let text = failing.log()?;
-        ensure!(
-            !status.success() && text.contains("as it shall"),
-            "{status}: {text}"
-        );
-        let kept = text
-            .lines()
-            .find_map(|line| line.split_once(" are kept in "))
-            .context("nothing is kept")?;
+        ensure!(!status.success() && text.contains("as it shall"), "{status}: {text}");
+        let kept = text.lines().find_map(|line| line.split_once(" are kept in ")).context("nothing is kept")?;
         let kept = PathBuf::from(kept.1);
         // The watchdog acts after the end of its process: what it removes, it has removed by then.
-        let watchdog = text
-            .lines()
-            .find_map(|line| line.strip_prefix("watchdog: "))
-            .context("no watchdog")?;
+        let watchdog = text.lines().find_map(|line| line.strip_prefix("watchdog: ")).context("no watchdog")?;
         wait_for("the watchdog to end", SOON, async || {
             ensure!(!is_running(watchdog), "{watchdog} still runs");
             Ok(())
         })
         .await?;
-        assert_eq!(
-            std::fs::read_to_string(kept.join("0-evidence/log"))?,
-            "what happened\n"
-        );
+        assert_eq!(std::fs::read_to_string(kept.join("0-evidence/log"))?, "what happened\n");
         std::fs::remove_dir_all(&kept)?;
         Ok(())
     })
@@ -89,10 +73,7 @@ fn waiting_for_a_process_that_ends_shows_its_log_at_once() -> Outcome {
         let mut process = Process::spawn("ending", command, &log)?;
         let outcome = process.wait_line("ready", Duration::from_secs(600)).await;
         let error = format!("{:#}", outcome.err().context("it is not ready")?);
-        ensure!(
-            error.contains("exit status: 3") && error.contains("the disk is on fire"),
-            "{error}"
-        );
+        ensure!(error.contains("exit status: 3") && error.contains("the disk is on fire"), "{error}");
         ensure!(start.elapsed() < SOON, "after {:?}", start.elapsed());
         Ok(())
     })
@@ -109,13 +90,9 @@ fn waiting_in_vain_tells_the_last_reason() -> Outcome {
         .await;
         let error = format!("{:#}", outcome.err().context("no moon")?);
         ensure!(error.contains("in vain for the moon"), "{error}");
-        ensure!(
-            looks > 1 && error.ends_with(&format!("clouds, seen {looks} times")),
-            "{error}"
-        );
+        ensure!(looks > 1 && error.ends_with(&format!("clouds, seen {looks} times")), "{error}");
 
-        let hung: Result<()> =
-            wait_for("nothing", Duration::from_millis(100), std::future::pending).await;
+        let hung: Result<()> = wait_for("nothing", Duration::from_millis(100), std::future::pending).await;
         let error = format!("{:#}", hung.err().context("not hung")?);
         ensure!(error.contains("hung"), "{error}");
         Ok(())
@@ -158,10 +135,7 @@ fn failing() -> Outcome {
         return Ok(());
     }
     run(async {
-        std::fs::write(
-            scratch::directory("evidence")?.join("log"),
-            "what happened\n",
-        )?;
+        std::fs::write(scratch::directory("evidence")?.join("log"), "what happened\n")?;
         println!("watchdog: {}", scratch::watchdog()?);
         bail!("it fails, as it shall")
     })
@@ -170,6 +144,5 @@ fn failing() -> Outcome {
 /// A process that has ended and waits for its parent is not running.
 fn is_running(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }

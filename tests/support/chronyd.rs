@@ -37,10 +37,7 @@ impl Chronyd {
 
     /// A server whose time is wrong, by whatever this clock says, to within a millisecond.
     pub(crate) async fn wrong_reference(address: Ipv4Addr, clock: &Faketime) -> Result<Self> {
-        Self::start(address, &["local stratum 8".to_owned()], |command| {
-            clock.apply(command)
-        })
-        .await
+        Self::start(address, &["local stratum 8".to_owned()], |command| clock.apply(command)).await
     }
 
     /// Follows another server, and waits until it has selected it.
@@ -111,17 +108,8 @@ impl Chronyd {
         prepare(&mut chronyd);
         let mut process = Process::spawn("chronyd", chronyd, &directory.join("chronyd.log"))?;
         let what = format!("chronyd to answer on {command}");
-        process
-            .wait_ready(&what, READY_WITHIN, async || {
-                ask(command, &["tracking"]).map(drop)
-            })
-            .await?;
-        Ok(Self {
-            process,
-            ntp,
-            command,
-            socket,
-        })
+        process.wait_ready(&what, READY_WITHIN, async || ask(command, &["tracking"]).map(drop)).await?;
+        Ok(Self { process, ntp, command, socket })
     }
 
     /// Where it answers NTP.
@@ -141,10 +129,7 @@ impl Chronyd {
 
     /// Runs `chronyc -n ARGS…` through its socket, where it obeys every command, and returns what that prints.
     pub(crate) fn chronyc(&self, args: &[&str]) -> Result<String> {
-        chronyc(
-            Command::new(tools::chronyc()?).arg("-h").arg(&self.socket),
-            args,
-        )
+        chronyc(Command::new(tools::chronyc()?).arg("-h").arg(&self.socket), args)
     }
 
     pub(crate) fn process(&mut self) -> &mut Process {
@@ -155,27 +140,14 @@ impl Chronyd {
 /// Over UDP chronyd answers, but changes nothing.
 fn ask(server: SocketAddrV4, args: &[&str]) -> Result<String> {
     let mut command = Command::new(tools::chronyc()?);
-    command.args([
-        "-h",
-        &server.ip().to_string(),
-        "-p",
-        &server.port().to_string(),
-    ]);
+    command.args(["-h", &server.ip().to_string(), "-p", &server.port().to_string()]);
     chronyc(&mut command, args)
 }
 
 fn chronyc(command: &mut Command, args: &[&str]) -> Result<String> {
-    let output = command
-        .arg("-n")
-        .args(args)
-        .output()
-        .context("cannot run chronyc")?;
+    let output = command.arg("-n").args(args).output().context("cannot run chronyc")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(
-        output.status.success(),
-        "chronyc {args:?} says: {}",
-        text.trim()
-    );
+    ensure!(output.status.success(), "chronyc {args:?} says: {}", text.trim());
     Ok(text)
 }
 

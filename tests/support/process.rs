@@ -157,11 +157,8 @@ impl Process {
 ///
 /// The child has `CLOCKWARDEN_TEST_ROLE` set to the same path; without it the ignored test does nothing.
 pub(crate) fn role(test: &str) -> Result<Command> {
-    let mut command =
-        Command::new(std::env::current_exe().context("cannot tell where this program is")?);
-    command
-        .args(["--ignored", "--nocapture", "--exact", test])
-        .env(ROLE, test);
+    let mut command = Command::new(std::env::current_exe().context("cannot tell where this program is")?);
+    command.args(["--ignored", "--nocapture", "--exact", test]).env(ROLE, test);
     Ok(command)
 }
 

@@ -69,10 +69,7 @@ impl Scratch {
             .stderr(Stdio::null())
             .spawn()
             .context("cannot start /bin/sh as the watchdog of the tests")?;
-        let stdin = watchdog
-            .stdin
-            .take()
-            .context("the watchdog has no standard input")?;
+        let stdin = watchdog.stdin.take().context("the watchdog has no standard input")?;
         Ok(Self {
             directory,
             watchdog: watchdog.id(),
