@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 
 use crate::support::process::{has_role, role};
 use crate::support::wait::mono_now;
-use crate::support::{Chronyd, Faketime, Outcome, Process, run, scratch, wait_for};
+use crate::support::{Chronyd, Clockwarden, Faketime, Outcome, Process, binary, run, scratch, wait_for};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -37,6 +37,21 @@ fn nothing_outlives_a_test_process_that_is_killed() -> Outcome {
             Ok(())
         })
         .await
+    })
+}
+
+#[test]
+fn our_own_binary_starts_answers_and_ends_when_asked() -> Outcome {
+    run(async {
+        let args = ["agent", "--listen", "127.0.3.1:9555", "--chrony", "off"];
+        let mut agent = Clockwarden::start("agent", args, |_| {})?;
+        agent.wait_http("http://127.0.3.1:9555/healthz", SOON).await?;
+        let status = agent.terminate(SOON).await?;
+        ensure!(status.success(), "{status}: {}", agent.log()?);
+
+        let refused = binary::output(["no-such-command"])?;
+        ensure!(!refused.status.success() && !refused.stderr.is_empty(), "{refused:?}");
+        Ok(())
     })
 }
 
