@@ -6,3 +6,4 @@ mod support;
 mod clocks;
 mod control_plane;
 mod controller;
+mod processes;

@@ -4,9 +4,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::agents::Manner;
-use super::lab::{KEY, Lab};
+use super::lab::{KEY, Lab, SOON};
 use super::limits::many;
-use crate::support::run;
+use crate::support::{run, wait_for};
 
 /// Resident memory of a process, in KiB.
 fn resident_kib(pid: u32) -> Result<u64> {
@@ -35,8 +35,17 @@ fn garbage_silence_floods_and_dribbles_become_unknown_with_their_reason() -> Res
             ("bad-3", "did not answer within"),
             ("bad-4", "did not answer within"),
         ] {
-            let status = lab.wait_state(node, "Unknown").await?.status.context("no status")?;
-            ensure!(status.message.contains(says), "{node}: {}", status.message);
+            wait_for(&format!("{node} to be told as {says:?}"), SOON, async || {
+                let status = lab.clocks().get(node).await?.status.context("no status")?;
+                ensure!(
+                    status.state == "Unknown" && status.message.contains(says),
+                    "{}: {}",
+                    status.state,
+                    status.message
+                );
+                Ok(())
+            })
+            .await?;
             lab.wait_event(node, "ClockUnknown").await?;
         }
         lab.wait_degraded("bad", "SourceUnavailable").await?;
