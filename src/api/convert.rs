@@ -7,6 +7,7 @@ use super::time_sync_policy::{
     ActionType, AdmissionModeSpec, AdmissionSpec, DurationText, LimitSpec, OnUnknown, ReferenceUrl,
     Source as SourceSpec, TaintEffectSpec, TimeSyncPolicy, ToleranceSpec,
 };
+use crate::agent::sources::sntp::{Server, ServerError};
 use crate::clock::Tolerance;
 use crate::duration;
 use crate::inspect::Bounds;
@@ -61,17 +62,10 @@ pub fn policy(object: &TimeSyncPolicy) -> Result<Policy, InvalidPolicy> {
     })
 }
 
-/// `host:port` of `ntp://HOST[:PORT]`.
+/// `ntp://HOST:PORT`, in one form however it was written.
 fn reference(url: &ReferenceUrl) -> Result<String, InvalidPolicy> {
-    let wrong = || invalid("spec.references", format!("{:?} is not ntp://HOST or ntp://HOST:PORT", url.0));
-    let host = url.0.strip_prefix("ntp://").filter(|host| !host.is_empty()).ok_or_else(wrong)?;
-    let has_port = match host.rsplit_once(':') {
-        Some((before, port)) if before.ends_with(']') || !before.contains(':') => {
-            port.parse::<u16>().map_err(|_| wrong())? != 0
-        }
-        _ => false,
-    };
-    Ok(if has_port { host.to_owned() } else { format!("{host}:123") })
+    let server: Server = url.0.parse().map_err(|error: ServerError| invalid("spec.references", error.to_string()))?;
+    Ok(server.to_string())
 }
 
 fn source(spec: &SourceSpec) -> Result<Source, InvalidPolicy> {
@@ -212,7 +206,10 @@ mod tests {
     fn references_get_their_port() {
         let all = ["ntp://a.example", "ntp://10.0.0.1:1123", "ntp://[::1]", "ntp://[::1]:5"];
         let policy = read(json!({ "references": all })).unwrap();
-        assert_eq!(policy.references, ["a.example:123", "10.0.0.1:1123", "[::1]:123", "[::1]:5"]);
+        assert_eq!(
+            policy.references,
+            ["ntp://a.example:123", "ntp://10.0.0.1:1123", "ntp://[::1]:123", "ntp://[::1]:5"]
+        );
     }
 
     #[test]
