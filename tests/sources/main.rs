@@ -1,6 +1,7 @@
 //! Every recorded reply goes through the `decode` of its source: `NAME.input.txt` in, `NAME.output.txt` out.
 //!
 //! Files are found by name; `CLOCKWARDEN_GOLDEN=write` rewrites the outputs (then read the diff).
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by failing")]
 
 use clockwarden::agent::sources::{chrony, kernel, sntp};
 use clockwarden::clock::{Boot, Mono, Sample, Wall};
