@@ -2,6 +2,8 @@
 
 use crate::support::agent::{Agent, FakeClock};
 use crate::support::chronyd::Chronyd;
+use crate::support::ntp::{Manner, Server};
+use crate::support::wait_for;
 use clockwarden::runtime::mono_now;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -14,7 +16,7 @@ fn a_step_wakes_the_waiting_reader_within_a_second_and_is_told_once() {
     let reference = format!("ntp://{}", server.ntp);
     let agent = Agent::start(&["--chrony", "off", "--reference", &reference], Some(&clock));
     let mut report = agent.report_when("synchronized", |report| report.state == "Synchronized");
-    let mut number = 0;
+    let (mut number, mut latencies) = (0, Vec::new());
     for (from, to) in [(0.0, 3.0), (3.0, -15.0), (-15.0, 172_800.0), (172_800.0, 0.0)] {
         number += 1;
         let path = format!("/v1/clock?after={}&wait=20s&instance={}", report.sequence, report.instance);
@@ -44,9 +46,35 @@ fn a_step_wakes_the_waiting_reader_within_a_second_and_is_told_once() {
         report = agent.report();
         assert_eq!(report.jumps.len() as u64, number, "{report:#?}");
         println!("{from} -> {to} s: told after {latency:?}");
+        latencies.push(latency);
     }
+    // The clocks are compared four times a second; the kernel, asked once a second, must not be what notices.
+    latencies.sort();
+    assert!(latencies[1] < Duration::from_millis(400), "{latencies:?}");
     let (_, _, metrics) = agent.get("/metrics");
     assert!(metrics.contains("clockwarden_clock_steps_total{cause=\"step\"} 4\n"), "{metrics}");
+}
+
+#[test]
+fn a_step_makes_the_sources_be_asked_again_at_once() {
+    let server = Server::start(Manner::Ahead(0));
+    let clock = FakeClock::ahead(0.0);
+    let agent = Agent::start(&["--chrony", "off", "--reference", &server.url()], Some(&clock));
+    // Four quick questions, then one every 16 s.
+    let asked = |least: usize, limit: u64| {
+        wait_for("questions", Duration::from_secs(limit), || {
+            if server.asked() >= least {
+                Ok(())
+            } else {
+                Err(format!("{} of {least}\n{}", server.asked(), agent.log()))
+            }
+        });
+    };
+    asked(4, 15);
+    clock.set(2.0);
+    asked(5, 5);
+    let report = agent.report();
+    assert!((report.offset_seconds.unwrap() - 2.0).abs() < 0.001, "{report:#?}");
 }
 
 #[test]
