@@ -8,6 +8,7 @@
 
 pub mod catalogue;
 pub mod finding;
+pub mod formats;
 pub mod json;
 pub mod limits;
 mod mention;
