@@ -1,3 +1,4 @@
 //! Clockwarden keeps Kubernetes clusters safe from wrong clocks.
 
 pub mod inspect;
+pub mod lint;
