@@ -72,6 +72,7 @@ pub(crate) fn recognise<'s>(
     let mut keys: Vec<&str> = link.keys().collect();
     if keys.iter().map(|key| key.len()).sum::<usize>() > PATH_BYTES
         || !keys.iter().any(|key| mentions_skew(key.as_bytes()))
+        || keys.iter().any(|key| is_comment(key))
     {
         return None;
     }
@@ -111,6 +112,12 @@ pub(crate) fn recognise<'s>(
     Some(Setting { known, text, is_default, effect, span, has_auth })
 }
 
+/// A key that people write to switch a line off where the format has no comments, or other ones.
+fn is_comment(key: &str) -> bool {
+    let key = key.trim_start();
+    key.starts_with(['#', ';', '!', '%']) || key.starts_with("//") || key.starts_with("<!--")
+}
+
 /// What a span does in a product.
 fn effect(known: &Known, span: Span) -> Effect {
     let Reads::Span { bare, bare_means, .. } = known.reads else { return Effect::Unclear };
@@ -126,7 +133,8 @@ fn effect(known: &Known, span: Span) -> Effect {
         _ => known.negative,
     };
     match meaning {
-        Meaning::Zero => Effect::Tolerance(nanos.min(0)),
+        Meaning::Zero => Effect::Tolerance(0),
+        Meaning::Tightens => Effect::Tolerance(nanos),
         Meaning::Default | Meaning::Ignored | Meaning::Rejected => Effect::Default,
         Meaning::Disabled => Effect::Disabled,
         Meaning::Unknown => Effect::Unclear,
