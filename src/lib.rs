@@ -5,3 +5,4 @@ pub mod clock;
 pub mod inspect;
 pub mod runtime;
 pub mod telemetry;
+pub mod webhook;

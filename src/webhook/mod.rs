@@ -1,0 +1,3 @@
+//! The validating webhook: refuses objects whose clock settings the policies forbid.
+
+pub mod review;
