@@ -1,8 +1,11 @@
 //! Clockwarden keeps Kubernetes clusters safe from wrong clocks.
 
 pub mod agent;
+pub mod api;
 pub mod clock;
+pub mod duration;
 pub mod inspect;
+pub mod policy;
 pub mod runtime;
 pub mod telemetry;
 pub mod webhook;
