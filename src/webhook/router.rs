@@ -21,11 +21,12 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use http_body_util::BodyExt;
 use prometheus_client::registry::Registry;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What one webhook may use.
 #[derive(Debug, Clone, Copy)]
@@ -66,9 +67,9 @@ pub struct Webhook {
     policies: Policies,
     metrics: Metrics,
     budget: Budget,
-    reviews: Semaphore,
-    large_bytes: Semaphore,
-    large_judged: Semaphore,
+    reviews: Arc<Semaphore>,
+    large_bytes: Arc<Semaphore>,
+    large_judged: Arc<Semaphore>,
 }
 
 impl Webhook {
@@ -78,9 +79,9 @@ impl Webhook {
         Arc::new(Webhook {
             policies,
             metrics,
-            reviews: Semaphore::new(budget.reviews),
-            large_bytes: Semaphore::new(budget.large_total.min(Semaphore::MAX_PERMITS)),
-            large_judged: Semaphore::new(budget.large_judged),
+            reviews: Arc::new(Semaphore::new(budget.reviews)),
+            large_bytes: Arc::new(Semaphore::new(budget.large_total.min(Semaphore::MAX_PERMITS))),
+            large_judged: Arc::new(Semaphore::new(budget.large_judged)),
             budget,
         })
     }
@@ -161,7 +162,7 @@ fn failure(code: StatusCode, reason: &'static str, message: &str) -> Response {
 async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
     let started = mono_now();
     let answered = webhook.answer(request).await;
-    let took = mono_now().since(started).unwrap_or_default();
+    let took = mono_now().since(started);
     match answered {
         Ok((verdict, body)) => {
             webhook.metrics.judged(&verdict, took);
@@ -184,47 +185,63 @@ async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Resp
 impl Webhook {
     async fn answer(self: &Arc<Webhook>, request: Request) -> Result<(Verdict, Vec<u8>), Fault> {
         content_type(request.headers())?;
-        let body = request.into_body();
-        let expected = body.size_hint().upper().and_then(|most| usize::try_from(most).ok());
-        if expected.is_some_and(|length| length > self.budget.body) {
-            return Err(Fault::TooLarge(self.budget.body));
+        let review = Arc::clone(&self.reviews).try_acquire_owned().map_err(|_| Fault::Busy)?;
+        let mut body = request.into_body();
+        let length = body.size_hint().upper().and_then(|most| usize::try_from(most).ok()).unwrap_or(self.budget.body);
+        if length > self.budget.body {
+            return Err(self.discard(body).await);
         }
-        let _review = self.reviews.try_acquire().map_err(|_| Fault::Busy)?;
-        let length = expected.unwrap_or(self.budget.body);
         if length <= self.budget.small {
-            let body = self.read(body).await?;
+            let body = self.read(&mut body).await?;
             return self.judge(&body).await;
         }
-        // In this order, so that whoever waits to be judged already has its memory.
-        let _memory = self.large(length).await?;
-        let body = self.read(body).await?;
-        let _turn = self.large_judged.acquire().await.map_err(|_| Fault::Busy)?;
+        // In this order, so that whoever waits for a turn has its memory already. The permits go along to the thread
+        // that judges, because it goes on when the client has long gone away.
+        let memory = self.memory(length).await?;
+        let body = self.read(&mut body).await?;
+        let turn = Arc::clone(&self.large_judged).acquire_owned().await.map_err(|_| Fault::Busy)?;
         let (webhook, runtime) = (Arc::clone(self), tokio::runtime::Handle::current());
-        tokio::task::spawn_blocking(move || runtime.block_on(webhook.judge(&body)))
-            .await
-            .map_err(|error| Fault::Bug(error.to_string()))?
+        let judged = tokio::task::spawn_blocking(move || {
+            let _held = (review, memory, turn);
+            runtime.block_on(webhook.judge(&body))
+        });
+        judged.await.map_err(|error| Fault::Bug(error.to_string()))?
     }
 
-    /// Memory for a large body; waits for its turn as long as a body may take.
-    async fn large(&self, length: usize) -> Result<SemaphorePermit<'_>, Fault> {
-        let permits = u32::try_from(length).map_err(|_| Fault::TooLarge(self.budget.body))?;
-        match tokio::time::timeout(self.budget.body_time, self.large_bytes.acquire_many(permits)).await {
+    /// Memory for a large body; waits for it as long as a body may take.
+    async fn memory(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Fault> {
+        let permits = u32::try_from(bytes).map_err(|_| Fault::TooLarge(self.budget.body))?;
+        let permits = Arc::clone(&self.large_bytes).acquire_many_owned(permits);
+        match tokio::time::timeout(self.budget.body_time, permits).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(Fault::Busy),
         }
     }
 
-    async fn read(&self, body: Body) -> Result<Bytes, Fault> {
-        match tokio::time::timeout(self.budget.body_time, axum::body::to_bytes(body, self.budget.body)).await {
-            Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(error)) => {
-                let text = error.to_string();
-                let too_large =
-                    std::error::Error::source(&error).is_some_and(|e| e.is::<http_body_util::LengthLimitError>());
-                Err(if too_large { Fault::TooLarge(self.budget.body) } else { Fault::Broken(text) })
-            }
+    async fn read(&self, body: &mut Body) -> Result<Bytes, Fault> {
+        match tokio::time::timeout(self.budget.body_time, collect(body, self.budget.body)).await {
+            Ok(Ok(Some(bytes))) => Ok(bytes),
+            Ok(Ok(None)) => Err(self.discard(std::mem::take(body)).await),
+            Ok(Err(error)) => Err(Fault::Broken(error.to_string())),
             Err(_) => Err(Fault::Slow(self.budget.body_time)),
         }
+    }
+
+    /// Reads on for a while, keeping nothing: a client that is still writing when the connection closes sees a
+    /// broken pipe and not the answer that says why.
+    async fn discard(&self, mut body: Body) -> Fault {
+        let mut left = self.budget.body.saturating_mul(4);
+        let reading = async {
+            while let Some(Ok(frame)) = body.frame().await {
+                left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+                if left == 0 {
+                    break;
+                }
+            }
+        };
+        // Whether it came to the end makes no difference to the answer.
+        let _ended = tokio::time::timeout(self.budget.body_time, reading).await;
+        Fault::TooLarge(self.budget.body)
     }
 
     async fn judge(&self, body: &[u8]) -> Result<(Verdict, Vec<u8>), Fault> {
@@ -255,6 +272,26 @@ impl Webhook {
         let body = answer.to_json().map_err(|error| Fault::Bug(error.to_string()))?;
         Ok((verdict, body))
     }
+}
+
+/// The whole body; `None` if it has more than `limit` bytes. One that came in one piece, as nearly all do, is not
+/// copied.
+async fn collect(body: &mut Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
+    let mut first = Bytes::new();
+    let mut all = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame?.into_data() else { continue };
+        if first.len().max(all.len()).saturating_add(piece.len()) > limit {
+            return Ok(None);
+        }
+        if first.is_empty() && all.is_empty() {
+            first = piece;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&piece);
+        }
+    }
+    Ok(Some(if all.is_empty() { first } else { Bytes::from(all) }))
 }
 
 fn question<'a>(review: &'a Review<'_>) -> Question<'a> {

@@ -1,23 +1,13 @@
 //! What the policies of one namespace hold together.
 //!
-//! Each `TimeSyncPolicy` gives one [`Rule`]. Those that match a namespace are put together by taking the strictest
-//! of each setting, so that adding a policy never loosens what another one demands. A policy whose mode is Off says
-//! nothing about admission at all: its numbers, mostly defaults that nobody wrote, do not count either.
+//! Those policies that match a namespace are put together by taking the strictest of each setting, so that adding a
+//! policy never loosens what another one demands. A policy whose mode is Off says nothing about admission at all: its
+//! numbers, mostly defaults that nobody wrote, do not count either.
 //!
 //! Does not know: Kubernetes, how policies are written or watched.
 
 use crate::inspect::Bounds;
-
-/// What happens to an object with an error. The order is the order of strictness.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Mode {
-    /// Nothing.
-    Off,
-    /// It is warned about.
-    Warn,
-    /// It is refused.
-    Enforce,
-}
+use crate::policy::Mode;
 
 /// The strictest of each setting over the policies that match.
 #[derive(Debug, Clone, PartialEq, Eq)]

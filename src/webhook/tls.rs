@@ -250,7 +250,12 @@ pub fn report(loaded: &Loaded, metrics: &Metrics) {
     let now = wall_now();
     let (from, until) = (rfc3339(not_before), rfc3339(not_after));
     if now < not_before || now > not_after {
-        tracing::warn!(from, until, now = rfc3339(now), "the certificate is not valid now, or this node's clock is wrong");
+        tracing::warn!(
+            from,
+            until,
+            now = rfc3339(now),
+            "the certificate is not valid now, or this node's clock is wrong"
+        );
     } else {
         tracing::info!(from, until, "certificate loaded");
     }

@@ -12,11 +12,12 @@
 //! Does not know: HTTP, where policies come from, the wording of warnings ([`super::words`]).
 
 use super::review::Operation;
-use super::ruling::{Mode, Ruling};
+use super::ruling::Ruling;
 use super::words;
 use crate::inspect::json::tree_from_json;
 use crate::inspect::tree::Tree;
 use crate::inspect::{self, Catalogue, Finding, Inspection, Limits, Note, ObjectRef, Severity};
+use crate::policy::Mode;
 
 /// What is asked, in the API server's own bytes.
 #[derive(Debug, Clone, Copy)]
