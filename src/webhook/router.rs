@@ -90,7 +90,12 @@ impl Webhook {
 /// What is served over TLS: `/validate`, and `/healthz` and `/readyz` for probes that come this way.
 pub fn serving(webhook: Arc<Webhook>) -> Router {
     let health = health(Arc::clone(&webhook));
-    Router::new().route("/validate", post(validate)).with_state(webhook).merge(health).fallback(not_found)
+    Router::new()
+        .route("/validate", post(validate))
+        .with_state(webhook)
+        .merge(health)
+        .method_not_allowed_fallback(not_allowed)
+        .fallback(not_found)
 }
 
 /// What is served in the clear, inside the cluster: `/metrics`, `/healthz`, `/readyz`.
@@ -115,6 +120,10 @@ async fn ready(State(webhook): State<Arc<Webhook>>) -> (StatusCode, &'static str
 
 async fn not_found() -> Response {
     failure(StatusCode::NOT_FOUND, "NotFound", "nothing is served at this path; reviews go to POST /validate")
+}
+
+async fn not_allowed() -> Response {
+    failure(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "reviews are sent with POST to /validate")
 }
 
 /// Why a request got no verdict.

@@ -76,8 +76,9 @@ async fn only_json_is_read() {
 async fn other_methods_and_paths_are_turned_away() {
     let hook = hook(enforcing(), Budget::default());
     for method in ["GET", "PUT", "DELETE", "PATCH"] {
-        let request = Request::builder().method(method).uri("/validate").body(Body::empty()).unwrap();
-        let (code, headers, _) = call(&hook.serving, request).await;
+        let request = || Request::builder().method(method).uri("/validate").body(Body::empty()).unwrap();
+        refused_as(&hook, request(), StatusCode::METHOD_NOT_ALLOWED, "with POST to /validate").await;
+        let (code, headers, _) = call(&hook.serving, request()).await;
         assert_eq!(code, StatusCode::METHOD_NOT_ALLOWED, "{method}");
         assert_eq!(headers.get(header::ALLOW).unwrap(), "POST", "{method}");
     }
