@@ -1,3 +1,21 @@
 //! The `clockwarden` binary: parse, dispatch, exit code; nothing else.
 
-fn main() {}
+use clap::Parser as _;
+use clockwarden::cli::{Cli, Command};
+use clockwarden::{agent, api, controller, runtime, telemetry};
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry::init_logs(cli.log_format);
+    let ended = match cli.command {
+        Command::Agent(args) => agent::run(args).await,
+        Command::Controller(args) => controller::run(args).await,
+        Command::Crds => api::crds_yaml().and_then(|yaml| runtime::print(&yaml)),
+    };
+    ended.unwrap_or_else(|error| {
+        tracing::error!(error = telemetry::chain(error.as_ref()), "failed");
+        ExitCode::from(2)
+    })
+}

@@ -20,16 +20,16 @@ pub const NODE_CONDITION: &str = "ClockSynchronized";
 /// Field manager and event reporter.
 pub const CONTROLLER: &str = "clockwarden-controller";
 
-/// Our CRDs with the names of the files that they are generated into.
+/// Our CRDs.
 #[must_use]
-pub fn crds() -> [(&'static str, CustomResourceDefinition); 2] {
-    [("timesyncpolicies.yaml", TimeSyncPolicy::crd()), ("nodeclocks.yaml", NodeClock::crd())].map(|(file, mut crd)| {
+pub fn crds() -> [CustomResourceDefinition; 2] {
+    [TimeSyncPolicy::crd(), NodeClock::crd()].map(|mut crd| {
         for version in &mut crd.spec.versions {
             if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
                 refuse_null_counts(schema);
             }
         }
-        (file, crd)
+        crd
     })
 }
 
@@ -44,18 +44,16 @@ fn refuse_null_counts(schema: &mut JSONSchemaProps) {
     }
 }
 
-/// All CRDs as one YAML stream, with `name` restricting it to one file.
+/// All CRDs as one YAML stream.
 ///
 /// # Errors
 /// If a CRD cannot be written as YAML, which would be a bug.
-pub fn crds_yaml(name: Option<&str>) -> anyhow::Result<String> {
+pub fn crds_yaml() -> anyhow::Result<String> {
     let mut out = String::new();
-    for (file, crd) in crds() {
-        if name.is_none_or(|name| name == file) {
-            out.push_str("---\n");
-            // Through a JSON value: absent fields stay absent, and keys come in one order.
-            out.push_str(&serde_saphyr::to_string(&serde_json::to_value(crd)?)?);
-        }
+    for crd in crds() {
+        out.push_str("---\n");
+        // Through a JSON value: absent fields stay absent, and keys come in one order.
+        out.push_str(&serde_saphyr::to_string(&serde_json::to_value(crd)?)?);
     }
     Ok(out)
 }

@@ -31,6 +31,28 @@ pub struct Sample {
     pub after: Mono,
 }
 
+impl Sample {
+    /// By how much the wall clock was set since `earlier`, positive forward; around zero if it was not.
+    ///
+    /// Against the boot clock, which sleeping moves as it moves the wall clock: a suspend is no step here. Valid for
+    /// two samples of one machine, in order; as wide as the brackets of both.
+    #[must_use]
+    pub fn stepped_since(&self, earlier: &Sample) -> OffsetInterval {
+        let walked = self.wall.minus(earlier.wall);
+        let passed = Delta::from(self.boot.since(earlier.boot));
+        let brackets = self.after.since(self.before).saturating_add(earlier.after.since(earlier.before));
+        OffsetInterval::new(walked.minus(passed), brackets)
+    }
+
+    /// Whether the machine certainly slept since `earlier`.
+    #[must_use]
+    pub fn slept_since(&self, earlier: &Sample) -> bool {
+        let booted = Delta::from(self.boot.since(earlier.boot));
+        let ran_most = Delta::from(self.after.since(earlier.before));
+        booted.minus(ran_most) > Delta::from(JUMP_MIN)
+    }
+}
+
 /// Why the wall clock jumped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
@@ -152,6 +174,23 @@ mod tests {
         let mut late = sample(1_250, 0, 0, 14 * MS);
         late.wall = Wall::from_unix_nanos(1_250 * MS + 14 * MS);
         check(start, late, None);
+    }
+
+    #[test]
+    fn what_was_known_before_a_step_is_carried_over_it_and_over_a_sleep() {
+        let start = sample(1_000, 5_000, 0, 2_000);
+        for (now, ms, slept) in [
+            (sample(61_000, 5_000, 0, 2_000), 0, false),
+            (sample(1_250, 7_000, 0, 9_000), 2_000, false),
+            (sample(1_250, -172_800_000, 0, 2_000), -172_805_000, false),
+            (sample(1_250, 9_000, 4_000, 2_000), 0, true),
+            (sample(1_250, 9_000, 1_000, 2_000), 3_000, true),
+        ] {
+            let stepped = now.stepped_since(&start);
+            assert!(stepped.contains(Delta::from_nanos(ms * MS)), "{stepped} for {ms} ms");
+            assert!(stepped.bound() <= Duration::from_micros(11), "{stepped}");
+            assert_eq!(now.slept_since(&start), slept, "{now:?}");
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub enum HandsOff {
     ForeignTaint,
     /// We had cordoned it and a person uncordoned it: their decision holds until the clock has recovered once.
     UncordonedByOther,
+    /// Its record of what is ours cannot be read, so nothing on it can be told apart.
+    UnreadableMarks,
 }
 
 /// What is done about one node.
@@ -106,6 +108,7 @@ impl Because {
             Because::HandsOff(HandsOff::ForeignCordon) => "ForeignCordon",
             Because::HandsOff(HandsOff::ForeignTaint) => "ForeignTaint",
             Because::HandsOff(HandsOff::UncordonedByOther) => "UncordonedByOther",
+            Because::HandsOff(HandsOff::UnreadableMarks) => "UnreadableMarks",
         }
     }
 }

@@ -1,0 +1,74 @@
+//! The agent's flags.
+
+use super::sources::{chrony, sntp};
+use crate::duration;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Measures this machine's clock and tells whoever asks.
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    long_about = "Measures this machine's clock, and notices when it is set.\n\n\
+        Asks every witness there is: the kernel (adjtimex), chronyd if one runs, and the NTP servers named with \
+        --reference. Where they agree, the offset is known with a bound; where they cannot all be true, that is said. \
+        Sign: positive means that this clock is ahead. Nothing is ever set, and no Kubernetes credentials are used.",
+    after_long_help = "Examples:\n  \
+        Look once, as a person:\n      clockwarden agent --once\n  \
+        Against a server of your own, as JSON:\n      clockwarden agent --once --reference ntp://10.0.0.1 -o json\n  \
+        On every node, two references:\n      \
+        clockwarden agent --reference ntp://169.254.169.123 --reference ntp://time.example.com\n  \
+        Ask it by hand:\n      curl -s http://127.0.0.1:9555/v1/clock\n      \
+        curl -s 'http://127.0.0.1:9555/v1/clock?after=7&wait=10s'   # answers as soon as there is news\n\n\
+        Exit codes of --once: 0 synchronized, 1 drifting, 2 could not tell."
+)]
+pub struct AgentArgs {
+    /// Where to listen: /v1/clock, /metrics, /healthz, /readyz.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:9555")]
+    pub listen: SocketAddr,
+
+    /// An NTP server to measure against; may be repeated. Without one, the agent relies on the kernel and chronyd.
+    ///
+    /// The agent asks no server that is not named here: nobody who can reach its port may send it anywhere.
+    #[arg(long = "reference", value_name = "ntp://HOST[:PORT]")]
+    pub references: Vec<sntp::Server>,
+
+    /// Where chronyd answers commands: an address (127.0.0.1:323), its Unix socket (/run/chrony/chronyd.sock), or off.
+    ///
+    /// By default both usual places are tried, and a machine without chronyd is fine. One that is named here and does
+    /// not answer is an error of the source.
+    #[arg(long, value_name = "ADDR|PATH|off", value_parser = str::parse::<chrony::At>)]
+    pub chrony: Option<chrony::At>,
+
+    /// Measure once, print a diagnosis, exit.
+    #[arg(long)]
+    pub once: bool,
+
+    /// How --once prints.
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", requires = "once")]
+    pub output: Output,
+
+    /// Further off than this is drifting.
+    #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = positive)]
+    pub max_offset: Duration,
+
+    /// The node's name, as reports carry it; the host name if not given.
+    #[arg(long, value_name = "NAME", env = "NODE_NAME")]
+    pub node_name: Option<String>,
+}
+
+/// How `--once` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// A diagnosis for people.
+    Text,
+    /// The report of `/v1/clock`.
+    Json,
+}
+
+fn positive(text: &str) -> Result<Duration, String> {
+    match duration::parse(text) {
+        Ok(duration) if duration.is_zero() => Err("must be greater than 0".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(error.to_string()),
+    }
+}

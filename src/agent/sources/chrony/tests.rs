@@ -1,0 +1,115 @@
+use super::*;
+use proptest::prelude::*;
+
+const REPLY: Reply = Reply {
+    reference_id: 0x0A00_0001,
+    server: Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))),
+    stratum: 2,
+    leap: 0,
+    correction_s: 0.25,
+    root_delay_s: 0.010,
+    root_dispersion_s: 0.002,
+};
+
+#[test]
+fn floats_are_read_as_chronyd_writes_them() {
+    for (bits, value) in [
+        (0x0000_0000, 0.0),
+        // 0.5: coefficient 2^24 does not fit 25 signed bits, so 2^23 with exponent 1.
+        (0x0280_0000, 0.5),
+        (0x0480_0000, 1.0),
+        // -1.0: coefficient -2^24, exponent 1.
+        (0x0300_0000, -1.0),
+        // The greatest and the smallest.
+        (0x7EFF_FFFF, 16_777_215.0 * 2f64.powi(38)),
+        (0x7F00_0000, -16_777_216.0 * 2f64.powi(38)),
+        (0x8000_0001, 2f64.powi(-89)),
+    ] {
+        assert!((float_from_wire(bits) - value).abs() <= value.abs() * 1e-12, "{bits:#010x}");
+    }
+}
+
+#[test]
+fn the_sign_is_ours_and_the_slew_to_come_widens() {
+    // 250 ms slow: our offset is -250 ms; in 2 s at most 200 ms of it can have been slewed away.
+    let interval = REPLY.interval(Duration::from_secs(2)).unwrap();
+    assert_eq!(interval, OffsetInterval::new(Delta::from_nanos(-250_000_000), Duration::from_millis(207)));
+    // In 10 s all of it can.
+    let long = REPLY.interval(Duration::from_secs(10)).unwrap();
+    assert!(long.contains(Delta::ZERO) && long.bound() == Duration::from_millis(257));
+    // 15 s fast stays certain although chronyd corrects it.
+    let far = Reply { correction_s: -15.0, ..REPLY }.interval(Duration::from_secs(2)).unwrap();
+    assert!(far.surely_beyond(Duration::from_secs(14)) && far.low() > Delta::ZERO);
+}
+
+#[test]
+fn a_chronyd_that_follows_nothing_is_no_evidence() {
+    for (reply, says) in [
+        (Reply { leap: 3, ..REPLY }, "not synchronised"),
+        (Reply { leap: 700, ..REPLY }, "not synchronised"),
+        (Reply { reference_id: 0, ..REPLY }, "not synchronised"),
+        (Reply { stratum: 0, ..REPLY }, "not synchronised"),
+        (Reply { reference_id: LOCAL_REFERENCE, server: None, stratum: 10, ..REPLY }, "its own clock"),
+    ] {
+        let because = reply.interval(Duration::from_secs(2)).unwrap_err().to_string();
+        assert!(because.contains(says), "{because}");
+    }
+}
+
+#[test]
+fn what_chronyd_follows_is_shown_as_address_word_or_number() {
+    assert_eq!(REPLY.reference(), "10.0.0.1");
+    assert_eq!(Reply { server: None, reference_id: u32::from_be_bytes(*b"PPS\0"), ..REPLY }.reference(), "PPS");
+    assert_eq!(Reply { server: None, reference_id: 0x7F7F_0101, ..REPLY }.reference(), "7F7F0101");
+}
+
+#[test]
+fn an_address_says_how_to_ask() {
+    for (text, at) in [
+        ("off", At::Off),
+        ("127.0.0.1", At::Udp(([127, 0, 0, 1], 323).into())),
+        ("127.0.0.1:1323", At::Udp(([127, 0, 0, 1], 1323).into())),
+        ("::1", At::Udp(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 323))),
+        ("[::1]:1323", At::Udp(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 1323))),
+        ("/run/chrony/chronyd.sock", At::Unix(PathBuf::from("/run/chrony/chronyd.sock"))),
+    ] {
+        assert_eq!(text.parse(), Ok(at), "{text}");
+    }
+    for text in ["", "localhost", "127.0.0.1:99999", "run/chronyd.sock", "Off"] {
+        assert!(text.parse::<At>().unwrap_err().contains("127.0.0.1:323"), "{text}");
+    }
+}
+
+#[test]
+fn only_a_chronyd_that_somebody_named_is_missed() {
+    let ask = |named| {
+        let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut chrony = Chrony { candidates: vec![At::Udp(closed)], named, spacing: CALM };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(chrony.poll())
+    };
+    assert_eq!(ask(false), Outcome::Absent);
+    let Outcome::Withdrawn(because) = ask(true) else { panic!("an absent chronyd that was named is an error") };
+    assert!(because.contains("nothing listens there"), "{because}");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), sequence in any::<u32>()) {
+        let _ = decode(&bytes, sequence);
+    }
+
+    #[test]
+    fn no_body_behind_a_good_header_panics(body in prop::collection::vec(any::<u8>(), 0..120), hold in any::<u32>()) {
+        let mut bytes = vec![VERSION, KIND_REPLY, 0, 0, 0, 33, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0];
+        bytes.extend(&body);
+        match decode(&bytes, 7) {
+            Ok(reply) => {
+                prop_assert!(body.len() >= 76 && reply.correction_s.is_finite());
+                let _ = (reply.reference(), reply.interval(Duration::from_secs(hold.into())));
+            }
+            Err(DecodeError::Short { got }) => prop_assert!(got < REPLY_LENGTH),
+            Err(error) => prop_assert!(matches!(error, DecodeError::Nonsense { .. }), "{}", error),
+        }
+    }
+}

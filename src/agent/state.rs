@@ -1,0 +1,346 @@
+//! What the agent knows, and the report that follows from it.
+//!
+//! Every reading is kept as it was measured, with the machine's clocks of that moment. To say what it means now, it is
+//! carried over whatever has happened to the wall clock since (a step moves the offset by exactly as much, so the
+//! agent's own offset is right the moment after a step, before any source has answered again), aged, and fused with
+//! the others. A reading from before the machine slept is worth nothing: how long it slept, the kernel knows to about
+//! a second.
+//!
+//! `sequence` counts what is worth waking a waiting reader for: another state, a jump, an offset that has moved, a
+//! source that came or went. A poll that says the same again is not.
+//!
+//! Pure: the clocks are an argument. Does not know: HTTP, how sources are asked.
+
+mod words;
+
+use crate::agent::report::{JumpReport, Report, SourceReport};
+use crate::agent::sources::{Measured, Outcome};
+use crate::clock::standing::{Judgement, judge};
+use crate::clock::steps::Cause;
+use crate::clock::{Fused, Jump, Mono, OffsetInterval, Reading, Sample, Standing, State, Tolerance, Why, fuse};
+use crate::runtime::rfc3339;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Jumps that are remembered.
+pub const JUMPS_MAX: usize = 32;
+/// An offset that moved by less is not worth waking anybody for.
+const MOVED: Duration = Duration::from_millis(10);
+
+/// Who reports.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Name of the node.
+    pub node: String,
+    /// Changes with every start.
+    pub instance: String,
+}
+
+/// How a jump was noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// The kernel said at once that the clock was set.
+    Timerfd,
+    /// The clocks were compared, a few times a second.
+    Comparison,
+}
+
+impl Evidence {
+    /// The word used in reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Evidence::Timerfd => "timerfd",
+            Evidence::Comparison => "comparison",
+        }
+    }
+}
+
+/// How often the wall clock jumped since the agent started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JumpCounts {
+    /// Set by somebody.
+    pub step: u64,
+    /// Moved on while the machine slept.
+    pub suspend: u64,
+}
+
+/// Everything the agent knows.
+pub struct Core {
+    who: Identity,
+    tolerance: Tolerance,
+    witnesses: Vec<Witness>,
+    jumps: VecDeque<(u64, Evidence, Jump)>,
+    counts: JumpCounts,
+    standing: Standing,
+    /// When something last disciplined or vouched for this clock.
+    vouched: Mono,
+    sequence: u64,
+    announced: Announced,
+}
+
+struct Witness {
+    name: String,
+    heard: Heard,
+    measured: Option<Measured>,
+}
+
+/// What the last poll of a source gave.
+enum Heard {
+    NotYet,
+    Absent,
+    Evidence,
+    Error(String),
+}
+
+/// What all that means at one moment.
+struct View {
+    /// One for each witness: offset and age, where there is evidence.
+    each: Vec<Option<(OffsetInterval, Duration)>>,
+    fused: Fused,
+    undisciplined: Duration,
+}
+
+/// What waiting readers were last woken for.
+#[derive(PartialEq, Eq)]
+struct Announced {
+    state: State,
+    offset: Option<OffsetInterval>,
+    /// For each witness: whether it exists, and whether it has evidence.
+    witnesses: Vec<(bool, bool)>,
+}
+
+impl Core {
+    /// Knows nothing yet. `names` are those of the sources, in the order by which [`Core::polled`] counts them.
+    #[must_use]
+    pub fn new(who: Identity, tolerance: Tolerance, names: &[&str], now: Mono) -> Core {
+        let witness = |name: &&str| Witness { name: (*name).to_owned(), heard: Heard::NotYet, measured: None };
+        let standing = Standing::new(now);
+        Core {
+            who,
+            tolerance,
+            witnesses: names.iter().map(witness).collect(),
+            jumps: VecDeque::new(),
+            counts: JumpCounts::default(),
+            standing,
+            vouched: now,
+            sequence: 1,
+            announced: Announced {
+                state: standing.state(),
+                offset: None,
+                witnesses: vec![(false, false); names.len()],
+            },
+        }
+    }
+
+    /// Takes what the source with that number said.
+    pub fn polled(&mut self, source: usize, outcome: Outcome, clocks: &Sample) {
+        if let Some(witness) = self.witnesses.get_mut(source) {
+            match outcome {
+                Outcome::Measured(measured) => {
+                    witness.heard = Heard::Evidence;
+                    witness.measured = Some(measured);
+                }
+                Outcome::Unanswered(because) => witness.heard = Heard::Error(because),
+                Outcome::Withdrawn(because) => {
+                    witness.heard = Heard::Error(because);
+                    witness.measured = None;
+                }
+                Outcome::Absent => {
+                    witness.heard = Heard::Absent;
+                    witness.measured = None;
+                }
+            }
+        }
+        self.look(clocks);
+    }
+
+    /// Takes a jump of the wall clock.
+    pub fn jumped(&mut self, jump: Jump, evidence: Evidence, clocks: &Sample) {
+        match jump.cause {
+            Cause::Step => self.counts.step = self.counts.step.saturating_add(1),
+            Cause::Suspend => self.counts.suspend = self.counts.suspend.saturating_add(1),
+        }
+        if self.jumps.len() == JUMPS_MAX {
+            self.jumps.pop_front();
+        }
+        let number = self.counts.step.saturating_add(self.counts.suspend);
+        self.jumps.push_back((number, evidence, jump));
+        let before = self.sequence;
+        self.look(clocks);
+        // A jump is news in any case, but one piece of news.
+        self.sequence = before.saturating_add(1);
+    }
+
+    /// Judges the evidence afresh; needed when time alone may have changed it.
+    pub fn look(&mut self, clocks: &Sample) {
+        let view = self.view(clocks);
+        self.judge(&view, clocks.after);
+    }
+
+    /// Grows with everything worth waking a reader for.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Which start of the agent this is.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.who.instance
+    }
+
+    /// Whether every source has been asked at least once.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        !self.witnesses.iter().any(|w| matches!(w.heard, Heard::NotYet))
+    }
+
+    /// How often the wall clock jumped.
+    #[must_use]
+    pub fn jump_counts(&self) -> JumpCounts {
+        self.counts
+    }
+
+    /// The report; the timestamps of the exchange are left for whoever sends it.
+    #[must_use]
+    pub fn report(&mut self, clocks: &Sample) -> Report {
+        let view = self.view(clocks);
+        self.judge(&view, clocks.after);
+        let offset = match &view.fused {
+            Fused::Agreed(interval) => Some(interval.seconds()),
+            Fused::Conflict { .. } | Fused::Silent => None,
+        };
+        Report {
+            node: self.who.node.clone(),
+            state: self.standing.state().as_str().to_owned(),
+            reason: self.reason(&view),
+            offset_seconds: offset.map(|s| s.offset),
+            error_bound_seconds: offset.map(|s| s.bound),
+            undisciplined_seconds: view.undisciplined.as_secs_f64(),
+            sources: self.witnesses.iter().zip(&view.each).filter_map(|(w, it)| w.report(*it)).collect(),
+            instance: self.who.instance.clone(),
+            sequence: self.sequence,
+            jumps: self.jumps.iter().map(|jump| jump_report(jump, clocks.after)).collect(),
+            received_unix_nanos: 0,
+            sent_unix_nanos: 0,
+            held_nanos: 0,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    fn view(&mut self, clocks: &Sample) -> View {
+        let now = clocks.after;
+        for witness in &mut self.witnesses {
+            if witness.measured.as_ref().is_some_and(|m| clocks.slept_since(&m.clocks)) {
+                witness.measured = None;
+                witness.heard = Heard::Error("what it said is from before the machine slept".to_owned());
+            }
+        }
+        if self.witnesses.iter().any(|w| matches!(w.heard, Heard::Evidence)) {
+            self.vouched = now;
+        }
+        let carried = |m: &Measured| m.interval.shifted(clocks.stepped_since(&m.clocks));
+        let fresh = |m: &&Measured| now.since(m.clocks.after) <= self.tolerance.stale_after;
+        let mut each = Vec::with_capacity(self.witnesses.len());
+        let mut readings = Vec::with_capacity(self.witnesses.len());
+        for witness in &self.witnesses {
+            let evidence = witness.measured.as_ref().filter(fresh);
+            each.push(evidence.map(|m| {
+                let age = now.since(m.clocks.after);
+                (carried(m).aged(age), age)
+            }));
+            readings.extend(evidence.map(|m| Reading {
+                source: witness.name.clone(),
+                interval: carried(m),
+                taken: m.clocks.after,
+            }));
+        }
+        let fused = fuse(&readings, now, self.tolerance.stale_after);
+        View { each, fused, undisciplined: now.since(self.vouched) }
+    }
+
+    fn judge(&mut self, view: &View, now: Mono) {
+        let judgement = match &view.fused {
+            Fused::Agreed(interval) => judge(*interval, Duration::ZERO, view.undisciplined, &self.tolerance),
+            Fused::Conflict { .. } => Judgement::Nothing(Why::Conflict),
+            Fused::Silent if self.witnesses.iter().any(|w| w.measured.is_some()) => Judgement::Nothing(Why::Stale),
+            Fused::Silent => Judgement::Nothing(match self.standing.state() {
+                State::Unknown(Why::NeverMeasured) => Why::NeverMeasured,
+                State::Synchronized | State::Drifting | State::Unknown(_) => Why::Stale,
+            }),
+        };
+        self.standing = self.standing.observe(judgement, now);
+        let current = Announced {
+            state: self.standing.state(),
+            offset: match &view.fused {
+                Fused::Agreed(interval) => Some(*interval),
+                Fused::Conflict { .. } | Fused::Silent => None,
+            },
+            witnesses: self.witnesses.iter().zip(&view.each).map(|(w, it)| (w.exists(), it.is_some())).collect(),
+        };
+        if self.announced.differs(&current, &self.tolerance) {
+            self.announced = current;
+            self.sequence = self.sequence.saturating_add(1);
+        }
+    }
+}
+
+impl Announced {
+    fn differs(&self, now: &Announced, tolerance: &Tolerance) -> bool {
+        let moved = match (self.offset, now.offset) {
+            (Some(then), Some(now)) => {
+                // What may be nothing but the uncertainty of the measurement is no movement.
+                let enough = MOVED.min(tolerance.offset_max / 10).max(now.bound());
+                now.midpoint().minus(then.midpoint()).magnitude() > enough
+            }
+            (then, now) => then.is_some() != now.is_some(),
+        };
+        moved || self.state != now.state || self.witnesses != now.witnesses
+    }
+}
+
+impl Witness {
+    /// Whether this machine has it, as far as is known.
+    fn exists(&self) -> bool {
+        match self.heard {
+            Heard::NotYet | Heard::Absent => false,
+            Heard::Evidence | Heard::Error(_) => true,
+        }
+    }
+
+    fn report(&self, evidence: Option<(OffsetInterval, Duration)>) -> Option<SourceReport> {
+        if !self.exists() {
+            return None;
+        }
+        let seconds = evidence.map(|(interval, _)| interval.seconds());
+        Some(SourceReport {
+            name: self.name.clone(),
+            offset_seconds: seconds.map(|s| s.offset),
+            error_bound_seconds: seconds.map(|s| s.bound),
+            age_seconds: evidence.map(|(_, age)| age.as_secs_f64()),
+            reference: self.measured.as_ref().and_then(|m| m.reference.clone()),
+            error: match &self.heard {
+                Heard::Error(because) => Some(because.clone()),
+                Heard::NotYet | Heard::Absent | Heard::Evidence => None,
+            },
+        })
+    }
+}
+
+fn jump_report((number, evidence, jump): &(u64, Evidence, Jump), now: Mono) -> JumpReport {
+    let amount = jump.amount.seconds();
+    JumpReport {
+        number: *number,
+        cause: jump.cause.as_str().to_owned(),
+        amount_seconds: amount.offset,
+        error_bound_seconds: amount.bound,
+        age_seconds: now.since(jump.noticed).as_secs_f64(),
+        wall_before: rfc3339(jump.wall_before),
+        wall_after: rfc3339(jump.wall_after),
+        evidence: evidence.as_str().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,29 @@
+//! The command line: what there is to run.
+
+use crate::agent::args::AgentArgs;
+use crate::controller::ControllerArgs;
+use crate::telemetry::LogFormat;
+
+/// Keeps Kubernetes clusters safe from wrong clocks.
+#[derive(Debug, clap::Parser)]
+#[command(name = "clockwarden", version, max_term_width = 100)]
+pub struct Cli {
+    /// How log lines look; they go to stderr.
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Measures this machine's clock and tells whoever asks.
+    Agent(AgentArgs),
+    /// Measures every node's clock, and taints or cordons the nodes beyond tolerance.
+    Controller(ControllerArgs),
+    /// Prints the CustomResourceDefinitions as YAML, for `kubectl apply -f -`.
+    Crds,
+}

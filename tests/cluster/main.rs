@@ -1,0 +1,7 @@
+//! Tests against a real API server, real clocks and the real binary.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod clocks;
+mod control_plane;
