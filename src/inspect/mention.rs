@@ -5,6 +5,7 @@
 //! recognises holds one of the needles in its own letters. What could hide a needle from a byte search counts as
 //! one: a JSON escape of an ASCII letter or digit (`\u006c`), YAML's `\x6c`, and base64 (`binaryData`).
 
+use super::catalogue::Catalogue;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use std::sync::LazyLock;
 
@@ -12,14 +13,11 @@ use std::sync::LazyLock;
 const DISGUISES: &[&str] =
     &["binarydata", "\\u004", "\\u005", "\\u006", "\\u007", "\\x4", "\\x5", "\\x6", "\\x7", "\\u0000"];
 
-/// Words that stand in every recognised key.
-const WORDS: &[&str] = &["skew", "leeway", "tolerance", "drift"];
-
 /// False: [`super::inspect`] finds nothing in an object or file with these bytes. True: it has to look.
 #[must_use]
 pub fn mentions_skew(text: &[u8]) -> bool {
     static NEEDLES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-        let needles = WORDS.iter().chain(DISGUISES);
+        let needles = Catalogue::builtin().needles().iter().map(String::as_str).chain(DISGUISES.iter().copied());
         AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(needles).ok()
     });
     NEEDLES.as_ref().is_none_or(|needles| needles.is_match(text))
