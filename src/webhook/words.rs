@@ -16,19 +16,17 @@ pub const WARNINGS: usize = 16;
 /// Findings that a refusal tells in full.
 const REFUSAL_FINDINGS: usize = 8;
 
-/// Why an object is not let in: the object, the policies, and for each finding its place, value, meaning and fix.
+/// Why an object is not let in: the object, the policies, and for each finding its place, meaning and fix.
 #[must_use]
 pub fn refusal(object: &ObjectRef, findings: &[&Finding], policies: &[String]) -> String {
     let noun = if policies.len() == 1 { "TimeSyncPolicy" } else { "TimeSyncPolicies" };
     let mut text = format!("{} is refused by {noun} {}:", name(object), names(policies));
     for finding in findings.iter().take(REFUSAL_FINDINGS) {
         text.push_str(&format!(
-            "\n  {} = \"{}\" ({}, {})\n    {}\n    Fix: {}",
+            "\n  {} [{}]\n    {}\n    Fix: {}",
             clean(&finding.path.to_string(), 200),
-            clean(&finding.value, 80),
             finding.rule,
-            clean(&finding.product, 60),
-            clean(&finding.message, 400),
+            clean(meaning(finding), 500),
             clean(&finding.fix, 400),
         ));
     }
@@ -47,14 +45,19 @@ pub fn warning(object: &ObjectRef, finding: &Finding, excuse: Option<&str>) -> S
         tags.push_str("; ");
         tags.push_str(&clean(excuse, 50));
     }
-    let path = clean(&finding.path.to_string(), 80);
-    let head = format!("{}: {path} = \"{}\" [{tags}]", name(object), clean(&finding.value, 24));
+    let head = format!("{}: {} [{tags}]", clean(&name(object), 80), clean(&finding.path.to_string(), 80));
     let head = clean(&head, WARNING_CHARS.saturating_sub(60));
-    let fix = clean(&format!(" Fix: {}", finding.fix), WARNING_CHARS.saturating_sub(head.chars().count()));
+    let fix = clean(&format!(". Fix: {}", finding.fix), WARNING_CHARS.saturating_sub(head.chars().count()));
     let room = WARNING_CHARS.saturating_sub(head.chars().count()).saturating_sub(fix.chars().count());
     // A stump of a sentence says less than none.
-    let message = if room < 20 { String::new() } else { clean(&format!(": {}", finding.message), room) };
-    format!("{head}{message}{fix}")
+    let said = if room < 20 { String::new() } else { clean(&format!(": {}", meaning(finding)), room) };
+    format!("{head}{said}{fix}")
+}
+
+/// A finding's message without the object and the path that it begins with, because both have been said.
+fn meaning(finding: &Finding) -> &str {
+    let path = format!(": {}: ", finding.path);
+    finding.message.split_once(&path).map_or(finding.message.as_str(), |(_, meaning)| meaning)
 }
 
 /// A place that was not looked into.
@@ -143,29 +146,31 @@ mod tests {
 
     #[test]
     fn a_refusal_says_where_what_why_and_what_instead() {
-        let finding = finding("No tolerance.", "0", "leeway");
+        let finding = finding("ConfigMap shop/pay: data.leeway: leeway is \"0\": no tolerance", "0", "leeway");
         assert_eq!(
             refusal(&object(), &[&finding], &["production".to_owned()]),
-            "ConfigMap shop/pay is refused by TimeSyncPolicy production:\n  data.leeway = \"0\" (jwt-skew-zero, \
-             jsonwebtoken)\n    No tolerance.\n    Fix: write `5`"
+            "ConfigMap shop/pay is refused by TimeSyncPolicy production:\n  data.leeway [jwt-skew-zero]\n    leeway is \
+             \"0\": no tolerance\n    Fix: write `5`"
         );
         let many = vec![&finding; 20];
         assert!(refusal(&object(), &many, &["a".to_owned(), "b".to_owned()]).ends_with("and 12 more like these"));
     }
 
     #[test]
+    fn a_message_that_begins_otherwise_is_said_whole() {
+        let finding = finding("no tolerance", "0", "leeway");
+        assert!(refusal(&object(), &[&finding], &[]).contains("\n    no tolerance\n"));
+    }
+
+    #[test]
     fn a_warning_keeps_its_place_and_its_fix_whatever_its_length() {
-        let short = warning(&object(), &finding("No tolerance.", "0", "leeway"), Some("already there"));
-        assert_eq!(
-            short,
-            "ConfigMap shop/pay: data.leeway = \"0\" [jwt-skew-zero; already there]: No tolerance. Fix: write `5`"
-        );
-        for (message, value, path) in
-            [("m".repeat(1000), "0".into(), "p".into()), ("ü".repeat(99), "9".repeat(1 << 20), "ü".repeat(5000))]
-        {
-            let long = warning(&object(), &finding(&message, &value, &path), None);
+        let short = warning(&object(), &finding("no tolerance", "0", "leeway"), Some("already there"));
+        let expected = "ConfigMap shop/pay: data.leeway [jwt-skew-zero; already there]: no tolerance. Fix: write `5`";
+        assert_eq!(short, expected);
+        for (message, path) in [("m".repeat(1000), "p".into()), ("ü".repeat(99), "ü".repeat(5000))] {
+            let long = warning(&object(), &finding(&message, "0", &path), None);
             assert!(long.chars().count() <= WARNING_CHARS, "{}", long.chars().count());
-            assert!(long.ends_with("Fix: write `5`") && long.starts_with("ConfigMap shop/pay: data"), "{long}");
+            assert!(long.ends_with(". Fix: write `5`") && long.starts_with("ConfigMap shop/pay: data"), "{long}");
         }
     }
 

@@ -13,3 +13,4 @@
 mod http;
 mod support;
 mod tls;
+mod verdicts;
