@@ -5,3 +5,5 @@ mod support;
 
 mod clocks;
 mod control_plane;
+mod controller;
+mod processes;
