@@ -8,10 +8,10 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::lab::{KEY, Lab, SOON, owned};
-use crate::support::{Chronyd, run, wait_for};
+use crate::support::{Chronyd, Outcome, run, wait_for};
 
 #[test]
-fn a_drifting_node_is_tainted_and_let_go_when_its_clock_is_right_again() -> Result<()> {
+fn a_drifting_node_is_tainted_and_let_go_when_its_clock_is_right_again() -> Outcome {
     run(async {
         let mut lab = Lab::begin("act").await?;
         lab.nodes(3).await?;
@@ -62,7 +62,7 @@ fn a_drifting_node_is_tainted_and_let_go_when_its_clock_is_right_again() -> Resu
 }
 
 #[test]
-fn cordon_comes_and_goes_and_a_persons_cordon_stays() -> Result<()> {
+fn cordon_comes_and_goes_and_a_persons_cordon_stays() -> Outcome {
     run(async {
         let mut lab = Lab::begin("cordon").await?;
         lab.nodes(3).await?;
@@ -116,7 +116,7 @@ fn cordon_comes_and_goes_and_a_persons_cordon_stays() -> Result<()> {
 }
 
 #[test]
-fn what_we_put_on_goes_when_the_policy_goes_or_changes_and_other_taints_stay() -> Result<()> {
+fn what_we_put_on_goes_when_the_policy_goes_or_changes_and_other_taints_stay() -> Outcome {
     run(async {
         let mut lab = Lab::begin("goes").await?;
         lab.nodes(3).await?;

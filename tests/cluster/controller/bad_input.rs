@@ -6,7 +6,7 @@ use serde_json::json;
 use super::agents::Manner;
 use super::lab::{KEY, Lab, SOON};
 use super::limits::many;
-use crate::support::{run, wait_for};
+use crate::support::{Outcome, run, wait_for};
 
 /// Resident memory of a process, in KiB.
 fn resident_kib(pid: u32) -> Result<u64> {
@@ -16,7 +16,7 @@ fn resident_kib(pid: u32) -> Result<u64> {
 }
 
 #[test]
-fn garbage_silence_floods_and_dribbles_become_unknown_with_their_reason() -> Result<()> {
+fn garbage_silence_floods_and_dribbles_become_unknown_with_their_reason() -> Outcome {
     run(async {
         let mut lab = Lab::begin("bad").await?;
         lab.nodes(7).await?;

@@ -8,10 +8,10 @@ use super::lab::{KEY, Lab, SOON};
 use super::limits::many;
 
 use crate::support::requests::writes_of;
-use crate::support::{http, run, wait_for};
+use crate::support::{Outcome, http, run, wait_for};
 
 #[test]
-fn a_controller_killed_between_decision_and_write_loses_and_doubles_nothing() -> Result<()> {
+fn a_controller_killed_between_decision_and_write_loses_and_doubles_nothing() -> Outcome {
     run(async {
         let mut lab = Lab::begin("killed").await?;
         lab.nodes(8).await?;
@@ -50,7 +50,7 @@ fn a_controller_killed_between_decision_and_write_loses_and_doubles_nothing() ->
 }
 
 #[test]
-fn of_two_controllers_one_acts_and_the_other_takes_over() -> Result<()> {
+fn of_two_controllers_one_acts_and_the_other_takes_over() -> Outcome {
     run(async {
         let mut lab = Lab::begin("two").await?;
         lab.nodes(3).await?;

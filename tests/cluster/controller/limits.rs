@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::agents::{Manner, OneAgent};
 use super::lab::{KEY, Lab, PORT, SOON, address};
-use crate::support::{run, wait_for};
+use crate::support::{Outcome, run, wait_for};
 
 /// Agents for the nodes 1 to `count`, all right.
 pub(super) async fn many(count: u8) -> Result<Vec<OneAgent>> {
@@ -17,7 +17,7 @@ pub(super) async fn many(count: u8) -> Result<Vec<OneAgent>> {
 }
 
 #[test]
-fn the_limit_holds_and_undoing_works_while_it_is_reached() -> Result<()> {
+fn the_limit_holds_and_undoing_works_while_it_is_reached() -> Outcome {
     run(async {
         let mut lab = Lab::begin("limit").await?;
         lab.nodes(10).await?;
@@ -63,7 +63,7 @@ fn the_limit_holds_and_undoing_works_while_it_is_reached() -> Result<()> {
 }
 
 #[test]
-fn a_fleet_that_moves_together_is_suspected_and_not_tainted() -> Result<()> {
+fn a_fleet_that_moves_together_is_suspected_and_not_tainted() -> Outcome {
     run(async {
         let mut lab = Lab::begin("shift").await?;
         lab.nodes(5).await?;
@@ -87,7 +87,7 @@ fn a_fleet_that_moves_together_is_suspected_and_not_tainted() -> Result<()> {
 }
 
 #[test]
-fn silent_agents_are_unknown_and_nothing_is_done_unless_the_policy_says_so() -> Result<()> {
+fn silent_agents_are_unknown_and_nothing_is_done_unless_the_policy_says_so() -> Outcome {
     run(async {
         let mut lab = Lab::begin("silent").await?;
         lab.nodes(4).await?;

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::agents::Manner;
 use super::lab::{KEY, Lab, SOON};
 use super::limits::many;
-use crate::support::{run, wait_for};
+use crate::support::{Outcome, run, wait_for};
 
 const ROUNDS: usize = 100;
 
@@ -31,7 +31,7 @@ async fn foreign(lab: &Lab, node: &str, key: &str, present: bool) -> Result<()> 
 }
 
 #[test]
-fn a_foreign_taint_added_at_the_same_moment_survives_a_hundred_times() -> Result<()> {
+fn a_foreign_taint_added_at_the_same_moment_survives_a_hundred_times() -> Outcome {
     run(async {
         let mut lab = Lab::begin("race").await?;
         lab.nodes(3).await?;

@@ -14,10 +14,10 @@ use super::agents::{Manner, OneAgent};
 use super::lab::{KEY, Lab, PORT, SOON};
 use crate::support::requests::writes_of;
 use crate::support::wait::mono_now;
-use crate::support::{Chronyd, FakeNode, NodeSpec, run, wait_for};
+use crate::support::{Chronyd, FakeNode, NodeSpec, Outcome, run, wait_for};
 
 #[test]
-fn two_hundred_healthy_nodes_cost_no_write() -> Result<()> {
+fn two_hundred_healthy_nodes_cost_no_write() -> Outcome {
     run(async {
         let mut lab = Lab::begin("rest").await?;
         let mut agents = Vec::new();
@@ -70,7 +70,7 @@ fn is_lease(write: &crate::support::requests::AuditedWrite) -> bool {
 
 /// A timing is a figure, not a verdict: the test fails only if a step is not seen at all.
 #[test]
-fn from_a_step_to_the_taint_on_the_api_server() -> Result<()> {
+fn from_a_step_to_the_taint_on_the_api_server() -> Outcome {
     run(async {
         let mut lab = Lab::begin("step").await?;
         lab.nodes(3).await?;
