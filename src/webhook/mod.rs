@@ -37,6 +37,7 @@ use policies::Policies;
 use prometheus_client::registry::Registry;
 use router::{Budget, Webhook};
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -44,7 +45,7 @@ use tokio::net::TcpListener;
 ///
 /// # Errors
 /// If it cannot start (certificate, addresses, policy files, no cluster), or if one of its tasks ends unasked.
-pub async fn run(args: WebhookArgs) -> anyhow::Result<()> {
+pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
     let mut tasks = Tasks::new()?;
@@ -91,7 +92,8 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<()> {
         .with_graceful_shutdown(stop.clone().cancelled_owned());
     tasks.spawn("metrics server", async move { Ok(observed.await?) });
     tasks.spawn("server", server::serve(serving, certificate, router::serving(webhook), stop));
-    Ok(tasks.run().await?)
+    tasks.run().await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

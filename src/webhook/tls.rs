@@ -123,6 +123,12 @@ impl Certificate {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&loaded.key);
     }
 
+    /// The leaf that new connections get, in DER form.
+    #[must_use]
+    pub fn leaf(&self) -> Option<CertificateDer<'static>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).cert.first().cloned()
+    }
+
     /// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, and always the certificate of the moment.
     ///
     /// # Errors
