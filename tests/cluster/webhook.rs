@@ -16,7 +16,7 @@ use kube::core::ApiResource;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
-use crate::support::{Clockwarden, ControlPlane, Options, Outcome, run, wait_for};
+use crate::support::{Clockwarden, Component, ControlPlane, Options, Outcome, run, wait_for};
 
 const SOON: Duration = Duration::from_secs(30);
 const HOME: &str = "clockwarden";
@@ -121,7 +121,10 @@ async fn refused(plane: &ControlPlane, object: &str) -> Result<String> {
 }
 
 async fn plane(controller_manager: bool) -> Result<ControlPlane> {
-    let options = Options { scheduler: false, controller_manager, ..Options::default() };
+    // Beside those that every test gets.
+    let controllers = vec!["--controllers=deployment-controller,replicaset-controller".to_owned()];
+    let extra_args = [(Component::ControllerManager, controllers)].into();
+    let options = Options { scheduler: false, controller_manager, extra_args };
     let plane = ControlPlane::start(options).await?;
     apply(&plane, &format!(r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{HOME}"}}}}"#)).await?;
     Ok(plane)
