@@ -12,3 +12,4 @@ pub mod policy;
 pub mod runtime;
 pub mod sys;
 pub mod telemetry;
+pub mod webhook;

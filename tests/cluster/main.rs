@@ -7,3 +7,4 @@ mod clocks;
 mod control_plane;
 mod controller;
 mod processes;
+mod webhook;
