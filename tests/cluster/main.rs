@@ -5,3 +5,4 @@ mod support;
 
 mod clocks;
 mod control_plane;
+mod policy_schema;
