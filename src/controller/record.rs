@@ -63,6 +63,8 @@ impl Summary<'_> {
         match self.view.standing.state() {
             State::Synchronized => "WithinTolerance",
             State::Drifting => "BeyondTolerance",
+            // Why the agent cannot be heard says more than that it was not.
+            State::Unknown(_) if self.view.failure.is_some() => "SourceUnavailable",
             State::Unknown(why) => why.as_str(),
         }
     }

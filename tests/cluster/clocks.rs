@@ -1,21 +1,21 @@
-//! The test support's clocks and processes: chronyd, libfaketime, and that nothing outlives a test process.
+//! The test support's clocks: chronyd, right and wrong, and libfaketime.
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::SignedDuration;
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::support::process::{has_role, role};
 use crate::support::wait::wall_now;
-use crate::support::{Chronyd, Faketime, Process, run, scratch, wait_for};
+use crate::support::{Chronyd, Faketime, Outcome, Process, run, scratch};
 
 const SOON: Duration = Duration::from_secs(20);
 
 #[test]
-fn chronyd_serves_and_follows_on_loopback() -> Result<()> {
+fn chronyd_serves_and_follows_on_loopback() -> Outcome {
     run(async {
         let server = Chronyd::reference(Ipv4Addr::new(127, 0, 2, 1)).await?;
         let tracking = server.chronyc(&["tracking"])?;
@@ -30,10 +30,24 @@ fn chronyd_serves_and_follows_on_loopback() -> Result<()> {
 }
 
 #[test]
-fn faketime_shifts_a_running_process_and_only_its_wall_clock() -> Result<()> {
+fn a_wrong_reference_misleads_whoever_follows_it() -> Outcome {
+    run(async {
+        let clock = Faketime::new(SignedDuration::from_secs(15))?;
+        let server = Chronyd::wrong_reference(Ipv4Addr::new(127, 0, 2, 5), &clock).await?;
+        let follower = Chronyd::following(Ipv4Addr::new(127, 0, 2, 6), server.ntp()).await?;
+        let tracking = follower.chronyc(&["-c", "tracking"])?;
+        // The fifth field is by how many seconds the system's clock is behind, as chronyc prints it.
+        let behind: f64 = tracking.split(',').nth(4).context("no fifth field")?.parse()?;
+        ensure!((behind - 15.0).abs() < 0.001, "{behind} in {tracking}");
+        Ok(())
+    })
+}
+
+#[test]
+fn faketime_shifts_a_running_process_and_only_its_wall_clock() -> Outcome {
     run(async {
         let clock = Faketime::new(SignedDuration::from_millis(15_250))?;
-        let mut command = role("clock_probe")?;
+        let mut command = role(PROBE)?;
         clock.apply(&mut command);
         let log = scratch::directory("clock-probe")?.join("log");
         let mut probe = Process::spawn("clock-probe", command, &log)?;
@@ -60,81 +74,17 @@ fn faketime_shifts_a_running_process_and_only_its_wall_clock() -> Result<()> {
     })
 }
 
-#[test]
-fn nothing_outlives_a_test_process_that_is_killed() -> Result<()> {
-    run(async {
-        let log = scratch::directory("victim")?.join("log");
-        let mut victim = Process::spawn("victim", role("victim")?, &log)?;
-        let line = victim.wait_line("victim: ", Duration::from_secs(60)).await?;
-        let (_, text) = line.split_once("victim: ").context("no text after the mark")?;
-        let mut words = text.split_whitespace();
-        let directory = PathBuf::from(words.next().context("no directory")?);
-        let pids: Vec<&str> = words.collect();
-        ensure!(pids.len() == 3 && directory.exists(), "{line}");
-        for pid in &pids {
-            ensure!(is_running(pid), "{pid} does not run");
-        }
-
-        victim.kill()?;
-        wait_for("all that it has started to be gone", SOON, async || {
-            let left: Vec<_> = pids.iter().filter(|pid| is_running(pid)).collect();
-            ensure!(left.is_empty(), "the processes {left:?} still run");
-            ensure!(!directory.exists(), "{} still exists", directory.display());
-            Ok(())
-        })
-        .await
-    })
-}
-
-// --- roles: this test binary again, as a child of one of the tests above
-
-const ROLE: &str = "CLOCKWARDEN_TEST_ROLE";
-
-/// This binary, running only the named function below.
-fn role(name: &str) -> Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["--ignored", "--nocapture", "--exact", &format!("clocks::{name}")]).env(ROLE, name);
-    Ok(command)
-}
-
-fn has_role(name: &str) -> bool {
-    std::env::var(ROLE).is_ok_and(|role| role == name)
-}
+const PROBE: &str = "clocks::clock_probe";
 
 /// Prints the clocks until it is killed.
 #[test]
 #[ignore = "a child process of the faketime test"]
 fn clock_probe() {
-    while has_role("clock_probe") {
+    while has_role(PROBE) {
         let [wall, boot, raw] = clocks_against_monotonic();
         println!("probe: {wall} {boot} {raw}");
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// Starts two daemons and a process with a wrong clock, tells their numbers, and waits to be killed.
-#[test]
-#[ignore = "a child process of the test that kills it"]
-fn victim() -> Result<()> {
-    if !has_role("victim") {
-        return Ok(());
-    }
-    run(async {
-        let mut first = Chronyd::reference(Ipv4Addr::new(127, 0, 2, 3)).await?;
-        let mut second = Chronyd::reference(Ipv4Addr::new(127, 0, 2, 4)).await?;
-        let mut sleep = Command::new("sleep");
-        Faketime::new(SignedDuration::from_secs(5))?.apply(sleep.arg("600"));
-        let directory = scratch::directory("sleep")?;
-        let sleep = Process::spawn("sleep", sleep, &directory.join("log"))?;
-        println!(
-            "victim: {} {} {} {}",
-            directory.parent().context("no parent")?.display(),
-            first.process().pid(),
-            second.process().pid(),
-            sleep.pid(),
-        );
-        std::future::pending().await
-    })
 }
 
 /// Wall, boot and raw monotonic time less CLOCK_MONOTONIC, in milliseconds.
@@ -159,10 +109,4 @@ fn last_probe(log: &Path) -> Result<[f64; 3]> {
     let numbers: Vec<f64> = numbers.split(' ').map(str::parse).collect::<Result<_, _>>()?;
     let [wall, boot, raw] = numbers[..] else { bail!("not three numbers: {numbers:?}") };
     Ok([wall, boot, raw])
-}
-
-/// A process that has ended and waits for its parent is not running.
-fn is_running(pid: &str) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }

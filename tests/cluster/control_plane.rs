@@ -16,14 +16,14 @@ use kube::api::{Api, PostParams};
 use serde_json::json;
 
 use crate::support::{
-    Component, ControlPlane, FakeNode, NodeSpec, Options, RequestCounts, client_of, requests, run, scratch, tools,
-    wait_for,
+    Component, ControlPlane, FakeNode, NodeSpec, Options, Outcome, RequestCounts, client_of, requests, run, scratch,
+    tools, wait_for,
 };
 
 const SOON: Duration = Duration::from_secs(20);
 
 #[test]
-fn the_control_plane_says_which_version_it_is() -> Result<()> {
+fn the_control_plane_says_which_version_it_is() -> Outcome {
     run(async {
         let plane = ControlPlane::shared().await?;
         let client = plane.client().await?;
@@ -39,7 +39,7 @@ fn the_control_plane_says_which_version_it_is() -> Result<()> {
 }
 
 #[test]
-fn pods_are_bound_to_a_fake_node_and_not_to_a_tainted_one() -> Result<()> {
+fn pods_are_bound_to_a_fake_node_and_not_to_a_tainted_one() -> Outcome {
     run(async {
         let plane = ControlPlane::shared().await?;
         let client = plane.client().await?;
@@ -69,7 +69,7 @@ fn pods_are_bound_to_a_fake_node_and_not_to_a_tainted_one() -> Result<()> {
 }
 
 #[test]
-fn a_killed_api_server_comes_back_with_its_data() -> Result<()> {
+fn a_killed_api_server_comes_back_with_its_data() -> Outcome {
     run(async {
         let options = Options { scheduler: false, controller_manager: false, ..Options::default() };
         let plane = ControlPlane::start(options).await?;
@@ -88,7 +88,7 @@ fn a_killed_api_server_comes_back_with_its_data() -> Result<()> {
 }
 
 #[test]
-fn clients_are_who_their_kubeconfig_says() -> Result<()> {
+fn clients_are_who_their_kubeconfig_says() -> Outcome {
     run(async {
         let plane = ControlPlane::shared().await?;
         plane.create_namespace("identity").await?;
@@ -107,7 +107,7 @@ fn clients_are_who_their_kubeconfig_says() -> Result<()> {
 }
 
 #[test]
-fn the_api_servers_own_counts_show_each_write_and_who_made_it() -> Result<()> {
+fn the_api_servers_own_counts_show_each_write_and_who_made_it() -> Outcome {
     run(async {
         let options = Options { scheduler: false, controller_manager: false, ..Options::default() };
         let plane = ControlPlane::start(options).await?;
@@ -132,34 +132,36 @@ fn the_api_servers_own_counts_show_each_write_and_who_made_it() -> Result<()> {
 }
 
 #[test]
-fn the_build_script_takes_the_binaries_of_kubebuilder_assets() -> Result<()> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/control-plane/build");
-    let build = |assets: &Path| -> Result<(bool, String, String)> {
-        let output = Command::new(&script).env("KUBEBUILDER_ASSETS", assets).output()?;
-        let stdout = String::from_utf8(output.stdout)?.trim_end().to_owned();
-        Ok((output.status.success(), stdout, String::from_utf8(output.stderr)?))
-    };
-    let assets = scratch::directory("assets")?;
-    let (done, _, stderr) = build(&assets)?;
-    ensure!(!done && stderr.contains("has no executable 'etcd'"), "{stderr}");
+fn the_build_script_takes_the_binaries_of_kubebuilder_assets() -> Outcome {
+    run(async {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/control-plane/build");
+        let build = |assets: &Path| -> Result<(bool, String, String)> {
+            let output = Command::new(&script).env("KUBEBUILDER_ASSETS", assets).output()?;
+            let stdout = String::from_utf8(output.stdout)?.trim_end().to_owned();
+            Ok((output.status.success(), stdout, String::from_utf8(output.stderr)?))
+        };
+        let assets = scratch::directory("assets")?;
+        let (done, _, stderr) = build(&assets)?;
+        ensure!(!done && stderr.contains("has no executable 'etcd'"), "{stderr}");
 
-    // As envtest has them: without scheduler and controller-manager, which come from our own build.
-    for name in ["etcd", "kube-apiserver", "kubectl"] {
-        std::os::unix::fs::symlink(tools::control_plane(name)?, assets.join(name))?;
-    }
-    let (done, directory, stderr) = build(&assets)?;
-    ensure!(done, "{stderr}");
-    let directory = Path::new(&directory);
-    assert_eq!(std::fs::read_link(directory.join("etcd"))?, assets.join("etcd"));
-    ensure!(directory.join("kube-scheduler").exists(), "no kube-scheduler in {}", directory.display());
+        // As envtest has them: without scheduler and controller-manager, which come from our own build.
+        for name in ["etcd", "kube-apiserver", "kubectl"] {
+            std::os::unix::fs::symlink(tools::control_plane(name)?, assets.join(name))?;
+        }
+        let (done, directory, stderr) = build(&assets)?;
+        ensure!(done, "{stderr}");
+        let directory = Path::new(&directory);
+        assert_eq!(std::fs::read_link(directory.join("etcd"))?, assets.join("etcd"));
+        ensure!(directory.join("kube-scheduler").exists(), "no kube-scheduler in {}", directory.display());
 
-    for name in ["kube-scheduler", "kube-controller-manager"] {
-        std::os::unix::fs::symlink(tools::control_plane(name)?, assets.join(name))?;
-    }
-    let (done, directory, stderr) = build(&assets)?;
-    ensure!(done, "{stderr}");
-    assert_eq!(Path::new(&directory), assets);
-    Ok(())
+        for name in ["kube-scheduler", "kube-controller-manager"] {
+            std::os::unix::fs::symlink(tools::control_plane(name)?, assets.join(name))?;
+        }
+        let (done, directory, stderr) = build(&assets)?;
+        ensure!(done, "{stderr}");
+        assert_eq!(Path::new(&directory), assets);
+        Ok(())
+    })
 }
 
 async fn who_am_i(client: Client) -> Result<(String, Vec<String>)> {

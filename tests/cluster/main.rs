@@ -5,4 +5,6 @@ mod support;
 
 mod clocks;
 mod control_plane;
+mod controller;
 mod policy_schema;
+mod processes;

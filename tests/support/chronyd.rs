@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::faketime::Faketime;
 use super::process::Process;
 use super::{scratch, tools};
 
@@ -34,6 +35,11 @@ impl Chronyd {
         Self::start(address, &["local stratum 8".to_owned()], |_| {}).await
     }
 
+    /// A server whose time is wrong, by whatever this clock says, to within a millisecond.
+    pub(crate) async fn wrong_reference(address: Ipv4Addr, clock: &Faketime) -> Result<Self> {
+        Self::start(address, &["local stratum 8".to_owned()], |command| clock.apply(command)).await
+    }
+
     /// Follows another server, and waits until it has selected it.
     ///
     /// The address must differ from the server's, or chronyd sees a loop.
@@ -46,7 +52,7 @@ impl Chronyd {
         chronyd
             .process
             .wait_ready(&what, READY_WITHIN, async || {
-                let tracking = chronyc(command, &["tracking"])?;
+                let tracking = ask(command, &["tracking"])?;
                 ensure!(tracking.contains(part), "it tracks:\n{tracking}");
                 Ok(())
             })
@@ -102,7 +108,7 @@ impl Chronyd {
         prepare(&mut chronyd);
         let mut process = Process::spawn("chronyd", chronyd, &directory.join("chronyd.log"))?;
         let what = format!("chronyd to answer on {command}");
-        process.wait_ready(&what, READY_WITHIN, async || chronyc(command, &["tracking"]).map(drop)).await?;
+        process.wait_ready(&what, READY_WITHIN, async || ask(command, &["tracking"]).map(drop)).await?;
         Ok(Self { process, ntp, command, socket })
     }
 
@@ -121,9 +127,9 @@ impl Chronyd {
         &self.socket
     }
 
-    /// Runs `chronyc -n ARGS…` against it and returns what that prints.
+    /// Runs `chronyc -n ARGS…` through its socket, where it obeys every command, and returns what that prints.
     pub(crate) fn chronyc(&self, args: &[&str]) -> Result<String> {
-        chronyc(self.command, args)
+        chronyc(Command::new(tools::chronyc()?).arg("-h").arg(&self.socket), args)
     }
 
     pub(crate) fn process(&mut self) -> &mut Process {
@@ -131,14 +137,17 @@ impl Chronyd {
     }
 }
 
-fn chronyc(server: SocketAddrV4, args: &[&str]) -> Result<String> {
-    let output = Command::new(tools::chronyc()?)
-        .args(["-n", "-h", &server.ip().to_string(), "-p", &server.port().to_string()])
-        .args(args)
-        .output()
-        .context("cannot run chronyc")?;
+/// Over UDP chronyd answers, but changes nothing.
+fn ask(server: SocketAddrV4, args: &[&str]) -> Result<String> {
+    let mut command = Command::new(tools::chronyc()?);
+    command.args(["-h", &server.ip().to_string(), "-p", &server.port().to_string()]);
+    chronyc(&mut command, args)
+}
+
+fn chronyc(command: &mut Command, args: &[&str]) -> Result<String> {
+    let output = command.arg("-n").args(args).output().context("cannot run chronyc")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "chronyc {args:?} of {server} says: {}", text.trim());
+    ensure!(output.status.success(), "chronyc {args:?} says: {}", text.trim());
     Ok(text)
 }
 

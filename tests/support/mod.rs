@@ -31,6 +31,7 @@ pub(crate) mod scratch;
 pub(crate) mod tools;
 pub(crate) mod wait;
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::sync::LazyLock;
@@ -54,14 +55,30 @@ pub(crate) use self::{
 static RUNTIME: LazyLock<io::Result<Runtime>> =
     LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build());
 
+/// What a test returns: its error is printed as the chain of its causes.
+pub(crate) type Outcome = std::result::Result<(), Failure>;
+
+/// Why a test failed. An `anyhow::Error` itself would add the backtrace, fifty lines of the runtime.
+pub(crate) struct Failure(anyhow::Error);
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
 /// Runs one test on the runtime that all tests of this binary share, so that what they share (clients,
 /// heartbeats) outlives the test that made it. A failure, also a panic, keeps the logs and says where they are.
-pub(crate) fn run(test: impl Future<Output = Result<()>>) -> Result<()> {
+pub(crate) fn run(test: impl Future<Output = Result<()>>) -> Outcome {
     let noted = scratch::NoteFailure::new();
     let runtime = RUNTIME.as_ref().context("no runtime for the tests")?;
-    let outcome = runtime.block_on(test);
-    if outcome.is_ok() {
-        noted.passed();
-    }
-    outcome
+    runtime.block_on(test)?;
+    noted.passed();
+    Ok(())
 }

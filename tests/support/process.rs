@@ -153,6 +153,22 @@ impl Process {
     }
 }
 
+/// This test binary again, running only the ignored test of this path: a process for another test to watch.
+///
+/// The child has `CLOCKWARDEN_TEST_ROLE` set to the same path; without it the ignored test does nothing.
+pub(crate) fn role(test: &str) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe().context("cannot tell where this program is")?);
+    command.args(["--ignored", "--nocapture", "--exact", test]).env(ROLE, test);
+    Ok(command)
+}
+
+/// Whether this process was started by `role` for this test.
+pub(crate) fn has_role(test: &str) -> bool {
+    std::env::var(ROLE).is_ok_and(|role| role == test)
+}
+
+const ROLE: &str = "CLOCKWARDEN_TEST_ROLE";
+
 /// libfaketime removes its shared memory when its process ends well, not when that is killed.
 fn forget_faketime(pid: u32) {
     for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {

@@ -44,7 +44,8 @@ done
 
 struct Scratch {
     directory: PathBuf,
-    watchdog: Mutex<ChildStdin>,
+    watchdog: u32,
+    pipe: Mutex<ChildStdin>,
     count: AtomicU32,
     failed: AtomicBool,
 }
@@ -69,11 +70,17 @@ impl Scratch {
             .spawn()
             .context("cannot start /bin/sh as the watchdog of the tests")?;
         let stdin = watchdog.stdin.take().context("the watchdog has no standard input")?;
-        Ok(Self { directory, watchdog: Mutex::new(stdin), count: AtomicU32::new(0), failed: AtomicBool::new(false) })
+        Ok(Self {
+            directory,
+            watchdog: watchdog.id(),
+            pipe: Mutex::new(stdin),
+            count: AtomicU32::new(0),
+            failed: AtomicBool::new(false),
+        })
     }
 
     fn tell(&self, line: &str) -> Result<()> {
-        let mut pipe = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
         pipe.write_all(format!("{line}\n").as_bytes())
             .with_context(|| format!("cannot tell the watchdog of the tests to {line}"))
     }
@@ -102,6 +109,11 @@ pub(crate) fn remove(path: &Path) {
         // What is left is removed with the whole scratch directory.
         let _ = fs::remove_dir_all(path);
     }
+}
+
+/// The process id of the watchdog.
+pub(crate) fn watchdog() -> Result<u32> {
+    Ok(scratch()?.watchdog)
 }
 
 /// From now on this process group dies with the test process.
