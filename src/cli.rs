@@ -1,7 +1,9 @@
 //! The command line: what there is to run.
 
 use crate::agent::args::AgentArgs;
+use crate::controller::ControllerArgs;
 use crate::telemetry::LogFormat;
+use crate::webhook::WebhookArgs;
 
 /// Keeps Kubernetes clusters safe from wrong clocks.
 #[derive(Debug, clap::Parser)]
@@ -21,4 +23,10 @@ pub struct Cli {
 pub enum Command {
     /// Measures this machine's clock and tells whoever asks.
     Agent(AgentArgs),
+    /// Measures every node's clock, and taints or cordons the nodes beyond tolerance.
+    Controller(ControllerArgs),
+    /// Refuses workload configuration whose clock settings the TimeSyncPolicies forbid.
+    Webhook(WebhookArgs),
+    /// Prints the CustomResourceDefinitions as YAML, for `kubectl apply -f -`.
+    Crds,
 }

@@ -57,6 +57,18 @@ fn nanos_u64(time: Timespec) -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
 
+/// Prints to stdout. A reader that has gone away (`| head`) is no failure.
+///
+/// # Errors
+/// If stdout cannot be written to for any other reason.
+pub fn print(text: &str) -> anyhow::Result<std::process::ExitCode> {
+    use std::io::Write as _;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(std::process::ExitCode::SUCCESS),
+    }
+}
+
 /// Why the process must end although nobody asked it to.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {

@@ -153,6 +153,12 @@ impl StepDetector {
         jump
     }
 
+    /// By how much somebody has set the clock since the base, if they have. Asleep is not set.
+    #[must_use]
+    pub fn set_since(&self, sample: Sample) -> Option<OffsetInterval> {
+        self.compare(sample).filter(|jump| jump.cause == Cause::Step).map(|jump| jump.amount)
+    }
+
     fn compare(&self, sample: Sample) -> Option<Jump> {
         let base = self.base;
         // The monotonic clock advanced by something between these two.

@@ -1,0 +1,77 @@
+# Everything that a person does with this repository. `make` alone lists the targets.
+#
+# What is built or fetched for the tests is kept in $CLOCKWARDEN_CACHE (default ~/.cache/clockwarden);
+# nothing is installed as a daemon, and nothing sets this machine's clock.
+
+SHELL := bash
+CARGO ?= cargo
+CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
+# Seconds for each fuzz target.
+FUZZ_SECONDS ?= 60
+
+# An error of a test is its chain of causes; where it was made adds fifty lines of the runtime.
+export RUST_LIB_BACKTRACE ?= 0
+# KEEP=1 leaves the demo running.
+export KEEP
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt clippy deny bench fuzz crds clean prerequisites tools control-plane
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: prerequisites tools control-plane ## Show the whole story on a real control plane (KEEP=1 leaves it running)
+	@echo "demo: building clockwarden"
+	@$(CARGO) build --locked --bin clockwarden --example demo
+	@scripts/tools -- $(CARGO) run --locked --quiet --example demo
+
+test: prerequisites tools control-plane ## Run all tests, also those on a real API server and real clocks
+	@echo "test: building and running all tests"
+	@scripts/tools -- $(CARGO) test --locked --no-fail-fast
+
+check: fmt clippy deny ## Check the format, the lints, licences and advisories
+
+fmt:
+	$(CARGO) fmt --check
+
+clippy: prerequisites
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+# The advisories come over the network; not to have looked is not to have found nothing.
+deny: prerequisites
+	@deny=$$(scripts/cargo-tool cargo-deny $(CARGO_DENY_VERSION)) && \
+	echo "deny: bans, licences, sources" && \
+	"$$deny" --locked check --hide-inclusion-graph bans licenses sources && \
+	echo "deny: advisories" && \
+	if "$$deny" --locked fetch db; then "$$deny" --locked check --hide-inclusion-graph advisories; \
+	else echo "deny: the advisories were NOT checked, their database cannot be fetched (make check OFFLINE=1 accepts that)"; \
+	  [ -n "$(OFFLINE)" ]; fi
+
+bench: prerequisites ## Measure the webhook against a handler that admits everything (builds what is shipped)
+	$(CARGO) bench --locked --profile dist --bench webhook
+
+# Without a sanitizer the stable compiler will do: the parsers have no unsafe code that one would watch.
+fuzz: prerequisites ## Fuzz every parser for FUZZ_SECONDS (60) each
+	@command -v c++ >/dev/null || { echo "fuzz: libFuzzer needs a C++ compiler: apt-get install g++"; exit 2; }
+	@fuzz=$$(scripts/cargo-tool cargo-fuzz $(CARGO_FUZZ_VERSION)) && targets=$$("$$fuzz" list) && \
+	for target in $$targets; do \
+	  echo "fuzz: $$target for $(FUZZ_SECONDS) s"; \
+	  "$$fuzz" run --sanitizer none "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
+crds: prerequisites ## Write crds/*.yaml from the Rust types
+	@$(CARGO) build --locked --quiet --bin clockwarden
+	@set -o pipefail; $(CARGO) run --locked --quiet --bin clockwarden -- crds | scripts/crds crds
+
+clean: ## Remove what cargo has built here (the cache of the test tools stays)
+	$(CARGO) clean
+
+prerequisites: ## Look for Rust, Go and a C compiler (as root with apt: install the compiler)
+	@scripts/prerequisites
+
+tools: ## Find or fetch chronyd, libfaketime and node_exporter
+	@scripts/tools
+
+control-plane: prerequisites ## Build etcd and Kubernetes for the tests (7 minutes once)
+	@bin=$$(tests/control-plane/build) && echo "control plane: $$bin"

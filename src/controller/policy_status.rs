@@ -1,0 +1,179 @@
+//! The status of a policy: counts, conditions, the few worst nodes.
+//!
+//! Written when a count, a condition or the list of bad nodes changed. The offsets shown are sticky: one that moved
+//! by less than two percent is shown as before, so that a node which sits 15 s off does not cost a write a second.
+
+use super::evaluate::{PolicyView, limit_words};
+use super::fleet::PolicyEntry;
+use crate::api::TimeSyncPolicyStatus;
+use crate::api::time_sync_policy::{NodeCounts, WorstNode};
+use crate::clock::{Delta, State, Wall};
+use crate::policy::decide::Because;
+use crate::policy::{Outcome, Suspicion};
+use crate::runtime::timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use std::collections::HashMap;
+
+/// At most this many nodes are named in a status.
+const WORST_MAX: usize = 5;
+
+/// The offset last shown, by (policy, node).
+#[derive(Debug, Default)]
+pub struct Shown(HashMap<(String, String), Delta>);
+
+/// A condition of a policy before it has its times.
+struct Wanted {
+    type_: &'static str,
+    status: &'static str,
+    reason: &'static str,
+    message: String,
+}
+
+/// The status that is due, and the reason of the Event to go with it (with a message), if degradation began or
+/// changed; `None` if what is stored still holds.
+pub fn due(
+    name: &str,
+    entry: &PolicyEntry,
+    view: &PolicyView,
+    shown: &mut Shown,
+    now: Wall,
+) -> Option<(TimeSyncPolicyStatus, Option<(&'static str, String)>)> {
+    if view.nodes.iter().any(|n| n.premature) {
+        return None;
+    }
+    let stored = &entry.status;
+    let wanted = [ready(view), degraded(entry, view)];
+    let conditions = wanted.iter().map(|w| stamped(w, &stored.conditions, entry, now)).collect();
+    let status = TimeSyncPolicyStatus {
+        observed_generation: entry.metadata.generation,
+        conditions,
+        nodes: Some(counts(view)),
+        worst: worst(name, view, shown),
+    };
+    let same = status.observed_generation == stored.observed_generation
+        && status.nodes == stored.nodes
+        && status.worst == stored.worst
+        && status.conditions.len() == stored.conditions.len()
+        && status.conditions.iter().all(|c| {
+            stored.conditions.iter().any(|s| s.type_ == c.type_ && s.status == c.status && s.reason == c.reason)
+        });
+    if same {
+        return None;
+    }
+    let [_, degraded] = &wanted;
+    let was = stored.conditions.iter().find(|c| c.type_ == degraded.type_);
+    let event = (degraded.status == "True" && was.is_none_or(|w| w.reason != degraded.reason || w.status != "True"))
+        .then(|| (degraded.reason, degraded.message.clone()));
+    Some((status, event))
+}
+
+fn ready(view: &PolicyView) -> Wanted {
+    let (status, reason, message) = match &view.unusable {
+        Some(why) => ("False", "Unusable", why.clone()),
+        None => ("True", "Evaluating", "the policy is valid and evaluated".to_owned()),
+    };
+    Wanted { type_: "Ready", status, reason, message }
+}
+
+fn degraded(entry: &PolicyEntry, view: &PolicyView) -> Wanted {
+    let wanted = |status, reason, message| Wanted { type_: "Degraded", status, reason, message };
+    if let Some(why) = &view.unusable {
+        return wanted("True", "SourceUnavailable", format!("{why}; what is on nodes already is kept"));
+    }
+    match view.suspicion {
+        Some(Suspicion::FleetShifted { shifted, of, by }) => {
+            let message = format!(
+                "{shifted} of {of} nodes are beyond tolerance in the same direction, by about {by}: suspect the time source that they share; nothing new is done to nodes, undoing goes on"
+            );
+            return wanted("True", "ReferenceSuspect", message);
+        }
+        Some(Suspicion::ControllerApart { by, agreeing, of }) => {
+            let message = format!(
+                "{agreeing} of {of} nodes agree with one another and are {by} from this controller's clock: either they or the controller are wrong; name spec.references to decide it; nothing new is done to nodes, undoing goes on"
+            );
+            return wanted("True", "ReferenceSuspect", message);
+        }
+        None => {}
+    }
+    let silent: Vec<&str> = view
+        .nodes
+        .iter()
+        .filter(|n| matches!(n.standing.state(), State::Unknown(_)))
+        .filter_map(|n| n.failure.as_deref())
+        .collect();
+    if let Some(first) = silent.first() {
+        let message = format!("{} of {} nodes cannot be measured; the first: {first}", silent.len(), view.nodes.len());
+        return wanted("True", "SourceUnavailable", message);
+    }
+    let limited = view.nodes.iter().filter(|n| n.decision.because == Because::LimitReached).count();
+    if limited > 0 {
+        let limit =
+            entry.policy.as_ref().map_or_else(|_| view.cap.to_string(), |p| limit_words(p.action.limit, view.cap));
+        let message = format!("{limited} more nodes would be acted on, but spec.action.limit allows {limit} at once");
+        return wanted("True", "ActionLimited", message);
+    }
+    wanted("False", "AsExpected", "every matched node is measured, and nothing is held back".to_owned())
+}
+
+fn stamped(wanted: &Wanted, stored: &[Condition], entry: &PolicyEntry, now: Wall) -> Condition {
+    let before = stored.iter().find(|c| c.type_ == wanted.type_ && c.status == wanted.status);
+    Condition {
+        type_: wanted.type_.to_owned(),
+        status: wanted.status.to_owned(),
+        reason: wanted.reason.to_owned(),
+        message: wanted.message.clone(),
+        observed_generation: entry.metadata.generation,
+        last_transition_time: before.map_or_else(|| Time(timestamp(now)), |c| c.last_transition_time.clone()),
+    }
+}
+
+fn counts(view: &PolicyView) -> NodeCounts {
+    let count = |is: &dyn Fn(&super::evaluate::NodeView) -> bool| {
+        i32::try_from(view.nodes.iter().filter(|n| is(n)).count()).unwrap_or(i32::MAX)
+    };
+    NodeCounts {
+        matched: count(&|_| true),
+        synchronized: count(&|n| n.standing.state() == State::Synchronized),
+        drifting: count(&|n| n.standing.state() == State::Drifting),
+        unknown: count(&|n| matches!(n.standing.state(), State::Unknown(_))),
+        acted: count(&|n| n.acted || n.decision.outcome == Outcome::WouldAct),
+    }
+}
+
+fn worst(policy: &str, view: &PolicyView, shown: &mut Shown) -> Vec<WorstNode> {
+    let mut bad: Vec<_> = view.nodes.iter().filter(|n| n.standing.state() != State::Synchronized).collect();
+    let offset = |n: &&super::evaluate::NodeView| n.offset.map(|it| it.midpoint().magnitude());
+    bad.sort_by(|a, b| {
+        let drifting = |n: &&super::evaluate::NodeView| n.standing.state() != State::Drifting;
+        drifting(a)
+            .cmp(&drifting(b))
+            .then_with(|| rounded(offset(b)).cmp(&rounded(offset(a))))
+            .then_with(|| a.node.cmp(&b.node))
+    });
+    bad.truncate(WORST_MAX);
+    shown.0.retain(|(p, node), _| p != policy || bad.iter().any(|n| n.node == *node));
+    bad.iter()
+        .map(|n| WorstNode {
+            node: n.node.clone(),
+            state: n.standing.state().as_str().to_owned(),
+            offset: n.offset.map(|it| shown.sticky(policy, &n.node, it.midpoint()).to_string()),
+            decision: n.decision.word(),
+        })
+        .collect()
+}
+
+/// Whole tenths of a second, so that two nodes equally far off do not change places with every reading.
+fn rounded(offset: Option<std::time::Duration>) -> Option<u128> {
+    offset.map(|o| o.as_millis() / 100)
+}
+
+impl Shown {
+    fn sticky(&mut self, policy: &str, node: &str, now: Delta) -> Delta {
+        let shown = self.0.entry((policy.to_owned(), node.to_owned())).or_insert(now);
+        let moved = now.minus(*shown).magnitude();
+        if moved > shown.magnitude() / 50 + std::time::Duration::from_millis(1) {
+            *shown = now;
+        }
+        *shown
+    }
+}

@@ -1,0 +1,84 @@
+//! What we put on nodes, and whose it is.
+//!
+//! A mark is a taint (by key and effect) or a cordon. Which marks are ours, and for which policies, is written on the
+//! node itself, in one annotation, in the same patch as the mark; whatever is not named there is somebody else's and
+//! is never touched, even if it looks like ours. Several policies may want the same mark: it goes when the last of
+//! them lets go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// What a taint does to pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// New pods go elsewhere.
+    NoSchedule,
+    /// New pods go elsewhere if they can.
+    PreferNoSchedule,
+    /// Running pods are evicted too.
+    NoExecute,
+}
+
+impl Effect {
+    /// As the API spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Effect::NoSchedule => "NoSchedule",
+            Effect::PreferNoSchedule => "PreferNoSchedule",
+            Effect::NoExecute => "NoExecute",
+        }
+    }
+
+    /// From the API's spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Effect> {
+        [Effect::NoSchedule, Effect::PreferNoSchedule, Effect::NoExecute].into_iter().find(|e| e.as_str() == text)
+    }
+}
+
+/// One thing that can be put on a node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mark {
+    /// A taint; key and effect together are its identity, as in Kubernetes.
+    Taint {
+        /// `clockwarden.io/clock-drift`.
+        key: String,
+        /// What it does.
+        effect: Effect,
+    },
+    /// `spec.unschedulable: true`.
+    Cordon,
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mark::Taint { key, effect } => write!(f, "taint {key}:{}", effect.as_str()),
+            Mark::Cordon => f.write_str("cordon"),
+        }
+    }
+}
+
+/// The marks of one node, each with the policies that hold it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marks(pub BTreeMap<Mark, BTreeSet<String>>);
+
+impl Marks {
+    /// Whether this policy holds any mark.
+    #[must_use]
+    pub fn held_by(&self, policy: &str) -> bool {
+        self.0.values().any(|policies| policies.contains(policy))
+    }
+
+    /// One more holder.
+    pub fn hold(&mut self, mark: Mark, policy: &str) {
+        self.0.entry(mark).or_default().insert(policy.to_owned());
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

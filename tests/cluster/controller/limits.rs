@@ -1,0 +1,115 @@
+//! The limit, suspicion, silence: when nothing more is to be done.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use super::agents::{Manner, OneAgent};
+use super::lab::{KEY, Lab, PORT, SOON, address};
+use crate::support::{Outcome, run, wait_for};
+
+/// Agents for the nodes 1 to `count`, all right.
+pub(super) async fn many(count: u8) -> Result<Vec<OneAgent>> {
+    let mut agents = Vec::new();
+    for number in 1..=count {
+        agents.push(OneAgent::start(address(number), PORT, Manner::right()).await?);
+    }
+    Ok(agents)
+}
+
+#[test]
+fn the_limit_holds_and_undoing_works_while_it_is_reached() -> Outcome {
+    run(async {
+        let mut lab = Lab::begin("limit").await?;
+        lab.nodes(10).await?;
+        let agents = many(10).await?;
+        let (controller, _) = lab.controller("controller-limit", &[]).await?;
+        lab.policy("limit", json!({"action": {"limit": {"maxNodes": 2}}})).await?;
+        lab.wait_state("limit-10", "Synchronized").await?;
+        for agent in &agents[..5] {
+            agent.become_(Manner::ahead_ms(15_000));
+        }
+        let policy = lab.wait_degraded("limit", "ActionLimited").await?;
+        lab.wait_event("limit", "ActionLimited").await?;
+        wait_for("two nodes to be tainted", SOON, async || {
+            let tainted = lab.tainted(KEY).await?;
+            ensure!(tainted.len() <= 2, "more than the limit: {tainted:?}");
+            ensure!(tainted.len() == 2, "{tainted:?}");
+            Ok(())
+        })
+        .await?;
+        drop(policy);
+        wait_for("the counts to be told", SOON, async || {
+            let nodes = lab.tsps().get("limit").await?.status.and_then(|s| s.nodes).context("no counts")?;
+            ensure!((nodes.matched, nodes.drifting, nodes.acted) == (10, 5, 2), "{nodes:?}");
+            Ok(())
+        })
+        .await?;
+        // One of the two recovers: it is let go although the limit is reached, and its place is taken by another.
+        let first = lab.tainted(KEY).await?.first().cloned().context("none is tainted")?;
+        let index = (1..=10u8).find(|n| lab.node(*n) == first).context("no such node")?;
+        agents[usize::from(index) - 1].become_(Manner::right());
+        wait_for("the recovered node to be let go and another to take its place", SOON, async || {
+            let tainted = lab.tainted(KEY).await?;
+            ensure!(tainted.len() <= 2, "more than the limit: {tainted:?}");
+            ensure!(tainted.len() == 2 && !tainted.contains(&first), "{tainted:?}");
+            Ok(())
+        })
+        .await?;
+        agents.iter().for_each(|agent| agent.become_(Manner::right()));
+        lab.wait_tainted(KEY, &[]).await?;
+        drop(controller);
+        lab.end().await
+    })
+}
+
+#[test]
+fn a_fleet_that_moves_together_is_suspected_and_not_tainted() -> Outcome {
+    run(async {
+        let mut lab = Lab::begin("shift").await?;
+        lab.nodes(5).await?;
+        let agents = many(5).await?;
+        let (controller, _) = lab.controller("controller-shift", &[]).await?;
+        lab.policy("shift", json!({})).await?;
+        lab.wait_state("shift-5", "Synchronized").await?;
+        agents.iter().for_each(|agent| agent.become_(Manner::ahead_ms(15_000)));
+        lab.wait_degraded("shift", "ReferenceSuspect").await?;
+        lab.wait_event("shift", "ReferenceSuspect").await?;
+        ensure!(lab.tainted(KEY).await?.is_empty(), "a node was tainted although all moved alike");
+        // The same without any source of their own: then it may as well be the controller that is wrong.
+        agents.iter().for_each(|a| a.become_(Manner::Ahead { nanos: -15_000_000_000, has_sources: false }));
+        lab.wait_degraded("shift", "ReferenceSuspect").await?;
+        ensure!(lab.tainted(KEY).await?.is_empty(), "a node was tainted although all moved alike");
+        agents.iter().for_each(|agent| agent.become_(Manner::right()));
+        lab.wait_degraded("shift", "AsExpected").await?;
+        drop(controller);
+        lab.end().await
+    })
+}
+
+#[test]
+fn silent_agents_are_unknown_and_nothing_is_done_unless_the_policy_says_so() -> Outcome {
+    run(async {
+        let mut lab = Lab::begin("silent").await?;
+        lab.nodes(4).await?;
+        let mut agents = many(4).await?;
+        let (controller, _) = lab.controller("controller-silent", &[]).await?;
+        lab.policy("silent", json!({})).await?;
+        lab.wait_state("silent-1", "Synchronized").await?;
+        agents[0].become_(Manner::ahead_ms(15_000));
+        lab.wait_tainted(KEY, &[1]).await?;
+        // A tainted node that falls silent stays tainted; a healthy one that does is left alone.
+        agents[0].become_(Manner::Silent);
+        drop(agents.pop());
+        for node in ["silent-1", "silent-4"] {
+            let status = lab.wait_state(node, "Unknown").await?.status.context("no status")?;
+            ensure!(status.message.contains("127.0.1."), "the message names no address: {}", status.message);
+            lab.wait_event(node, "ClockUnknown").await?;
+        }
+        lab.wait_degraded("silent", "SourceUnavailable").await?;
+        ensure!(lab.tainted(KEY).await? == ["silent-1"], "silence changed what is tainted");
+        lab.change_policy("silent", json!({"action": {"onUnknown": "Act"}})).await?;
+        lab.wait_tainted(KEY, &[1, 4]).await?;
+        drop(controller);
+        lab.end().await
+    })
+}

@@ -1,0 +1,10 @@
+//! Tests against a real API server, real clocks and the real binary.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod clocks;
+mod control_plane;
+mod controller;
+mod processes;
+mod webhook;
