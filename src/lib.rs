@@ -7,6 +7,7 @@ pub mod clock;
 pub mod controller;
 pub mod duration;
 pub mod inspect;
+pub mod lint;
 pub mod policy;
 pub mod runtime;
 pub mod sys;

@@ -3,9 +3,10 @@
 //! The schema refuses most of what is refused here; but a CRD may be older than the program, and lint reads files
 //! that no API server has seen.
 
+use super::names;
 use super::time_sync_policy::{
-    ActionType, AdmissionModeSpec, AdmissionSpec, DurationText, LimitSpec, OnUnknown, ReferenceUrl,
-    Source as SourceSpec, TaintEffectSpec, TimeSyncPolicy, ToleranceSpec,
+    ActionSpec, ActionType, AdmissionModeSpec, AdmissionSpec, DurationText, LimitSpec, MAX_COUNT, OnUnknown,
+    REFERENCES_MAX, ReferenceUrl, Source as SourceSpec, TaintEffectSpec, TaintSpec, TimeSyncPolicy, ToleranceSpec,
 };
 use crate::clock::Tolerance;
 use crate::duration;
@@ -13,7 +14,7 @@ use crate::inspect::Bounds;
 use crate::policy::marks::Effect;
 use crate::policy::selector::Requirement;
 use crate::policy::{Action, Admission, Limit, Mark, Mode, Policy, Selector, Source};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::time::Duration;
 
@@ -46,46 +47,91 @@ fn positive(field: &str, text: &DurationText) -> Result<Duration, InvalidPolicy>
 /// Names the field that is wrong.
 pub fn policy(object: &TimeSyncPolicy) -> Result<Policy, InvalidPolicy> {
     let spec = &object.spec;
+    if spec.references.len() > REFERENCES_MAX {
+        let message = format!("has {} entries, but {REFERENCES_MAX} are the most", spec.references.len());
+        return Err(invalid("spec.references", message));
+    }
+    let (interval, tolerance) = (interval(&spec.interval)?, tolerance(&spec.tolerance)?);
+    if tolerance.stale_after < interval {
+        return Err(invalid(
+            "spec.tolerance.staleAfter",
+            "must not be shorter than interval, or every reading would be stale before the next one",
+        ));
+    }
     Ok(Policy {
         name: object.metadata.name.clone().unwrap_or_default(),
         uid: object.metadata.uid.clone().unwrap_or_default(),
         generation: object.metadata.generation.unwrap_or_default(),
         deleting: object.metadata.deletion_timestamp.is_some(),
         nodes: selector("spec.nodeSelector", &spec.node_selector)?,
-        source: source(&spec.source)?,
+        source: source(&spec.source, &tolerance)?,
         references: spec.references.iter().map(reference).collect::<Result<_, _>>()?,
-        interval: positive("spec.interval", &spec.interval)?,
-        tolerance: tolerance(&spec.tolerance)?,
+        interval,
+        tolerance,
         action: action(&spec.action)?,
         admission: admission(&spec.admission)?,
     })
 }
 
-/// `host:port` of `ntp://HOST[:PORT]`.
-fn reference(url: &ReferenceUrl) -> Result<String, InvalidPolicy> {
-    let wrong = || invalid("spec.references", format!("{:?} is not ntp://HOST or ntp://HOST:PORT", url.0));
-    let host = url.0.strip_prefix("ntp://").filter(|host| !host.is_empty()).ok_or_else(wrong)?;
-    let has_port = match host.rsplit_once(':') {
-        Some((before, port)) if before.ends_with(']') || !before.contains(':') => {
-            port.parse::<u16>().map_err(|_| wrong())? != 0
-        }
-        _ => false,
-    };
-    Ok(if has_port { host.to_owned() } else { format!("{host}:123") })
+fn interval(text: &DurationText) -> Result<Duration, InvalidPolicy> {
+    let interval = length("spec.interval", text)?;
+    if interval < Duration::from_millis(100) || interval > Duration::from_secs(3600) {
+        return Err(invalid("spec.interval", "must be between 100ms and 1h"));
+    }
+    Ok(interval)
 }
 
-fn source(spec: &SourceSpec) -> Result<Source, InvalidPolicy> {
+/// `ntp://HOST:PORT`, in one form however it was written.
+fn reference(url: &ReferenceUrl) -> Result<String, InvalidPolicy> {
+    let wrong = || {
+        let hint = "an IPv6 address stands in brackets";
+        invalid("spec.references", format!("{:?} is not ntp://HOST or ntp://HOST:PORT; {hint}", url.0))
+    };
+    let rest = url.0.strip_prefix("ntp://").ok_or_else(wrong)?;
+    // The colons of an IPv6 address are before its bracket.
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (rest, "123"),
+    };
+    if port.starts_with(['0', '+']) || port.parse::<u16>().is_err() || !names::is_host(host) {
+        return Err(wrong());
+    }
+    Ok(format!("ntp://{host}:{port}"))
+}
+
+fn source(spec: &SourceSpec, tolerance: &Tolerance) -> Result<Source, InvalidPolicy> {
     match (&spec.agent, &spec.node_exporter, &spec.prometheus, &spec.lease) {
-        (Some(agent), None, None, None) => u16::try_from(agent.port)
-            .ok()
-            .filter(|port| *port != 0)
-            .map(|port| Source::Agent { port })
-            .ok_or_else(|| invalid("spec.source.agent.port", format!("{} is no TCP port", agent.port))),
-        (None, Some(_), None, None) => Ok(Source::Unsupported("nodeExporter")),
-        (None, None, Some(_), None) => Ok(Source::Unsupported("prometheus")),
-        (None, None, None, Some(_)) => Ok(Source::Unsupported("lease")),
+        (Some(agent), None, None, None) => {
+            port("spec.source.agent.port", agent.port).map(|port| Source::Agent { port })
+        }
+        (None, Some(exporter), None, None) => {
+            port("spec.source.nodeExporter.port", exporter.port).map(|_| Source::Unsupported("nodeExporter"))
+        }
+        (None, None, Some(prometheus), None) => {
+            let host = ["http://", "https://"].iter().find_map(|scheme| prometheus.url.strip_prefix(scheme));
+            match host {
+                Some(host) if !host.is_empty() && !host.contains(' ') => Ok(Source::Unsupported("prometheus")),
+                _ => Err(invalid(
+                    "spec.source.prometheus.url",
+                    format!("{:?} is not http://HOST or https://HOST", prometheus.url),
+                )),
+            }
+        }
+        (None, None, None, Some(lease)) => {
+            let field = "spec.source.lease.maxDelay";
+            if positive(field, &lease.max_delay)? >= tolerance.offset_max {
+                let message = "must be shorter than tolerance.maxOffset: it is part of the error of every reading";
+                return Err(invalid(field, message));
+            }
+            Ok(Source::Unsupported("lease"))
+        }
         _ => Err(invalid("spec.source", "must have exactly one of agent, nodeExporter, prometheus, lease")),
     }
+}
+
+fn port(field: &str, number: i32) -> Result<u16, InvalidPolicy> {
+    let port = u16::try_from(number).ok().filter(|port| *port != 0);
+    port.ok_or_else(|| invalid(field, format!("{number} is no TCP port: write 1 to 65535")))
 }
 
 fn tolerance(spec: &ToleranceSpec) -> Result<Tolerance, InvalidPolicy> {
@@ -97,15 +143,11 @@ fn tolerance(spec: &ToleranceSpec) -> Result<Tolerance, InvalidPolicy> {
     })
 }
 
-fn action(spec: &super::time_sync_policy::ActionSpec) -> Result<Action, InvalidPolicy> {
-    let effect = match spec.taint.effect {
-        TaintEffectSpec::NoSchedule => Effect::NoSchedule,
-        TaintEffectSpec::PreferNoSchedule => Effect::PreferNoSchedule,
-        TaintEffectSpec::NoExecute => Effect::NoExecute,
-    };
+fn action(spec: &ActionSpec) -> Result<Action, InvalidPolicy> {
+    let taint = taint(&spec.taint)?;
     Ok(Action {
         mark: match spec.type_ {
-            ActionType::Taint => Some(Mark::Taint { key: spec.taint.key.clone(), effect }),
+            ActionType::Taint => Some(taint),
             ActionType::Cordon => Some(Mark::Cordon),
             ActionType::Observe => None,
         },
@@ -116,15 +158,33 @@ fn action(spec: &super::time_sync_policy::ActionSpec) -> Result<Action, InvalidP
     })
 }
 
+fn taint(spec: &TaintSpec) -> Result<Mark, InvalidPolicy> {
+    let field = "spec.action.taint.key";
+    names::qualified(&spec.key).map_err(|wrong| invalid(field, format!("{:?} {wrong}", spec.key)))?;
+    if names::is_of_kubernetes(&spec.key) {
+        let message = format!("{:?} lies under kubernetes.io or k8s.io: those taints belong to Kubernetes", spec.key);
+        return Err(invalid(field, message));
+    }
+    let effect = match spec.effect {
+        TaintEffectSpec::NoSchedule => Effect::NoSchedule,
+        TaintEffectSpec::PreferNoSchedule => Effect::PreferNoSchedule,
+        TaintEffectSpec::NoExecute => Effect::NoExecute,
+    };
+    Ok(Mark::Taint { key: spec.key.clone(), effect })
+}
+
 fn limit(spec: &LimitSpec) -> Result<Limit, InvalidPolicy> {
+    let count = |field: &str, number: i32| {
+        let wrong = || invalid(field, format!("{number} is no count: write 0 to {MAX_COUNT}"));
+        usize::try_from(number).ok().filter(|_| number <= MAX_COUNT).ok_or_else(wrong)
+    };
     let field = "spec.action.limit.maxNodes";
-    let at_least = usize::try_from(spec.at_least).unwrap_or(0);
+    let at_least = count("spec.action.limit.atLeast", spec.at_least)?;
     match &spec.max_nodes.0 {
-        IntOrString::Int(count) => {
-            usize::try_from(*count).map(Limit::Count).map_err(|_| invalid(field, format!("{count} is negative")))
-        }
+        IntOrString::Int(number) => count(field, *number).map(Limit::Count),
         IntOrString::String(text) => {
-            let percent = text.strip_suffix('%').and_then(|number| number.parse::<u8>().ok()).filter(|p| *p <= 100);
+            let digits = text.strip_suffix('%').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+            let percent = digits.and_then(|digits| digits.parse::<u8>().ok()).filter(|percent| *percent <= 100);
             percent
                 .map(|percent| Limit::Percent { percent, at_least })
                 .ok_or_else(|| invalid(field, format!("{text:?} is no percentage from 0% to 100%")))
@@ -156,29 +216,47 @@ pub fn admission(spec: &AdmissionSpec) -> Result<Admission, InvalidPolicy> {
 }
 
 fn selector(field: &str, spec: &LabelSelector) -> Result<Selector, InvalidPolicy> {
-    let mut all: Vec<Requirement> = spec
-        .match_labels
-        .iter()
-        .flatten()
-        .map(|(key, value)| Requirement::In(key.clone(), [value.clone()].into()))
-        .collect();
+    let check = |part: &str, text: &str, checked: Result<(), names::Wrong>| {
+        checked.map_err(|wrong| invalid(&format!("{field}.{part}"), format!("{text:?} {wrong}")))
+    };
+    let mut all = Vec::new();
+    for (key, value) in spec.match_labels.iter().flatten() {
+        check("matchLabels", key, names::qualified(key))?;
+        check("matchLabels", value, names::label_value(value))?;
+        all.push(Requirement::In(key.clone(), [value.clone()].into()));
+    }
     for expression in spec.match_expressions.iter().flatten() {
-        let (key, values) = (expression.key.clone(), expression.values.iter().flatten().cloned().collect());
-        all.push(match expression.operator.as_str() {
-            "In" => Requirement::In(key, values),
-            "NotIn" => Requirement::NotIn(key, values),
-            "Exists" => Requirement::Exists(key),
-            "DoesNotExist" => Requirement::DoesNotExist(key),
-            other => {
-                let hint = "the operators are In, NotIn, Exists, DoesNotExist";
-                return Err(invalid(
-                    &format!("{field}.matchExpressions"),
-                    format!("unknown operator {other:?}: {hint}"),
-                ));
-            }
-        });
+        let (key, values) = (&expression.key, expression.values.as_deref().unwrap_or_default());
+        check("matchExpressions.key", key, names::qualified(key))?;
+        for value in values {
+            check("matchExpressions.values", value, names::label_value(value))?;
+        }
+        all.push(requirement(field, expression, values)?);
     }
     Ok(Selector(all))
+}
+
+fn requirement(
+    field: &str,
+    expression: &LabelSelectorRequirement,
+    values: &[String],
+) -> Result<Requirement, InvalidPolicy> {
+    let key = expression.key.clone();
+    let (has_values, set) = (!values.is_empty(), values.iter().cloned().collect());
+    match (expression.operator.as_str(), has_values) {
+        ("In", true) => Ok(Requirement::In(key, set)),
+        ("NotIn", true) => Ok(Requirement::NotIn(key, set)),
+        ("Exists", false) => Ok(Requirement::Exists(key)),
+        ("DoesNotExist", false) => Ok(Requirement::DoesNotExist(key)),
+        ("In" | "NotIn" | "Exists" | "DoesNotExist", _) => Err(invalid(
+            &format!("{field}.matchExpressions.values"),
+            "In and NotIn need values; Exists and DoesNotExist must have none",
+        )),
+        (other, _) => Err(invalid(
+            &format!("{field}.matchExpressions.operator"),
+            format!("unknown operator {other:?}: the operators are In, NotIn, Exists, DoesNotExist"),
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -212,7 +290,10 @@ mod tests {
     fn references_get_their_port() {
         let all = ["ntp://a.example", "ntp://10.0.0.1:1123", "ntp://[::1]", "ntp://[::1]:5"];
         let policy = read(json!({ "references": all })).unwrap();
-        assert_eq!(policy.references, ["a.example:123", "10.0.0.1:1123", "[::1]:123", "[::1]:5"]);
+        assert_eq!(
+            policy.references,
+            ["ntp://a.example:123", "ntp://10.0.0.1:1123", "ntp://[::1]:123", "ntp://[::1]:5"]
+        );
     }
 
     #[test]
@@ -228,7 +309,7 @@ mod tests {
             (json!({"admission": {"minSkew": "10m"}}), "spec.admission.minSkew"),
             (
                 json!({"nodeSelector": {"matchExpressions": [{"key": "a", "operator": "Maybe"}]}}),
-                "spec.nodeSelector.matchExpressions",
+                "spec.nodeSelector.matchExpressions.operator",
             ),
         ] {
             assert_eq!(read(spec.clone()).unwrap_err().field, field, "{spec}");

@@ -1,14 +1,16 @@
 //! The Kubernetes API of Clockwarden: its CRDs, what it writes on Nodes, and the one conversion into pure types.
 
 pub mod convert;
+pub mod names;
 pub mod node_clock;
 pub mod node_marks;
+pub mod schema;
 pub mod time_sync_policy;
 
 pub use node_clock::{Incident, NodeClock, NodeClockStatus, NodeDecision};
 pub use time_sync_policy::{TimeSyncPolicy, TimeSyncPolicySpec, TimeSyncPolicyStatus};
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
 /// Annotation on a Node that says which of its marks are ours, and for which policies; see [`node_marks`].
@@ -26,22 +28,11 @@ pub fn crds() -> [CustomResourceDefinition; 2] {
     [TimeSyncPolicy::crd(), NodeClock::crd()].map(|mut crd| {
         for version in &mut crd.spec.versions {
             if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
-                refuse_null_counts(schema);
+                schema::refuse_nulls(schema);
             }
         }
         crd
     })
-}
-
-/// The derive makes every int-or-string nullable. A null in `maxNodes` would be stored and then be no limit that
-/// anybody could read, so it is refused at the door.
-fn refuse_null_counts(schema: &mut JSONSchemaProps) {
-    if schema.x_kubernetes_int_or_string == Some(true) {
-        schema.nullable = None;
-    }
-    for property in schema.properties.iter_mut().flat_map(|all| all.values_mut()) {
-        refuse_null_counts(property);
-    }
 }
 
 /// All CRDs as one YAML stream.

@@ -7,37 +7,22 @@
 #![expect(unreachable_pub, reason = "KubeSchema copies each struct into the body of a function")]
 #![expect(clippy::duplicated_attributes, reason = "printcolumn attributes repeat their own keys")]
 
+use super::schema;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
 /// A duration as text, e.g. `500ms`, `30s`, `1h30m`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DurationText(pub String);
 
-impl JsonSchema for DurationText {
-    fn schema_name() -> Cow<'static, str> {
-        "Duration".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        // The pattern keeps signs and bare numbers out; `duration()` then catches what overflows. Without a greatest
-        // length the API server cannot bound the cost of the rule and refuses the CRD.
-        schemars::json_schema!({
-            "type": "string",
-            "maxLength": 32,
-            "pattern": r"^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$",
-        })
-    }
-}
+/// More NTP servers than this are a mistake.
+pub const REFERENCES_MAX: usize = 8;
+/// More nodes than this no cluster has.
+pub const MAX_COUNT: i32 = 100_000;
 
 fn text(value: &str) -> DurationText {
     DurationText(value.to_owned())
@@ -102,6 +87,7 @@ fn text(value: &str) -> DurationText {
 pub struct TimeSyncPolicySpec {
     /// Which nodes; empty selects all of them.
     #[serde(default)]
+    #[schemars(schema_with = "schema::selector")]
     pub node_selector: LabelSelector,
     /// Where the drift of a node is read. Exactly one.
     #[serde(default = "default_source")]
@@ -109,7 +95,7 @@ pub struct TimeSyncPolicySpec {
     /// NTP servers, as ntp://HOST or ntp://HOST:PORT, that the controller checks its own clock against. With them the
     /// cluster is measured against true time, without them against its own consensus.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
+    #[schemars(length(max = REFERENCES_MAX))]
     pub references: Vec<ReferenceUrl>,
     /// How often a node is asked at least; a step is told at once regardless.
     #[serde(default = "default_interval")]
@@ -139,28 +125,13 @@ fn default_interval() -> DurationText {
 #[serde(transparent)]
 pub struct ReferenceUrl(pub String);
 
-impl JsonSchema for ReferenceUrl {
-    fn schema_name() -> Cow<'static, str> {
-        "ReferenceUrl".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "type": "string",
-            "maxLength": 261,
-            "pattern": r"^ntp://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$",
-        })
-    }
-}
-
 /// Where drift is read: exactly one field is set.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.agent), has(self.nodeExporter), has(self.prometheus), has(self.lease)].filter(x, x).size() == 1").message("source must have exactly one of agent, nodeExporter, prometheus, lease"))]
+// Atomic: a server-side apply that changes over to another source replaces the one that the default has put there. A
+// merge patch cannot know that, so the message says how.
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
+#[x_kube(validation = Rule::new("[has(self.agent), has(self.nodeExporter), has(self.prometheus), has(self.lease)].filter(x, x).size() == 1").message("source must have exactly one of agent, nodeExporter, prometheus, lease; to change over, set the one that is there to null (agent: null)"))]
 pub struct Source {
     /// Clockwarden's own agents, asked at each node's own address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -366,7 +337,7 @@ pub struct TaintSpec {
     #[schemars(
         length(min = 1, max = 253),
         regex(
-            pattern = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+            pattern = schema::QUALIFIED_NAME
         )
     )]
     #[x_kube(validation = Rule::new("!self.matches('^([a-z0-9.-]+[.])?(kubernetes|k8s)[.]io/')").message("key must not lie under kubernetes.io or k8s.io: those taints belong to Kubernetes itself"))]
@@ -392,11 +363,10 @@ impl Default for TaintSpec {
 pub struct LimitSpec {
     /// A count, or a percentage of the nodes matched (rounded down).
     #[serde(default = "default_max_nodes")]
-    #[x_kube(validation = Rule::new("type(self) == string ? self.matches('^(100|[0-9]{1,2})%$') : self >= 0").message("maxNodes must be a count of 0 or more, or a percentage from 0% to 100%"))]
     pub max_nodes: MaxNodes,
     /// Where a percentage comes to less than this, this counts.
     #[serde(default = "default_at_least")]
-    #[schemars(range(min = 0, max = 100_000))]
+    #[schemars(range(min = 0, max = MAX_COUNT))]
     pub at_least: i32,
 }
 
@@ -409,20 +379,6 @@ fn default_max_nodes() -> MaxNodes {
 #[serde(transparent)]
 pub struct MaxNodes(pub IntOrString);
 
-impl JsonSchema for MaxNodes {
-    fn schema_name() -> Cow<'static, str> {
-        "MaxNodes".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        // The schema that k8s-openapi gives IntOrString is nullable, and a stored null could not be read back.
-        schemars::json_schema!({ "x-kubernetes-int-or-string": true })
-    }
-}
 fn default_at_least() -> i32 {
     1
 }
@@ -461,6 +417,7 @@ pub struct AdmissionSpec {
     pub max_skew: DurationText,
     /// Which namespaces; empty selects all of them.
     #[serde(default)]
+    #[schemars(schema_with = "schema::selector")]
     pub namespace_selector: LabelSelector,
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn written(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, b
     let quoted = |value: &str| format!("\"{value}\"");
     match &link.step {
         Way::Named { name, .. } => format!("{{name: {name}, value: {}}}", quoted(&value)),
-        Way::Flag { name, joint } => format!("{name}{joint}{value}"),
+        Way::Flag { prefix, name, joint } => format!("{prefix}{name}{joint}{value}"),
         _ => {
             let key = link.key().unwrap_or("");
             match link.notation() {
@@ -34,7 +34,7 @@ pub(crate) fn written(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, b
                 Notation::Jaas => format!("{key}={}", quoted(&value)),
                 Notation::Json if scalar.kind == Kind::Text => format!("{}: {}", quoted(key), quoted(&value)),
                 Notation::Json => format!("{}: {value}", quoted(key)),
-                Notation::Yaml if scalar.kind == Kind::Text && needs_quotes(&value) => {
+                Notation::Yaml if scalar.kind == Kind::Text && needs_quotes(&value, &scalar.text) => {
                     format!("{key}: {}", quoted(&value))
                 }
                 Notation::Yaml => format!("{key}: {value}"),
@@ -43,12 +43,12 @@ pub(crate) fn written(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, b
     }
 }
 
-/// Would YAML read this text as something else?
-fn needs_quotes(value: &str) -> bool {
-    let letters = value.chars().any(char::is_alphabetic);
-    !letters
+/// Would YAML read this text as something else than the text that stands there?
+fn needs_quotes(value: &str, before: &str) -> bool {
+    let is_switch = |text: &str| text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false");
+    !value.chars().any(char::is_alphabetic)
+        || (is_switch(value) && is_switch(before))
         || value.contains(": ")
-        || matches!(value, "true" | "false")
         || value.starts_with(['{', '[', '*', '&', '$'])
 }
 

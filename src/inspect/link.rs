@@ -28,8 +28,8 @@ pub(crate) enum Way<'p> {
     Item { index: usize, name: Option<&'p str> },
     /// From an item with a name to its value, which the name is the key of.
     Named { name: &'p str, scope: &'p Scope<'p>, index: usize },
-    /// A flag of a command line, and what joins it to its value.
-    Flag { name: &'p str, joint: &'p str },
+    /// A flag of a command line: `--`, its name, what joins it to its value.
+    Flag { prefix: &'p str, name: &'p str, joint: &'p str },
     /// Into a document inside of a value: its text, how it is written, where the value stands in the outer document.
     Document { text: &'p str, notation: Notation, at: Position, name: Option<&'p str> },
 }

@@ -1,8 +1,8 @@
 //! Where a place inside of a value is in the document that holds the value.
 //!
 //! The text of a value went through quotes, escapes, indentation or folding before it was parsed again. The source
-//! is read once more from the value's beginning in the way that its first characters tell (block, quoted, plain),
-//! each character compared with the text, until the wanted one is reached. Where source and text part ways (a
+//! is read once more from the value's beginning as the character before it tells (quoted, plain), or line by line as
+//! a block, each piece compared with the text, until the wanted one is reached. Where source and text part ways (a
 //! folded block, a rare escape), the beginning of the value is the answer: near, never wrong.
 //!
 //! Runs for findings only.
@@ -20,11 +20,12 @@ pub(crate) fn outer(source: &str, value_at: Position, text: &str, inner: Positio
         follow(after, text, wanted, escaped)
     } else if before.ends_with('\'') {
         follow(after, text, wanted, |rest| if rest.starts_with("''") { Some(('\'', 2)) } else { plain(rest) })
-    } else if after.starts_with('|') {
-        block(after, text, wanted)
     } else {
         follow(after, text, wanted, plain)
     };
+    if found.is_none() {
+        return block(source, value_at, text, wanted).unwrap_or(value_at);
+    }
     found.map_or(value_at, |found| position(source, start.saturating_add(found)))
 }
 
@@ -62,19 +63,22 @@ fn escaped(rest: &str) -> Option<(char, usize)> {
     })
 }
 
-/// A literal block: the lines after the indicator, each with its indentation in front.
-fn block(source: &str, text: &str, wanted: usize) -> Option<usize> {
+/// A literal block: every line of the text is a line of the source with indentation in front. The value's place is
+/// that of its first line, blank or not, or of the first one that is not.
+fn block(source: &str, value_at: Position, text: &str, wanted: usize) -> Option<Position> {
     let before = text.get(..wanted)?;
-    let line = before.matches('\n').count();
     let start = before.rfind('\n').map_or(0, |end| end.saturating_add(1));
+    let line = before.matches('\n').count();
     let inner = text.get(start..)?.lines().next().unwrap_or("");
-    let mut at = 0_usize;
-    for _ in 0..=line {
-        at = at.saturating_add(source.get(at..)?.find('\n')?).saturating_add(1);
-    }
-    let outer = source.get(at..)?.lines().next().unwrap_or("");
-    let indent = outer.strip_suffix(inner)?.len();
-    Some(at.saturating_add(indent).saturating_add(wanted.saturating_sub(start)))
+    let blank = text.lines().take_while(|line| line.trim().is_empty()).count();
+    let first = usize::try_from(value_at.line).ok()?.checked_sub(1)?;
+    [0, blank].iter().find_map(|skipped| {
+        let number = first.saturating_add(line).checked_sub(*skipped)?;
+        let indent = source.lines().nth(number)?.strip_suffix(inner)?;
+        let column = indent.chars().count().saturating_add(before.get(start..)?.chars().count());
+        let whole = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1);
+        indent.trim().is_empty().then(|| Position { line: whole(number), column: whole(column) })
+    })
 }
 
 /// The byte at a place.
@@ -116,8 +120,9 @@ mod tests {
     #[test]
     fn through_blocks_quotes_and_escapes() {
         let inner = "a: 1\njwt:\n  leeway: 0\n";
-        check("x:\n  f.yml: |\n    a: 1\n    jwt:\n      leeway: 0\n", "|", inner, "0", (5, 15));
-        check("x:\r\n  f.yml: |-\r\n    a: 1\r\n    jwt:\r\n      leeway: 0\r\n", "|", inner, "0", (5, 15));
+        check("x:\n  f.yml: |\n    a: 1\n    jwt:\n      leeway: 0\n", "a:", inner, "0", (5, 15));
+        check("x:\r\n  f.yml: |-\r\n    a: 1\r\n    jwt:\r\n      leeway: 0\r\n", "a:", inner, "0", (5, 15));
+        check("f: |\n\n  b: 0\n", "b:", "\nb: 0\n", "0", (3, 6));
         check("f: \"a: 1\\njwt:\\n  leeway: 0\\n\"", "a:", inner, "0", (1, 27));
         check("f: '{''k'': 0}'", "{", "{'k': 0}", "0", (1, 13));
         check("f: {\"k\": 0}", "{", "{\"k\": 0}", "0", (1, 10));
@@ -127,7 +132,7 @@ mod tests {
 
     #[test]
     fn where_the_way_is_lost_the_value_begins() {
-        check("f: >\n  a\n  b: 0\n", ">", "a b: 0\n", "0", (1, 4));
+        check("f: >\n  a\n  b: 0\n", "a", "a b: 0\n", "0", (2, 3));
         check("f: \"\\x41 0\"", "\\x", "A 0", "0", (1, 5));
     }
 }

@@ -1,8 +1,8 @@
 //! Is this leaf a clock-skew setting, whose, and what does its value do there?
 //!
 //! The index gives entries whose spelling fits; here the rest must fit too: words, the object's kind, neighbours,
-//! ancestors, file. The most telling entry wins: one with a context over one without, a longer spelling over a
-//! shorter one, a product over the generic convention; an exclusion that fits ends it.
+//! ancestors, file. The most telling entry wins: a product over the generic convention, a longer spelling over a
+//! shorter one, where a context counts as so many letters; an exclusion that wins ends it.
 //!
 //! Does not know: bounds, severities, what is done about it.
 
@@ -72,12 +72,13 @@ pub(crate) fn recognise<'s>(
     let mut keys: Vec<&str> = link.keys().collect();
     if keys.iter().map(|key| key.len()).sum::<usize>() > PATH_BYTES
         || !keys.iter().any(|key| mentions_skew(key.as_bytes()))
+        || keys.iter().any(|key| is_comment(key))
     {
         return None;
     }
     keys.reverse();
     let suspect = Suspect { catalogue, kind, link, letters: Letters::of(keys.iter().copied()), key: keys.last()? };
-    let mut best: Option<(bool, bool, usize, &Known)> = None;
+    let mut best: Option<(bool, usize, &Known)> = None;
     for known in found.iter().filter_map(|number| catalogue.known().get(*number)) {
         let fits_value = match known.reads {
             _ if known.role == Role::Exclusion => true,
@@ -88,20 +89,17 @@ pub(crate) fn recognise<'s>(
             continue;
         }
         let Some(weight) = suspect.weight(known) else { continue };
-        let is_generic = matches!(known.role, Role::Generic { .. });
-        let rank = (!is_generic, !known.contexts.is_empty(), weight, known);
-        let better = |(a, b, c, best): &(bool, bool, usize, &Known)| {
-            // Of two that fit alike, the one that says "no setting" is right more often.
-            (rank.0, rank.1, rank.2) > (*a, *b, *c)
-                || ((rank.0, rank.1, rank.2) == (*a, *b, *c)
-                    && known.role == Role::Exclusion
-                    && best.role != known.role)
+        let rank = (!matches!(known.role, Role::Generic { .. }), weight, known);
+        // Of two that fit alike, the one that says "no setting" is right more often.
+        let better = |(product, weight, best): &(bool, usize, &Known)| {
+            (rank.0, rank.1) > (*product, *weight)
+                || ((rank.0, rank.1) == (*product, *weight) && known.role == Role::Exclusion && best.role != known.role)
         };
         if best.as_ref().is_none_or(better) {
             best = Some(rank);
         }
     }
-    let (_, _, _, known) = best?;
+    let (_, _, known) = best?;
     if known.role == Role::Exclusion {
         return None;
     }
@@ -112,6 +110,12 @@ pub(crate) fn recognise<'s>(
     };
     let has_auth = suspect.has_auth();
     Some(Setting { known, text, is_default, effect, span, has_auth })
+}
+
+/// A key that people write to switch a line off where the format has no comments, or other ones.
+fn is_comment(key: &str) -> bool {
+    let key = key.trim_start();
+    key.starts_with(['#', ';', '!', '%']) || key.starts_with("//") || key.starts_with("<!--")
 }
 
 /// What a span does in a product.
@@ -129,7 +133,8 @@ fn effect(known: &Known, span: Span) -> Effect {
         _ => known.negative,
     };
     match meaning {
-        Meaning::Zero => Effect::Tolerance(nanos.min(0)),
+        Meaning::Zero => Effect::Tolerance(0),
+        Meaning::Tightens => Effect::Tolerance(nanos),
         Meaning::Default | Meaning::Ignored | Meaning::Rejected => Effect::Default,
         Meaning::Disabled => Effect::Disabled,
         Meaning::Unknown => Effect::Unclear,
@@ -153,10 +158,10 @@ impl Suspect<'_, '_> {
         }
         let start_weight = |key: &super::words::Pattern| Some((key.find(&self.letters)?, key.weight()));
         let (start, weight) = known.keys.iter().filter_map(start_weight).max_by_key(|(_, weight)| *weight)?;
-        let contexts = known.contexts.is_empty() || known.contexts.iter().any(|context| self.is_in(context, start));
+        let contexts = known.contexts.iter().filter(|context| self.is_in(context, start)).map(evidence).max();
         // What is required for the setting to matter is asked later (`is_idle`), and does not decide whose setting
         // it is: an unused setting of a known product must not be judged by the generic convention instead.
-        contexts.then_some(weight)
+        if known.contexts.is_empty() { Some(weight) } else { contexts.map(|evidence| weight.saturating_add(evidence)) }
     }
 
     fn is_in(&self, context: &Context, start: usize) -> bool {
@@ -216,6 +221,17 @@ impl Suspect<'_, '_> {
     }
 }
 
+/// How much a context that fits tells, in letters of a spelling: the object's kind more than any spelling, a
+/// file's name nothing that many applications do not share.
+fn evidence(context: &Context) -> usize {
+    [(!context.kinds.is_empty(), 20), (!context.beside.is_empty(), 10), (!context.within.is_empty(), 5)]
+        .iter()
+        .chain(&[(!context.spelled.is_empty(), 1)])
+        .filter(|(given, _)| *given)
+        .map(|(_, letters)| letters)
+        .sum()
+}
+
 /// Like [`fits`], but capitals matter.
 fn spelled(wanted: &str, key: &str) -> bool {
     match (wanted.strip_prefix('*'), wanted.strip_suffix('*')) {
@@ -240,6 +256,6 @@ pub(crate) fn is_idle(setting: &Setting<'_>, link: &Link<'_>) -> bool {
     let letters = Letters::of(keys.iter().copied());
     link.scopes().any(|(scope, above, index)| {
         keys.get(above).is_some_and(|key| scope.is_shadowed(key, index))
-            || scope.is_off(&letters, letters.before_key(above))
+            || scope.is_off(&letters, letters.before_key(above), index)
     })
 }

@@ -29,8 +29,8 @@ struct Facts {
     last: HashMap<String, usize>,
     /// Short values by the letters of their keys.
     values: HashMap<Vec<u8>, Vec<String>>,
-    /// For each feature that is switched off, the letters of its name; empty: the scope itself.
-    off: Vec<Vec<u8>>,
+    /// For the letters of each feature that is switched off, the entries that do it; empty: the scope itself.
+    off: HashMap<Vec<u8>, Vec<usize>>,
 }
 
 /// Words at the end of a feature's name that its settings do not carry.
@@ -64,7 +64,7 @@ impl<'p> Scope<'p> {
                     }
                 }
                 // A variable that is just called ENABLED says nothing about its neighbours.
-                facts.off.retain(|feature| !feature.is_empty());
+                facts.off.remove([].as_slice());
             }
         }
         facts
@@ -80,13 +80,17 @@ impl<'p> Scope<'p> {
         self.facts().values.get(key).is_some_and(|values| values.iter().any(|value| fits(wanted, value)))
     }
 
-    /// Is the feature switched off that a setting belongs to, whose letters from here on begin at `from`?
-    pub(crate) fn is_off(&self, letters: &Letters, from: usize) -> bool {
-        self.facts().off.iter().any(|feature| {
-            let end = from.saturating_add(feature.len());
-            WHOLE.contains(&feature.as_slice())
-                || (letters.text().get(from..end) == Some(feature.as_slice()) && letters.begins(end))
-        })
+    /// Is the feature switched off that a setting belongs to, whose letters from here on begin at `from`? The way
+    /// goes through the entry `index`, which is no switch for itself.
+    pub(crate) fn is_off(&self, letters: &Letters, from: usize, index: usize) -> bool {
+        let off = &self.facts().off;
+        if off.is_empty() {
+            return false;
+        }
+        let by_another = |feature: &[u8]| off.get(feature).is_some_and(|by| by.iter().any(|switch| *switch != index));
+        let ends = (from..=letters.text().len()).filter(|end| *end == from || letters.begins(*end));
+        WHOLE.iter().any(|whole| by_another(whole))
+            || ends.filter_map(|end| letters.text().get(from..end)).any(by_another)
     }
 }
 
@@ -96,11 +100,16 @@ impl Facts {
         let Some(scalar) = value.scalar().filter(|scalar| scalar.text.len() <= 256) else { return };
         let letters = Letters::of([key]);
         if let value::Written::Value { text, .. } = value::written(scalar)
-            && let Some(on) = value::flag(&text)
+            && let Some(feature) = value::flag(&text).and_then(|on| feature(&letters, on))
         {
-            self.off.extend(feature(&letters, on));
+            // Two are enough to tell whether there is another than the one that is asked about.
+            let by = self.off.entry(feature).or_default();
+            by.extend((by.len() < 2).then_some(index));
         }
-        self.values.entry(letters.text().to_vec()).or_default().push(scalar.text.clone());
+        let values = self.values.entry(letters.text().to_vec()).or_default();
+        if values.len() < 64 {
+            values.push(scalar.text.clone());
+        }
     }
 }
 

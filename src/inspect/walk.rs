@@ -12,7 +12,7 @@ use super::recognise::{self, Setting};
 use super::rules::RULES;
 use super::scope::{Entries, Scope};
 use super::surfaces::{self, command, config_map, pairs};
-use super::tree::{Entry, Kind, Position, Scalar, Tree};
+use super::tree::{Entry, Kind, Path, Position, Scalar, Tree};
 use super::{Bounds, Inspection, ObjectRef, fix, mentions_skew};
 
 /// One inspection.
@@ -178,18 +178,15 @@ impl<'c> Walk<'c> {
         let path = link.path();
         let known = setting.known;
         let object = self.object.as_ref().map(named).unwrap_or_default();
-        let (name, value) = (setting_name(link), clipped(&scalar.text));
         let default = if setting.is_default { " by default" } else { "" };
-        let note = if known.note.is_empty() { String::new() } else { format!(". {}", known.note) };
+        let note = if known.note.is_empty() { String::new() } else { format!(". {}.", known.note) };
+        let (what, value) = (shown_setting(link, &path), clipped(&scalar.text));
         self.out.findings.push(Finding {
             rule: rule.name,
             severity: verdict.severity,
             at: link.place(scalar.at),
             product: known.product.clone(),
-            message: format!(
-                "{object}{path}: {name} is {value:?}{default}, for {}: {}{note}",
-                known.product, verdict.meaning
-            ),
+            message: format!("{object}{what} is {value:?}{default}, {}{note}", verdict.meaning),
             fix: format!("write `{}`", fix::written(setting, link, scalar, self.bounds)),
             value: scalar.text.clone(),
             path,
@@ -253,9 +250,12 @@ impl<'c> Walk<'c> {
     }
 }
 
-/// The setting's own name: of a variable or flag where its path only says `value`.
-fn setting_name(link: &Link<'_>) -> String {
-    link.key().map_or_else(String::new, |key| key.trim_start_matches('-').to_owned())
+/// The path, with the name of the variable or flag where the path ends in `value` or a number.
+fn shown_setting(link: &Link<'_>, path: &Path) -> String {
+    match link.step {
+        Way::Named { name, .. } | Way::Flag { name, .. } => format!("{path}: {name}"),
+        _ => path.to_string(),
+    }
 }
 
 /// `ConfigMap shop/app: `

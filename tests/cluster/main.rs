@@ -6,5 +6,6 @@ mod support;
 mod clocks;
 mod control_plane;
 mod controller;
+mod policy_schema;
 mod processes;
 mod webhook;

@@ -23,8 +23,10 @@ pub use raw::CatalogueError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Meaning {
-    /// Really no tolerance (or less than none).
+    /// Really no tolerance.
     Zero,
+    /// Less than no tolerance: the check becomes stricter than exact.
+    Tightens,
     /// The product's default holds.
     Default,
     /// The check is switched off.

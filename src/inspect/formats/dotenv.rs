@@ -58,9 +58,12 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
         }
         let end = cursor.rest.find(['=', '\n', '\r']).unwrap_or(cursor.rest.len());
         let key = cursor.rest.get(..end).unwrap_or("").trim_end().to_owned();
-        if !cursor.rest.get(end..).is_some_and(|rest| rest.starts_with('=')) {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        let is_assignment = cursor.rest.get(end..).is_some_and(|rest| rest.starts_with('='));
+        if !is_assignment || key.is_empty() || !key.chars().all(is_name) {
+            // A name alone takes its value from outside; anything else is a comment of another kind.
             cursor.line();
-            continue; // A name alone takes its value from outside.
+            continue;
         }
         while cursor.next().is_some_and(|c| c != '=') {}
         cursor.skip_while(|c| matches!(c, ' ' | '\t'));

@@ -25,8 +25,13 @@ fn check(setting: &Setting<'_>, _: &Bounds) -> Option<Verdict> {
     if setting.effect != Effect::Disabled {
         return None;
     }
+    let product = &setting.known.product;
     match setting.known.reads {
-        Reads::Switch { .. } => error("the check is switched off: expired tokens are accepted".to_owned()),
-        Reads::Span { .. } => error("this value does not mean a tolerance, it switches the check off".to_owned()),
+        Reads::Switch { .. } => {
+            error(format!("which switches a check of token times off in {product}: expired tokens pass"))
+        }
+        Reads::Span { .. } => {
+            error(format!("which is no tolerance in {product} but switches the check off: expired tokens pass"))
+        }
     }
 }

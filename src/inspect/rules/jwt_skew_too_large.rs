@@ -13,7 +13,7 @@
 //!
 //! **What it leaves alone.** A value that is exactly the bound; settings that are not known to be about tokens.
 
-use super::{Rule, Verdict, is_certain, nanos, warning};
+use super::{Rule, Verdict, is_certain, means, nanos, warning};
 use crate::inspect::catalogue::Reads;
 use crate::inspect::duration::{Form, Unit, shown};
 use crate::inspect::recognise::{Effect, Setting};
@@ -30,12 +30,14 @@ fn check(setting: &Setting<'_>, bounds: &Bounds) -> Option<Verdict> {
     }
     let is_bare = setting.span.is_some_and(|span| span.form == Form::Bare);
     let how = match setting.known.reads {
-        Reads::Span { bare: Unit::Days, .. } if is_bare => " (a bare number is a number of days there)",
+        Reads::Span { bare: Unit::Days, .. } if is_bare => " (a bare number counts days there)",
         Reads::Span { unit_guessed: true, .. } if is_bare => " (if it counts seconds; its unit is not written)",
         _ => "",
     };
     warning(format!(
-        "{} of tolerance for clock skew{how}, more than the {} that are allowed: an expired token stays valid that long",
+        "{} a tolerance for clock skew of {}{how}, more than the {} that the policy allows: so long is a token valid \
+         after it has expired",
+        means(setting),
         shown(tolerance),
         shown(most)
     ))

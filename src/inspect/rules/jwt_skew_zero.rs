@@ -17,7 +17,7 @@
 //! setting of a feature that the same document switches off; a value that is filled in elsewhere. Without a known
 //! product and without a word like `jwt` or `oidc` on its path it only warns.
 
-use super::{Rule, Verdict, error, is_certain, nanos, warning};
+use super::{Rule, Verdict, error, is_certain, means, nanos, warning};
 use crate::inspect::duration::shown;
 use crate::inspect::recognise::{Effect, Setting};
 use crate::inspect::{Bounds, Severity};
@@ -31,12 +31,17 @@ fn check(setting: &Setting<'_>, bounds: &Bounds) -> Option<Verdict> {
         Effect::Tolerance(tolerance) => tolerance,
         Effect::Unclear if !is_certain(setting) => return None,
         Effect::Unclear => {
-            return warning(
-                "it is not known what that means there: it may be no tolerance at all, or no check".to_owned(),
-            );
+            return warning(format!(
+                "and it is not known what that does in {}: no tolerance for clock skew at all, or no check",
+                known.product
+            ));
         }
         Effect::Fallback => {
-            return warning(format!("it has no unit and is not understood: {} silently holds instead", known.default));
+            let default = &known.default;
+            return warning(format!(
+                "which {} does not understand without a unit: {default} silently holds",
+                known.product
+            ));
         }
         Effect::Default | Effect::Disabled => return None,
     };
@@ -45,20 +50,20 @@ fn check(setting: &Setting<'_>, bounds: &Bounds) -> Option<Verdict> {
         return None;
     }
     if !is_certain(setting) {
-        let zero = "it looks like a clock-skew tolerance of zero, but nothing says that it is about tokens";
+        let zero = "which looks like a clock-skew tolerance of zero, but nothing says that it is about tokens";
         return if tolerance == 0 { warning(zero.to_owned()) } else { None };
     }
+    let means = means(setting);
     match tolerance {
-        0 => error(
-            "no tolerance for clock skew: a token is refused as soon as the clocks of its issuer and of this service \
-             differ at all"
-                .to_owned(),
-        ),
-        ..0 => {
-            error("less than no tolerance for clock skew: fresh tokens are refused even by a perfect clock".to_owned())
-        }
+        0 => error(format!(
+            "{means} no tolerance for clock skew: a token is refused as soon as the clock that checks it differs from \
+             its issuer's"
+        )),
+        ..0 => error(format!(
+            "{means} less than no tolerance for clock skew: a token is refused although the clocks agree"
+        )),
         _ => error(format!(
-            "only {} of tolerance for clock skew; that is not zero, but less than the least of {} that is asked for",
+            "{means} a tolerance for clock skew of only {}: not zero, but less than the {} that the policy asks for",
             shown(tolerance),
             shown(least)
         )),

@@ -27,7 +27,7 @@ pub struct Rule {
 pub struct Verdict {
     /// At most the rule's own.
     pub severity: Severity,
-    /// What the value means there: a clause that follows the setting and its value.
+    /// What the value means there: a clause that follows the setting and its value (`… is "0", which …`).
     pub meaning: String,
 }
 
@@ -52,5 +52,13 @@ fn is_certain(setting: &Setting<'_>) -> bool {
     match setting.known.role {
         Role::Generic { strong, .. } => strong && setting.has_auth,
         Role::Product | Role::Exclusion => true,
+    }
+}
+
+/// How the meaning is known: `which for Envoy means`, or by the name alone.
+fn means(setting: &Setting<'_>) -> String {
+    match setting.known.role {
+        Role::Generic { .. } => "which by its name means".to_owned(),
+        Role::Product | Role::Exclusion => format!("which for {} means", setting.known.product),
     }
 }

@@ -68,13 +68,16 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
         if let Some((value, start)) = flag.value {
             in_argument(link, argument, |link| {
                 let at = place::position(text, start);
-                walk.leaf(&link.down(Way::Flag { name: flag.name, joint: "=" }), &text_at(value, at));
+                walk.leaf(
+                    &link.down(Way::Flag { prefix: flag.prefix, name: flag.name, joint: "=" }),
+                    &text_at(value, at),
+                );
             });
             continue;
         }
         let following = number.checked_add(1).filter(|next| script_at != Some(*next));
         if let Some(next) = following.and_then(|next| arguments.get(next)).filter(|next| is_value(&next.scalar.text)) {
-            let way = Way::Flag { name: flag.name, joint: " " };
+            let way = Way::Flag { prefix: flag.prefix, name: flag.name, joint: " " };
             with_way(link, next, |link| walk.leaf(&link.down(way), next.scalar));
         }
     }
@@ -82,6 +85,8 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
 
 /// A flag that stands alone in a word.
 struct Flag<'t> {
+    /// `--`, `-`, Java's `-D`, or nothing.
+    prefix: &'t str,
     name: &'t str,
     /// The value in the same word, and the byte where it begins.
     value: Option<(&'t str, usize)>,
@@ -90,16 +95,18 @@ struct Flag<'t> {
 impl<'t> Flag<'t> {
     fn of(text: &'t str) -> Option<Self> {
         let is_name = |name: &str| {
-            name.len() > 1
-                && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/'))
+            let sign = |c| matches!(c, '-' | '_' | '.' | ':' | '/');
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || sign(c))
         };
-        match text.split_once('=') {
-            Some((name, value)) if is_name(name) => {
-                Some(Flag { name, value: Some((value, name.len().saturating_add(1))) })
-            }
-            None if text.starts_with('-') && is_name(text) => Some(Flag { name: text, value: None }),
-            _ => None,
-        }
+        let (whole, value) = match text.split_once('=') {
+            Some((whole, value)) => (whole, Some((value, whole.len().saturating_add(1)))),
+            None if text.starts_with('-') => (text, None),
+            None => return None,
+        };
+        let is_java = whole.strip_prefix("-D").is_some_and(|rest| rest.contains('.') || value.is_some());
+        let length = if is_java { 2 } else { whole.len().saturating_sub(whole.trim_start_matches('-').len()) };
+        let (prefix, name) = whole.split_at_checked(length)?;
+        is_name(name).then_some(Flag { prefix, name, value })
     }
 }
 
@@ -164,7 +171,10 @@ pub(crate) fn script(walk: &mut Walk<'_>, link: &Link<'_>, text: &str) {
                     _ => continue,
                 },
             };
-            walk.leaf(&link.down(Way::Flag { name: flag.name, joint }), &text_at(value, place::position(text, at)));
+            walk.leaf(
+                &link.down(Way::Flag { prefix: flag.prefix, name: flag.name, joint }),
+                &text_at(value, place::position(text, at)),
+            );
         }
     }
 }
