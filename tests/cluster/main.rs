@@ -6,5 +6,6 @@ mod support;
 mod clocks;
 mod control_plane;
 mod controller;
+mod install;
 mod policy_schema;
 mod processes;

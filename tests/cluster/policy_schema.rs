@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use self::table::{Case, Expected};
-use crate::support::{ControlPlane, Options, run, wait_for};
+use crate::support::{ControlPlane, Options, Outcome, run, wait_for};
 
 /// A plane of its own: policies are cluster-wide, and controllers of other tests would act on them.
 async fn plane() -> Result<Arc<ControlPlane>> {
@@ -36,7 +36,7 @@ async fn plane() -> Result<Arc<ControlPlane>> {
 }
 
 #[test]
-fn every_spec_of_the_table_is_taken_or_refused_as_it_says() -> Result<()> {
+fn every_spec_of_the_table_is_taken_or_refused_as_it_says() -> Outcome {
     run(async {
         let client = plane().await?.client().await?;
         let mut wrong = Vec::new();
@@ -131,7 +131,7 @@ fn check(case: &Case, answer: std::result::Result<Value, String>) -> Result<()> 
 }
 
 #[test]
-fn an_empty_spec_shows_all_that_holds() -> Result<()> {
+fn an_empty_spec_shows_all_that_holds() -> Outcome {
     run(async {
         let plane = plane().await?;
         let manifest = object("empty", &json!({})).to_string();
@@ -164,7 +164,7 @@ fn an_empty_spec_shows_all_that_holds() -> Result<()> {
 
 /// A null is dropped before anything is looked at, and leaves a default or an absence: never a value of its own.
 #[test]
-fn a_null_is_as_good_as_nothing() -> Result<()> {
+fn a_null_is_as_good_as_nothing() -> Outcome {
     run(async {
         let client = plane().await?.client().await?;
         for (spec, path, expected) in [
@@ -186,7 +186,7 @@ fn a_null_is_as_good_as_nothing() -> Result<()> {
 
 /// The default source is stored, and a merge leaves it there: whoever changes over must get out of that.
 #[test]
-fn the_source_can_be_changed_over_and_the_refusal_says_how() -> Result<()> {
+fn the_source_can_be_changed_over_and_the_refusal_says_how() -> Outcome {
     run(async {
         let plane = plane().await?;
         let apply = async |args: &[&str], name: &str, spec: Value| {
@@ -215,7 +215,7 @@ fn the_source_can_be_changed_over_and_the_refusal_says_how() -> Result<()> {
 }
 
 #[test]
-fn kubectl_get_shows_the_columns_of_both_kinds() -> Result<()> {
+fn kubectl_get_shows_the_columns_of_both_kinds() -> Outcome {
     run(async {
         let plane = plane().await?;
         let client = plane.client().await?;
