@@ -49,7 +49,7 @@ deny: prerequisites
 	  [ -n "$(OFFLINE)" ]; fi
 
 bench: prerequisites ## Measure the webhook against a handler that admits everything (builds what is shipped)
-	$(CARGO) run --locked --profile dist --example bench_webhook
+	$(CARGO) bench --locked --profile dist --bench webhook
 
 # Without a sanitizer the stable compiler will do: the parsers have no unsafe code that one would watch.
 fuzz: prerequisites ## Fuzz every parser for FUZZ_SECONDS (60) each

@@ -3,6 +3,7 @@
 use crate::agent::args::AgentArgs;
 use crate::controller::ControllerArgs;
 use crate::telemetry::LogFormat;
+use crate::webhook::WebhookArgs;
 
 /// Keeps Kubernetes clusters safe from wrong clocks.
 #[derive(Debug, clap::Parser)]
@@ -24,6 +25,8 @@ pub enum Command {
     Agent(AgentArgs),
     /// Measures every node's clock, and taints or cordons the nodes beyond tolerance.
     Controller(ControllerArgs),
+    /// Refuses workload configuration whose clock settings the TimeSyncPolicies forbid.
+    Webhook(WebhookArgs),
     /// Prints the CustomResourceDefinitions as YAML, for `kubectl apply -f -`.
     Crds,
 }

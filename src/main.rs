@@ -2,7 +2,7 @@
 
 use clap::Parser as _;
 use clockwarden::cli::{Cli, Command};
-use clockwarden::{agent, api, controller, runtime, telemetry};
+use clockwarden::{agent, api, controller, runtime, telemetry, webhook};
 use std::process::ExitCode;
 
 #[tokio::main]
@@ -12,6 +12,7 @@ async fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Agent(args) => agent::run(args).await,
         Command::Controller(args) => controller::run(args).await,
+        Command::Webhook(args) => webhook::run(args).await,
         Command::Crds => api::crds_yaml().and_then(|yaml| runtime::print(&yaml)),
     };
     ended.unwrap_or_else(|error| {

@@ -1,11 +1,11 @@
 //! Where those who measure write and those who ask read.
 //!
 //! One lock around the [`Core`], held for microseconds and never across a wait; beside it two signals: the sequence,
-//! for readers that wait for news, and the count of clock settings, for sources that should ask again at once.
+//! for readers that wait for news, and the number of the newest jump, for sources that should ask again at once.
 
 use crate::agent::clocks;
-use crate::agent::state::{Core, Evidence};
-use crate::clock::Jump;
+use crate::agent::state::{Core, Noticed};
+use crate::clock::Sample;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -24,26 +24,23 @@ impl Board {
         Board { core: Mutex::new(core), sequence, settings: watch::Sender::new(0) }
     }
 
-    /// Lets `act` work on what is known, and wakes those who wait for what it changed.
-    pub fn with<T>(&self, act: impl FnOnce(&mut Core) -> T) -> T {
+    /// Lets `act` work on what is known, given the clocks, and wakes those who wait for what it changed.
+    ///
+    /// The clocks are read under the lock, so that nobody judges by older ones than somebody before him.
+    pub fn with<T>(&self, act: impl FnOnce(&mut Core, &Sample) -> T) -> T {
         // A panic elsewhere ends the process anyway; what is known is still worth telling until then.
         let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = act(&mut core);
-        let reached = core.sequence();
+        let result = act(&mut core, &clocks::sample());
+        let (reached, newest) = (core.sequence(), core.last_jump());
         drop(core);
-        self.sequence.send_if_modified(|announced| {
-            let news = reached > *announced;
-            *announced = reached.max(*announced);
-            news
-        });
+        self.sequence.send_if_modified(|announced| replace_if_greater(announced, reached));
+        if let Some(Noticed { number, evidence, jump }) = newest
+            && self.settings.send_if_modified(|count| replace_if_greater(count, number))
+        {
+            let (amount, cause, evidence) = (jump.amount, jump.cause.as_str(), evidence.as_str());
+            tracing::warn!(%amount, cause, evidence, "the wall clock jumped");
+        }
         result
-    }
-
-    /// Takes a jump: readers and sources are woken.
-    pub fn jumped(&self, jump: Jump, evidence: Evidence) {
-        let sample = clocks::sample();
-        self.with(|core| core.jumped(jump, evidence, &sample));
-        self.settings.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// The sequence, to wait on.
@@ -52,9 +49,15 @@ impl Board {
         self.sequence.subscribe()
     }
 
-    /// Changes whenever the clock was set.
+    /// The number of the newest jump, to wait on.
     #[must_use]
     pub fn settings(&self) -> watch::Receiver<u64> {
         self.settings.subscribe()
     }
+}
+
+fn replace_if_greater(known: &mut u64, now: u64) -> bool {
+    let greater = now > *known;
+    *known = now.max(*known);
+    greater
 }

@@ -8,7 +8,6 @@
 //! Nothing in a question names a host, a file or a source; parameters that we do not know are passed over.
 
 use crate::agent::board::Board;
-use crate::agent::clocks;
 use crate::agent::metrics;
 use crate::agent::report::Report;
 use crate::clock::{Mono, Wall};
@@ -79,8 +78,7 @@ async fn clock(
     if let Some((after, wait)) = hold {
         desk.news(after, wait, question.instance.as_deref()).await;
     }
-    let sample = clocks::sample();
-    let report = desk.board.with(|core| core.report(&sample));
+    let report = desk.board.with(|core, clocks| core.report(clocks));
     answer(report, received, received_mono).map_err(|error| {
         (StatusCode::INTERNAL_SERVER_ERROR, format!("the report could not be written: {}\n", telemetry::chain(&error)))
     })
@@ -106,7 +104,7 @@ impl Question {
 impl Desk {
     /// Returns when the sequence is another than `after`, after `wait`, or at once where waiting makes no sense.
     async fn news(&self, after: u64, wait: Duration, instance: Option<&str>) {
-        let ours = self.board.with(|core| instance.is_none_or(|theirs| theirs == core.instance()));
+        let ours = self.board.with(|core, _| instance.is_none_or(|theirs| theirs == core.instance()));
         let (true, Ok(_place)) = (ours, self.waiting.try_acquire()) else { return };
         let mut sequence = self.board.sequence();
         tokio::select! {
@@ -137,13 +135,12 @@ fn answer(mut report: Report, received: Wall, received_mono: Mono) -> Result<Res
 }
 
 async fn scrape(State(desk): State<Desk>) -> Response {
-    let sample = clocks::sample();
-    let (report, counts) = desk.board.with(|core| (core.report(&sample), core.jump_counts()));
+    let (report, counts) = desk.board.with(|core, clocks| (core.report(clocks), core.jump_counts()));
     ([(header::CONTENT_TYPE, telemetry::METRICS_CONTENT_TYPE)], metrics::text(&report, counts)).into_response()
 }
 
 async fn ready(State(desk): State<Desk>) -> (StatusCode, &'static str) {
-    if desk.board.with(|core| core.ready()) {
+    if desk.board.with(|core, _| core.ready()) {
         (StatusCode::OK, "ok\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the sources have not all been asked yet\n")

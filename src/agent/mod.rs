@@ -23,7 +23,7 @@ pub mod state;
 pub mod watch;
 
 use crate::clock::Tolerance;
-use crate::runtime::{Tasks, mono_now};
+use crate::runtime::Tasks;
 use anyhow::Context as _;
 use args::AgentArgs;
 use board::Board;
@@ -77,7 +77,7 @@ fn core(args: &AgentArgs, sources: &[Box<dyn Source>]) -> anyhow::Result<Core> {
     let who = Identity { node, instance: format!("{:016x}", u64::from_ne_bytes(instance)) };
     let tolerance = Tolerance { offset_max: args.max_offset, ..TOLERANCE };
     let names: Vec<&str> = sources.iter().map(|source| source.name()).collect();
-    Ok(Core::new(who, tolerance, &names, mono_now()))
+    Ok(Core::new(who, tolerance, &names, clocks::sample()))
 }
 
 /// The agent's own tolerance, apart from `--max-offset`: as a policy's defaults. A controller judges by its policy.

@@ -3,7 +3,6 @@
 //! A task waits for one of three things: the time of the next poll, the clock being set, the end.
 
 use crate::agent::board::Board;
-use crate::agent::clocks;
 use crate::agent::sources::{Outcome, Source};
 use crate::runtime::{CancellationToken, mono_now};
 use std::sync::Arc;
@@ -32,8 +31,7 @@ pub async fn run(
         };
         let polled = mono_now();
         log_changes(source.name(), &outcome, &mut trouble);
-        let sample = clocks::sample();
-        board.with(|core| core.polled(number, outcome, &sample));
+        board.with(|core, clocks| core.polled(number, outcome, clocks));
         let mut next = polled.after(source.spacing().max(SPACING_MIN));
         loop {
             let wait = next.since(mono_now());

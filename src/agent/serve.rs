@@ -127,3 +127,6 @@ async fn answer(stream: TcpStream, peer: SocketAddr, router: Router, limits: Lim
         tracing::debug!(%peer, error = crate::telemetry::chain(&error), "connection ended");
     }
 }
+
+#[cfg(test)]
+mod tests;

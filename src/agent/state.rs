@@ -17,7 +17,9 @@ use crate::agent::report::{JumpReport, Report, SourceReport};
 use crate::agent::sources::{Measured, Outcome};
 use crate::clock::standing::{Judgement, judge};
 use crate::clock::steps::Cause;
-use crate::clock::{Fused, Jump, Mono, OffsetInterval, Reading, Sample, Standing, State, Tolerance, Why, fuse};
+use crate::clock::{
+    Fused, Jump, Mono, OffsetInterval, Reading, Sample, Standing, State, StepDetector, Tolerance, Why, fuse,
+};
 use crate::runtime::rfc3339;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -65,12 +67,32 @@ pub struct JumpCounts {
     pub suspend: u64,
 }
 
+impl JumpCounts {
+    /// Together.
+    #[must_use]
+    pub fn all(self) -> u64 {
+        self.step.saturating_add(self.suspend)
+    }
+}
+
+/// A jump, numbered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Noticed {
+    /// Counts up from 1.
+    pub number: u64,
+    /// How it was noticed.
+    pub evidence: Evidence,
+    /// The jump.
+    pub jump: Jump,
+}
+
 /// Everything the agent knows.
 pub struct Core {
     who: Identity,
     tolerance: Tolerance,
     witnesses: Vec<Witness>,
-    jumps: VecDeque<(u64, Evidence, Jump)>,
+    detector: StepDetector,
+    jumps: VecDeque<Noticed>,
     counts: JumpCounts,
     standing: Standing,
     /// When something last disciplined or vouched for this clock.
@@ -108,18 +130,21 @@ struct Announced {
     offset: Option<OffsetInterval>,
     /// For each witness: whether it exists, and whether it has evidence.
     witnesses: Vec<(bool, bool)>,
+    jumps: u64,
 }
 
 impl Core {
     /// Knows nothing yet. `names` are those of the sources, in the order by which [`Core::polled`] counts them.
     #[must_use]
-    pub fn new(who: Identity, tolerance: Tolerance, names: &[&str], now: Mono) -> Core {
+    pub fn new(who: Identity, tolerance: Tolerance, names: &[&str], first: Sample) -> Core {
         let witness = |name: &&str| Witness { name: (*name).to_owned(), heard: Heard::NotYet, measured: None };
+        let now = first.after;
         let standing = Standing::new(now);
         Core {
             who,
             tolerance,
             witnesses: names.iter().map(witness).collect(),
+            detector: StepDetector::new(first),
             jumps: VecDeque::new(),
             counts: JumpCounts::default(),
             standing,
@@ -129,6 +154,7 @@ impl Core {
                 state: standing.state(),
                 offset: None,
                 witnesses: vec![(false, false); names.len()],
+                jumps: 0,
             },
         }
     }
@@ -152,11 +178,19 @@ impl Core {
                 }
             }
         }
-        self.look(clocks);
+        self.look(clocks, Evidence::Comparison);
     }
 
-    /// Takes a jump of the wall clock.
-    pub fn jumped(&mut self, jump: Jump, evidence: Evidence, clocks: &Sample) {
+    /// Looks at the clocks: a jump is noticed here, whoever looks first, and the evidence is judged afresh, since time
+    /// alone may have changed what it is worth. `clocks` are never older than those of an earlier call.
+    pub fn look(&mut self, clocks: &Sample, evidence: Evidence) {
+        self.notice(clocks, evidence);
+        let view = self.view(clocks);
+        self.judge(&view, clocks.after);
+    }
+
+    fn notice(&mut self, clocks: &Sample, evidence: Evidence) {
+        let Some(jump) = self.detector.observe(*clocks) else { return };
         match jump.cause {
             Cause::Step => self.counts.step = self.counts.step.saturating_add(1),
             Cause::Suspend => self.counts.suspend = self.counts.suspend.saturating_add(1),
@@ -164,18 +198,7 @@ impl Core {
         if self.jumps.len() == JUMPS_MAX {
             self.jumps.pop_front();
         }
-        let number = self.counts.step.saturating_add(self.counts.suspend);
-        self.jumps.push_back((number, evidence, jump));
-        let before = self.sequence;
-        self.look(clocks);
-        // A jump is news in any case, but one piece of news.
-        self.sequence = before.saturating_add(1);
-    }
-
-    /// Judges the evidence afresh; needed when time alone may have changed it.
-    pub fn look(&mut self, clocks: &Sample) {
-        let view = self.view(clocks);
-        self.judge(&view, clocks.after);
+        self.jumps.push_back(Noticed { number: self.counts.all(), evidence, jump });
     }
 
     /// Grows with everything worth waking a reader for.
@@ -196,6 +219,12 @@ impl Core {
         !self.witnesses.iter().any(|w| matches!(w.heard, Heard::NotYet))
     }
 
+    /// The newest jump.
+    #[must_use]
+    pub fn last_jump(&self) -> Option<Noticed> {
+        self.jumps.back().copied()
+    }
+
     /// How often the wall clock jumped.
     #[must_use]
     pub fn jump_counts(&self) -> JumpCounts {
@@ -205,6 +234,7 @@ impl Core {
     /// The report; the timestamps of the exchange are left for whoever sends it.
     #[must_use]
     pub fn report(&mut self, clocks: &Sample) -> Report {
+        self.notice(clocks, Evidence::Comparison);
         let view = self.view(clocks);
         self.judge(&view, clocks.after);
         let offset = match &view.fused {
@@ -278,6 +308,7 @@ impl Core {
                 Fused::Conflict { .. } | Fused::Silent => None,
             },
             witnesses: self.witnesses.iter().zip(&view.each).map(|(w, it)| (w.exists(), it.is_some())).collect(),
+            jumps: self.counts.all(),
         };
         if self.announced.differs(&current, &self.tolerance) {
             self.announced = current;
@@ -296,7 +327,7 @@ impl Announced {
             }
             (then, now) => then.is_some() != now.is_some(),
         };
-        moved || self.state != now.state || self.witnesses != now.witnesses
+        moved || self.state != now.state || self.witnesses != now.witnesses || self.jumps != now.jumps
     }
 }
 
@@ -328,7 +359,8 @@ impl Witness {
     }
 }
 
-fn jump_report((number, evidence, jump): &(u64, Evidence, Jump), now: Mono) -> JumpReport {
+fn jump_report(noticed: &Noticed, now: Mono) -> JumpReport {
+    let Noticed { number, evidence, jump } = noticed;
     let amount = jump.amount.seconds();
     JumpReport {
         number: *number,

@@ -3,16 +3,14 @@
 //! The kernel tells at once, through a timer on the wall clock that is armed far in the future with
 //! `TFD_TIMER_CANCEL_ON_SET` (timerfd_create(2)): setting the clock, a leap second and resuming from sleep all cancel
 //! it, 0.1 to 0.8 ms later as measured in a guest. It does not say by how much, so the clocks are compared
-//! ([`StepDetector`]); and they are compared a few times a second anyway, because a falsified clock (libfaketime, an
+//! ([`crate::clock::StepDetector`]); and they are compared a few times a second anyway, because a falsified clock (libfaketime, an
 //! injected fault) cancels no timer.
 //!
 //! A thread of its own sleeps in poll(2) for both: it needs no turn of a busy runtime, and costs four wake-ups a
 //! second.
 
 use crate::agent::board::Board;
-use crate::agent::clocks;
 use crate::agent::state::Evidence;
-use crate::clock::StepDetector;
 use crate::runtime::CancellationToken;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -35,7 +33,6 @@ pub fn run(board: &Arc<Board>, stop: &CancellationToken) {
             None
         }
     };
-    let mut detector = StepDetector::new(clocks::sample());
     while !stop.is_cancelled() {
         let evidence = match &alarm {
             Some(alarm) => alarm.wait(),
@@ -44,13 +41,7 @@ pub fn run(board: &Arc<Board>, stop: &CancellationToken) {
                 Evidence::Comparison
             }
         };
-        if let Some(jump) = detector.observe(clocks::sample()) {
-            tracing::warn!(
-                amount = %jump.amount, cause = jump.cause.as_str(), evidence = evidence.as_str(),
-                "the wall clock jumped"
-            );
-            board.jumped(jump, evidence);
-        }
+        board.with(|core, clocks| core.look(clocks, evidence));
     }
 }
 

@@ -8,6 +8,7 @@ use super::time_sync_policy::{
     ActionSpec, ActionType, AdmissionModeSpec, AdmissionSpec, DurationText, LimitSpec, MAX_COUNT, OnUnknown,
     REFERENCES_MAX, ReferenceUrl, Source as SourceSpec, TaintEffectSpec, TaintSpec, TimeSyncPolicy, ToleranceSpec,
 };
+use crate::agent::sources::sntp::{Server, ServerError};
 use crate::clock::Tolerance;
 use crate::duration;
 use crate::inspect::Bounds;
@@ -81,22 +82,14 @@ fn interval(text: &DurationText) -> Result<Duration, InvalidPolicy> {
     Ok(interval)
 }
 
-/// `host:port` of `ntp://HOST[:PORT]`.
+/// `ntp://HOST:PORT`, in one form however it was written.
 fn reference(url: &ReferenceUrl) -> Result<String, InvalidPolicy> {
-    let wrong = || {
-        let hint = "an IPv6 address stands in brackets";
-        invalid("spec.references", format!("{:?} is not ntp://HOST or ntp://HOST:PORT; {hint}", url.0))
-    };
-    let rest = url.0.strip_prefix("ntp://").ok_or_else(wrong)?;
-    // The colons of an IPv6 address are before its bracket.
-    let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port),
-        _ => (rest, "123"),
-    };
-    if port.starts_with(['0', '+']) || port.parse::<u16>().is_err() || !names::is_host(host) {
-        return Err(wrong());
+    let server: Server = url.0.parse().map_err(|error: ServerError| invalid("spec.references", error.to_string()))?;
+    if !names::is_host(&server.host) {
+        let hint = "write ntp://HOST or ntp://HOST:PORT";
+        return Err(invalid("spec.references", format!("{:?}: {:?} is no host; {hint}", url.0, server.host)));
     }
-    Ok(format!("{host}:{port}"))
+    Ok(server.to_string())
 }
 
 fn source(spec: &SourceSpec, tolerance: &Tolerance) -> Result<Source, InvalidPolicy> {
@@ -290,7 +283,10 @@ mod tests {
     fn references_get_their_port() {
         let all = ["ntp://a.example", "ntp://10.0.0.1:1123", "ntp://[::1]", "ntp://[::1]:5"];
         let policy = read(json!({ "references": all })).unwrap();
-        assert_eq!(policy.references, ["a.example:123", "10.0.0.1:1123", "[::1]:123", "[::1]:5"]);
+        assert_eq!(
+            policy.references,
+            ["ntp://a.example:123", "ntp://10.0.0.1:1123", "ntp://[::1]:123", "ntp://[::1]:5"]
+        );
     }
 
     #[test]

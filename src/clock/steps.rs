@@ -102,13 +102,24 @@ impl StepDetector {
     }
 
     /// Compares with the base. A narrower or a jumped sample becomes the new base.
+    ///
+    /// A sample from before the base says nothing new and is passed over: it would look like a step backwards.
     pub fn observe(&mut self, sample: Sample) -> Option<Jump> {
+        if sample.before < self.base.before {
+            return None;
+        }
         let jump = self.compare(sample);
         let width = |s: Sample| s.after.since(s.before);
         if jump.is_some() || width(sample) <= width(self.base) {
             self.base = sample;
         }
         jump
+    }
+
+    /// By how much somebody has set the clock since the base, if they have. Asleep is not set.
+    #[must_use]
+    pub fn set_since(&self, sample: Sample) -> Option<OffsetInterval> {
+        self.compare(sample).filter(|jump| jump.cause == Cause::Step).map(|jump| jump.amount)
     }
 
     fn compare(&self, sample: Sample) -> Option<Jump> {
@@ -191,6 +202,11 @@ mod tests {
             assert!(stepped.bound() <= Duration::from_micros(11), "{stepped}");
             assert_eq!(now.slept_since(&start), slept, "{now:?}");
         }
+    }
+
+    #[test]
+    fn a_sample_that_comes_late_is_no_step() {
+        check(sample(1_250, 0, 0, 2_000), sample(1_000, 0, 0, 2_000), None);
     }
 
     #[test]

@@ -3,10 +3,11 @@
 //! A plain connection instead of a pooled client: what is between the two readings of our clock must be the round
 //! trip and nothing else, no queueing for a connection and no retry behind our back.
 
+use crate::agent::clocks;
 use crate::agent::report::Report;
 use crate::clock::exchange::ExchangeError;
-use crate::clock::{Exchange, Wall};
-use crate::runtime::{mono_now, wall_now};
+use crate::clock::{Exchange, Sample, Wall};
+use crate::runtime::mono_now;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -49,6 +50,17 @@ pub enum PollError {
     Exchange(#[source] ExchangeError),
 }
 
+/// An answer, timed.
+#[derive(Debug)]
+pub struct Answer {
+    /// When it was asked, when it came, what it says about its own time.
+    pub exchange: Exchange,
+    /// Our clocks just after its last byte.
+    pub clocks: Sample,
+    /// What it says.
+    pub report: Report,
+}
+
 /// The connection, made on demand and remade after any error.
 pub struct Connection {
     address: String,
@@ -73,11 +85,7 @@ impl Connection {
     ///
     /// # Errors
     /// Why there is no usable answer; the connection is closed then.
-    pub async fn ask(
-        &mut self,
-        after: Option<&(String, u64)>,
-        hold: Duration,
-    ) -> Result<(Exchange, Report), PollError> {
+    pub async fn ask(&mut self, after: Option<&(String, u64)>, hold: Duration) -> Result<Answer, PollError> {
         let answer = self.try_ask(after, hold).await;
         if answer.is_err() {
             self.close();
@@ -85,11 +93,7 @@ impl Connection {
         answer
     }
 
-    async fn try_ask(
-        &mut self,
-        after: Option<&(String, u64)>,
-        hold: Duration,
-    ) -> Result<(Exchange, Report), PollError> {
+    async fn try_ask(&mut self, after: Option<&(String, u64)>, hold: Duration) -> Result<Answer, PollError> {
         let path = match after {
             Some((instance, sequence)) => {
                 format!("/v1/clock?after={sequence}&instance={instance}&wait={}ms", hold.as_millis())
@@ -111,17 +115,16 @@ impl Connection {
             }
             let body =
                 Limited::new(response.into_body(), ANSWER_MAX).collect().await.map_err(PollError::Body)?.to_bytes();
-            // The order matters: the wall clock first, so that a preemption between the two widens the interval.
-            let (received_wall, received) = (wall_now(), mono_now());
+            let clocks = clocks::sample();
             let report: Report = serde_json::from_slice(&body).map_err(PollError::Json)?;
             let exchange = Exchange {
                 sent,
-                received,
-                received_wall,
+                received: clocks.after,
+                received_wall: clocks.wall,
                 left: Wall::from_unix_nanos(report.sent_unix_nanos),
                 held: Duration::from_nanos(report.held_nanos),
             };
-            Ok((exchange, report))
+            Ok(Answer { exchange, clocks, report })
         };
         tokio::time::timeout(patience, exchange).await.map_err(|_| PollError::Timeout(patience))?
     }

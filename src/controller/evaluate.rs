@@ -10,14 +10,14 @@ use super::observe::{AgentReading, Observation, Target};
 use crate::api::node_marks;
 use crate::clock::consensus::pairwise_skew;
 use crate::clock::standing::judge;
-use crate::clock::{Judgement, Mono, OffsetInterval, Standing, State, Why};
+use crate::clock::{Judgement, OffsetInterval, Sample, Standing, State, Why};
 use crate::policy::decide::{HandsOff, next_due};
 use crate::policy::{
     Assessment, Candidate, Decision, Limit, Mark, Marks, NodeEvidence, Outcome, Policy, Source, Suspicion, Yardstick,
     assess, decide,
 };
 use k8s_openapi::api::core::v1::Node;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// Since when each node has been how, for each policy.
@@ -95,6 +95,13 @@ pub fn targets(fleet: &Fleet) -> HashMap<Target, Duration> {
     wanted
 }
 
+/// The NTP servers that the policies name.
+#[must_use]
+pub fn references(fleet: &Fleet) -> BTreeSet<&String> {
+    let policies = fleet.policies.iter().filter_map(|(_, entry)| entry.policy.as_ref().ok());
+    policies.filter(|policy| !policy.deleting).flat_map(|policy| &policy.references).collect()
+}
+
 fn target(name: &str, node: &Node, port: u16) -> Option<Target> {
     let address = fleet::address(node)?;
     Some(Target { node: name.to_owned(), address: fleet::authority(address, port) })
@@ -112,13 +119,13 @@ pub fn evaluate(
     observations: &HashMap<Target, Observation>,
     ours: &dyn Fn(&Policy) -> Option<OffsetInterval>,
     memory: &mut Memory,
-    now: Mono,
+    clocks: &Sample,
 ) -> Evaluation {
     let mut out = Evaluation::default();
     let mut standings = HashMap::new();
     for (name, entry) in fleet.policies.iter() {
         let view = match &entry.policy {
-            Ok(policy) => one_policy(policy, fleet, observations, ours(policy), &memory.standings, now),
+            Ok(policy) => one_policy(policy, fleet, observations, ours(policy), &memory.standings, clocks),
             Err(error) => unusable(error.clone()),
         };
         for node in &view.nodes {
@@ -130,11 +137,8 @@ pub fn evaluate(
     }
     memory.standings = standings;
     out.desired = desired(fleet, &out.policies);
-    let measured: Vec<OffsetInterval> = observations
-        .values()
-        .filter_map(|o| o.reading.as_ref())
-        .map(|r| r.against_us.aged(now.since(r.taken)))
-        .collect();
+    let measured: Vec<OffsetInterval> =
+        observations.values().filter_map(|o| o.reading.as_ref()).map(|r| r.against_us_now(clocks)).collect();
     out.skew = if measured.len() >= 2 { pairwise_skew(&measured) } else { None };
     out
 }
@@ -149,8 +153,9 @@ fn one_policy(
     observations: &HashMap<Target, Observation>,
     ours: Option<OffsetInterval>,
     standings: &HashMap<(String, String), Standing>,
-    now: Mono,
+    clocks: &Sample,
 ) -> PolicyView {
+    let now = clocks.after;
     let port = match policy.source {
         Source::Agent { port } => port,
         Source::Unsupported(source) => {
@@ -164,7 +169,7 @@ fn one_policy(
     let seen: Vec<Option<&Observation>> =
         nodes.iter().map(|(name, node)| observations.get(&target(name, node, port)?)).collect();
     let readings: Vec<Option<&AgentReading>> = seen.iter().map(|o| o.and_then(|o| o.reading.as_ref())).collect();
-    let evidence: Vec<NodeEvidence> = readings.iter().map(|r| evidence(*r, policy, now)).collect();
+    let evidence: Vec<NodeEvidence> = readings.iter().map(|r| evidence(*r, policy, clocks)).collect();
     let assessment = assess(&evidence, ours, &policy.tolerance);
     let mut views: Vec<NodeView> = Vec::with_capacity(nodes.len());
     let mut candidates: Vec<Candidate> = Vec::with_capacity(nodes.len());
@@ -173,7 +178,7 @@ fn one_policy(
         let offset = assessment.offsets.get(index).copied().flatten();
         let before = standings.get(&(policy.name.clone(), (*name).clone())).copied();
         let before = before.unwrap_or_else(|| Standing::new(now));
-        let standing = before.observe(judgement(reading, offset, &assessment, policy, now), now);
+        let standing = before.observe(judgement(reading, offset, &assessment, policy, clocks), now);
         let (acted, hands_off) = marks_of(policy, node);
         let failure = seen.get(index).copied().flatten().and_then(|o| o.failure.as_ref());
         let addressless = fleet::address(node).is_none();
@@ -206,13 +211,13 @@ fn one_policy(
 }
 
 /// The evidence about one node, aged to now; what is stale is none.
-fn evidence(reading: Option<&AgentReading>, policy: &Policy, now: Mono) -> NodeEvidence {
+fn evidence(reading: Option<&AgentReading>, policy: &Policy, clocks: &Sample) -> NodeEvidence {
     let Some(reading) = reading else { return NodeEvidence::default() };
-    let age = now.since(reading.taken);
+    let age = reading.age(clocks);
     if age > policy.tolerance.stale_after {
         return NodeEvidence::default();
     }
-    NodeEvidence { against_us: Some(reading.against_us.aged(age)), own: reading.own.map(|it| it.aged(age)) }
+    NodeEvidence { against_us: Some(reading.against_us_now(clocks)), own: reading.own.map(|it| it.aged(age)) }
 }
 
 fn judgement(
@@ -220,10 +225,10 @@ fn judgement(
     offset: Option<OffsetInterval>,
     assessment: &Assessment,
     policy: &Policy,
-    now: Mono,
+    clocks: &Sample,
 ) -> Judgement {
     let Some(reading) = reading else { return Judgement::Nothing(Why::NeverMeasured) };
-    let age = now.since(reading.taken);
+    let age = reading.age(clocks);
     let Some(offset) = offset else {
         let stale = age > policy.tolerance.stale_after;
         return Judgement::Nothing(if stale { Why::Stale } else { Why::NoYardstick });

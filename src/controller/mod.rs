@@ -23,12 +23,14 @@ pub mod observe;
 pub mod plan;
 pub mod policy_status;
 pub mod record;
+pub mod references;
 pub mod watch;
 
 pub use args::ControllerArgs;
 
-use crate::clock::Mono;
-use crate::runtime::{CancellationToken, Tasks, mono_now, wall_now};
+use crate::agent::clocks;
+use crate::clock::{Mono, Sample};
+use crate::runtime::{CancellationToken, Tasks, mono_now};
 use crate::telemetry;
 use anyhow::Context;
 use apply::{Answer, Write, WriteError, Writer};
@@ -40,6 +42,7 @@ use kube::{Api, Client};
 use lease::{Election, Periods};
 use observe::{Observation, Observations, Pollers};
 use policy_status::Shown;
+use references::References;
 use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -82,6 +85,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
         memory: Memory::default(),
         shown: Shown::default(),
         observations: Observations::default(),
+        references: References::default(),
         failing: HashMap::new(),
         writer,
         leadership,
@@ -105,6 +109,7 @@ struct Control {
     memory: Memory,
     shown: Shown,
     observations: Observations,
+    references: References,
     /// What failed lately: how often in a row, and not to be tried before.
     failing: HashMap<String, (u32, Mono)>,
     writer: Writer,
@@ -135,6 +140,7 @@ impl Control {
             pause = ROUND_MAX;
             if self.fleet.synced() {
                 pollers.set(&evaluate::targets(&self.fleet));
+                self.references.set(&evaluate::references(&self.fleet));
                 pause = self.round(&stop).await;
             }
             let rest = ROUND_MIN.saturating_sub(mono_now().since(began));
@@ -152,8 +158,9 @@ impl Control {
 
     /// Evaluates, and performs the most urgent writes. Returns how long nothing need be done.
     async fn round(&mut self, stop: &CancellationToken) -> Duration {
-        let now = mono_now();
-        let (evaluation, plan) = self.look(now);
+        let clocks = clocks::sample();
+        let now = clocks.after;
+        let (evaluation, plan) = self.look(&clocks);
         let due = evaluation.due.unwrap_or(ROUND_MAX).min(ROUND_MAX);
         self.published.publish(&self.fleet, &evaluation);
         if !self.leadership.leads() {
@@ -171,15 +178,16 @@ impl Control {
         if more || !plan.is_empty() { ROUND_MIN } else { due }
     }
 
-    fn look(&mut self, now: Mono) -> (Evaluation, Vec<Write>) {
-        let (fleet, memory, shown) = (&self.fleet, &mut self.memory, &mut self.shown);
+    fn look(&mut self, clocks: &Sample) -> (Evaluation, Vec<Write>) {
+        let (fleet, memory, shown, references) = (&self.fleet, &mut self.memory, &mut self.shown, &self.references);
         self.observations.with(|observed| {
-            let evaluation = evaluate::evaluate(fleet, observed, &|_| None, memory, now);
+            let evaluation =
+                evaluate::evaluate(fleet, observed, &|policy| references.ours(policy, clocks), memory, clocks);
             let mut by_node: HashMap<String, Vec<&Observation>> = HashMap::new();
             for (target, observation) in observed {
                 by_node.entry(target.node.clone()).or_default().push(observation);
             }
-            let plan = plan::plan(fleet, &evaluation, &by_node, shown, (now, wall_now()));
+            let plan = plan::plan(fleet, &evaluation, &by_node, shown, clocks);
             (evaluation, plan)
         })
     }

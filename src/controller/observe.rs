@@ -8,9 +8,9 @@
 //! for the node whose address was asked, and what cannot be used becomes an error text with the last good reading
 //! left to grow stale.
 
-use super::connection::{Connection, PollError};
+use super::connection::{Answer, Connection, PollError};
 use crate::agent::report::Report;
-use crate::clock::{Delta, Exchange, Mono, OffsetInterval};
+use crate::clock::{Delta, Mono, OffsetInterval, Sample, StepDetector};
 use crate::runtime::mono_now;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,16 +48,35 @@ pub struct Failure {
 /// One good answer.
 #[derive(Debug, Clone)]
 pub struct AgentReading {
-    /// When it arrived.
-    pub taken: Mono,
-    /// The node's clock against ours.
+    /// Our clocks when it had arrived.
+    pub clocks: Sample,
+    /// The node's clock against ours, then.
     pub against_us: OffsetInterval,
     /// The node's clock against its own sources, where they agree.
     pub own: Option<OffsetInterval>,
-    /// For how long nothing has disciplined it, at `taken`.
+    /// For how long nothing has disciplined it, then.
     pub undisciplined: Duration,
     /// The report itself: jumps, sources.
     pub report: Arc<Report>,
+}
+
+impl AgentReading {
+    /// How long ago it arrived.
+    #[must_use]
+    pub fn age(&self, now: &Sample) -> Duration {
+        now.after.since(self.clocks.after)
+    }
+
+    /// The node's clock against ours as it is now: older, and with our clock set by whatever it was set since. A step
+    /// of our own must not look like a fleet that moved.
+    #[must_use]
+    pub fn against_us_now(&self, now: &Sample) -> OffsetInterval {
+        let aged = self.against_us.aged(self.age(now));
+        match StepDetector::new(self.clocks).set_since(*now) {
+            Some(moved) => aged.against(moved),
+            None => aged,
+        }
+    }
 }
 
 /// The last observation of each target, shared by the pollers and the control loop.
@@ -160,7 +179,7 @@ async fn poll(observations: Observations, target: Target, interval: Duration) {
     loop {
         // The first question wants an answer at once; later ones may be held.
         let hold = if asked.is_some() { interval } else { Duration::ZERO };
-        match connection.ask(asked.as_ref(), hold).await.and_then(|(exchange, report)| read(exchange, report)) {
+        match connection.ask(asked.as_ref(), hold).await.and_then(read) {
             Ok(reading) => {
                 failures = 0;
                 let now = (reading.report.instance.clone(), reading.report.sequence);
@@ -197,7 +216,8 @@ fn backoff(failures: u32, interval: Duration, target: &Target) -> Duration {
     base.saturating_add(base / 4 * spread / 256)
 }
 
-fn read(exchange: Exchange, report: Report) -> Result<AgentReading, PollError> {
+fn read(answer: Answer) -> Result<AgentReading, PollError> {
+    let Answer { exchange, clocks, report } = answer;
     if report.sent_unix_nanos == 0 {
         return Err(PollError::Unusable("it does not say when it left (sentUnixNanos)".to_owned()));
     }
@@ -209,7 +229,7 @@ fn read(exchange: Exchange, report: Report) -> Result<AgentReading, PollError> {
     };
     let undisciplined = Duration::try_from_secs_f64(report.undisciplined_seconds)
         .map_err(|_| PollError::Unusable(format!("undisciplinedSeconds is {}", report.undisciplined_seconds)))?;
-    Ok(AgentReading { taken: exchange.received, against_us, own, undisciplined, report: Arc::new(report) })
+    Ok(AgentReading { clocks, against_us, own, undisciplined, report: Arc::new(report) })
 }
 
 /// Two numbers of a stranger as an interval; a nanosecond wider for what a double loses.
@@ -223,7 +243,7 @@ fn interval(offset: f64, bound: f64) -> Result<OffsetInterval, PollError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Wall;
+    use crate::clock::{Exchange, Wall};
 
     fn exchange() -> Exchange {
         Exchange {
@@ -243,7 +263,8 @@ mod tests {
         for (key, value) in change.as_object().unwrap() {
             report[key] = value.clone();
         }
-        let outcome = read(exchange(), serde_json::from_value(report).unwrap());
+        let (exchange, clocks) = (exchange(), crate::agent::clocks::sample());
+        let outcome = read(Answer { exchange, clocks, report: serde_json::from_value(report).unwrap() });
         match outcome {
             Ok(_) => assert_eq!(complaint, "", "{change}"),
             Err(error) => assert!(!complaint.is_empty() && error.to_string().contains(complaint), "{change}: {error}"),
@@ -258,6 +279,30 @@ mod tests {
         check(serde_json::json!({"offsetSeconds": 1.0, "errorBoundSeconds": -1.0}), "is no interval");
         check(serde_json::json!({"offsetSeconds": 1e300, "errorBoundSeconds": 1.0}), "");
         check(serde_json::json!({"undisciplinedSeconds": -4.0}), "undisciplinedSeconds");
+    }
+
+    #[test]
+    fn a_step_of_our_own_clock_does_not_move_the_nodes() {
+        let at = |seconds: u64, wall_ahead: i64| Sample {
+            before: Mono::from_nanos(seconds * 1_000_000_000),
+            wall: Wall::from_unix_nanos((seconds as i64 + wall_ahead) * 1_000_000_000),
+            boot: crate::clock::Boot::from_nanos(seconds * 1_000_000_000),
+            after: Mono::from_nanos(seconds * 1_000_000_000 + 1_000),
+        };
+        let report = serde_json::json!({"node": "n", "state": "Unknown", "offsetSeconds": null,
+            "errorBoundSeconds": null, "sources": []});
+        let reading = AgentReading {
+            clocks: at(10, 0),
+            against_us: OffsetInterval::new(Delta::ZERO, Duration::from_millis(1)),
+            own: None,
+            undisciplined: Duration::ZERO,
+            report: Arc::new(serde_json::from_value(report).unwrap()),
+        };
+        let right = Duration::from_millis(100);
+        assert!(reading.against_us_now(&at(11, 0)).surely_within(right));
+        // Ours is put 15 s ahead: the node is now 15 s behind us, and that is what is said.
+        let behind = reading.against_us_now(&at(11, 15));
+        assert!(behind.contains(Delta::from_nanos(-15_000_000_000)) && behind.bound() < right, "{behind}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::policy_status::{self, Shown};
 use super::record;
 use crate::agent::report::JumpReport;
 use crate::api::{NODE_CONDITION, NodeClock, TimeSyncPolicy, node_marks};
-use crate::clock::{Mono, Wall};
+use crate::clock::{Sample, Wall};
 use crate::policy::Marks;
 use k8s_openapi::api::core::v1::{Node, ObjectReference};
 use kube::Resource;
@@ -26,8 +26,9 @@ pub fn plan(
     evaluation: &Evaluation,
     observed: &HashMap<String, Vec<&Observation>>,
     shown: &mut Shown,
-    (mono, now): (Mono, Wall),
+    clocks: &Sample,
 ) -> Vec<Write> {
+    let now = clocks.wall;
     let (mut undo, mut act, mut tell) = (Vec::new(), Vec::new(), Vec::new());
     let tolerance = |name: &str| {
         let policy = fleet.policies.get(name).and_then(|entry| entry.policy.as_ref().ok());
@@ -41,7 +42,7 @@ pub fn plan(
             .into_iter()
             .flatten()
             .filter_map(|o| o.reading.as_ref())
-            .flat_map(|r| r.report.jumps.iter().map(|jump| aged(jump, mono.since(r.taken))))
+            .flat_map(|r| r.report.jumps.iter().map(|jump| aged(jump, r.age(clocks))))
             .collect();
         match record::summary(name, evaluation, &tolerance) {
             Some(summary) => tell_of_node(name, node, &summary, &jumps, fleet, now, &mut tell),

@@ -6,10 +6,34 @@
 //!
 //! Pure: no files, no network, no current time. Input is untrusted: bounded in size, depth and number.
 
+pub mod catalogue;
+pub mod duration;
+mod file;
 pub mod finding;
+mod fix;
+pub mod formats;
+pub mod json;
+pub mod limits;
+mod link;
+mod mention;
+mod place;
+pub mod recognise;
+pub mod rules;
+mod scope;
+mod surfaces;
 pub mod tree;
+pub mod value;
+mod walk;
+pub mod words;
 
+pub use catalogue::Catalogue;
+pub use file::{FileInspection, inspect_file};
 pub use finding::{Finding, Note, ObjectRef, Severity, introduced};
+pub use formats::Notation;
+pub use limits::Limits;
+pub use mention::mentions_skew;
+
+use tree::{Path, Tree};
 
 /// The policy's numbers that rules compare with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,4 +57,56 @@ pub struct Inspection {
     pub findings: Vec<Finding>,
     /// What could not be looked into.
     pub notes: Vec<Note>,
+}
+
+/// Where a tree was read, so that findings have places and fixes the right form.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'s> {
+    /// The whole text that the tree's positions are about.
+    pub text: &'s str,
+    /// How it is written.
+    pub notation: Notation,
+    /// Its name, if it has one.
+    pub file: Option<&'s str>,
+}
+
+/// Looks at one Kubernetes object that nobody has seen as a file: findings have no places.
+#[must_use]
+pub fn inspect(object: &Tree, catalogue: &Catalogue, bounds: &Bounds, limits: &Limits) -> Inspection {
+    let mut walk = walk::Walk::new(catalogue, bounds, limits);
+    walk.root(&walk::review_root(), object);
+    walk.done()
+}
+
+/// Looks at one document of a file: a Kubernetes object, a list of them, or plain configuration.
+#[must_use]
+pub fn inspect_source(
+    document: &Tree,
+    source: &Source<'_>,
+    catalogue: &Catalogue,
+    bounds: &Bounds,
+    limits: &Limits,
+) -> Inspection {
+    let mut walk = walk::Walk::new(catalogue, bounds, limits);
+    walk.root(&link::Link::root(Some(source.text), source.notation, source.file), document);
+    walk.done()
+}
+
+/// What an object calls itself; parts that it does not say are empty.
+#[must_use]
+pub fn object_ref(object: &Tree) -> ObjectRef {
+    let text = |path: &[&str]| object.at(path).and_then(Tree::text).unwrap_or("").to_owned();
+    let mut name = text(&["metadata", "name"]);
+    if name.is_empty() {
+        let generated = text(&["metadata", "generateName"]);
+        if !generated.is_empty() {
+            name = format!("{generated}*");
+        }
+    }
+    ObjectRef {
+        api_version: text(&["apiVersion"]),
+        kind: text(&["kind"]),
+        namespace: text(&["metadata", "namespace"]),
+        name,
+    }
 }

@@ -105,12 +105,48 @@ impl Tree {
         }
     }
 
+    /// The whole tree on one line.
+    #[must_use]
+    pub fn outline(&self) -> Outline<'_> {
+        Outline(self)
+    }
+
     /// The items of a list; empty for anything else.
     #[must_use]
     pub fn items(&self) -> &[Tree] {
         match self {
             Tree::List(items) => items,
             Tree::Scalar(_) | Tree::Map(_) => &[],
+        }
+    }
+}
+
+/// A tree on one line, text in quotes: for tests and golden files.
+#[derive(Debug, Clone, Copy)]
+pub struct Outline<'a>(&'a Tree);
+
+impl fmt::Display for Outline<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Tree::Scalar(Scalar { kind: Kind::Null, .. }) => f.write_str("null"),
+            Tree::Scalar(Scalar { kind: Kind::Text, text, .. }) => write!(f, "{text:?}"),
+            Tree::Scalar(Scalar { text, .. }) => f.write_str(text),
+            Tree::Map(entries) => {
+                f.write_str("{")?;
+                for (i, entry) in entries.iter().enumerate() {
+                    let comma = if i == 0 { "" } else { ", " };
+                    write!(f, "{comma}{}: {}", entry.key, Outline(&entry.value))?;
+                }
+                f.write_str("}")
+            }
+            Tree::List(items) => {
+                f.write_str("[")?;
+                for (i, item) in items.iter().enumerate() {
+                    let comma = if i == 0 { "" } else { ", " };
+                    write!(f, "{comma}{}", Outline(item))?;
+                }
+                f.write_str("]")
+            }
         }
     }
 }

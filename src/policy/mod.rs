@@ -38,7 +38,7 @@ pub struct Policy {
     pub nodes: Selector,
     /// Where drift is read.
     pub source: Source,
-    /// `host:port` of the NTP servers that the controller checks itself against.
+    /// The NTP servers that the controller checks itself against, as `ntp://HOST:PORT`.
     pub references: Vec<String>,
     /// How often a node is asked at least.
     pub interval: Duration,

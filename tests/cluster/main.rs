@@ -9,3 +9,4 @@ mod controller;
 mod install;
 mod policy_schema;
 mod processes;
+mod webhook;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::agent::clocks;
 use crate::agent::sources::{Measured, Outcome};
 use crate::agent::state::{Core, Identity};
 use crate::clock::{Delta, OffsetInterval, Tolerance};
@@ -15,14 +16,14 @@ fn board() -> Arc<Board> {
         unsynchronized_max: Duration::from_secs(300),
         stale_after: Duration::from_secs(60),
     };
-    Arc::new(Board::new(Core::new(who, tolerance, &["a"], mono_now())))
+    Arc::new(Board::new(Core::new(who, tolerance, &["a"], clocks::sample())))
 }
 
 fn measure(board: &Board, offset_ms: i64) {
     let clocks = clocks::sample();
     let interval = OffsetInterval::new(Delta::from_nanos(offset_ms * 1_000_000), Duration::from_micros(100));
     let outcome = Outcome::Measured(Measured { interval, clocks, reference: Some("GPS".into()) });
-    board.with(|core| core.polled(0, outcome, &clocks));
+    board.with(|core, now| core.polled(0, outcome, now));
 }
 
 async fn ask(router: &Router, method: Method, uri: &str) -> (StatusCode, axum::http::HeaderMap, String) {

@@ -186,7 +186,7 @@ fn by_hand(report: &Report) -> Vec<(String, &'static str)> {
             }
             reference => {
                 if let Ok(server) = reference.parse::<crate::agent::sources::sntp::Server>() {
-                    let command = format!("chronyd -Q 'server {} port {} iburst'", server.host, server.port);
+                    let command = format!("chronyd -x -Q 'server {} port {} iburst'", server.host, server.port);
                     commands.push((command, "the offset against it; sets nothing"));
                 }
             }

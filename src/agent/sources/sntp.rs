@@ -17,7 +17,7 @@ mod packet;
 mod server;
 
 pub use packet::{DecodeError, LENGTH, Reply, decode, request};
-pub use server::Server;
+pub use server::{Server, ServerError};
 
 use super::{BoxFuture, Duration, Measured, Outcome, Settings, Source, random};
 use crate::clock::{Delta, Exchange, OffsetInterval, Sample};

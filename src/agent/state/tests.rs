@@ -1,5 +1,5 @@
 use super::*;
-use crate::clock::{Boot, Delta, StepDetector, Wall};
+use crate::clock::{Boot, Delta, Wall};
 use proptest::prelude::*;
 
 const MS: i64 = 1_000_000;
@@ -25,7 +25,7 @@ fn at(ms: i64, set_ms: i64, slept_ms: i64) -> Sample {
 
 fn core(names: &[&str]) -> Core {
     let who = Identity { node: "n1".into(), instance: "i1".into() };
-    Core::new(who, TOLERANCE, names, at(0, 0, 0).after)
+    Core::new(who, TOLERANCE, names, at(0, 0, 0))
 }
 
 fn measured(offset_ms: i64, bound_us: u64, clocks: Sample) -> Outcome {
@@ -163,10 +163,8 @@ fn the_own_offset_is_right_the_moment_after_a_step() {
 fn a_reading_that_was_under_way_while_the_clock_was_set_is_not_moved_twice() {
     // The step happens at 100 ms, a poll measures at 150 ms, the step is noticed at 250 ms.
     let mut core = core(&["a"]);
-    let mut detector = StepDetector::new(at(0, 0, 0));
     core.polled(0, measured(2_000, 100, at(150, 2_000, 0)), &at(150, 2_000, 0));
-    let jump = detector.observe(at(250, 2_000, 0)).unwrap();
-    core.jumped(jump, Evidence::Comparison, &at(250, 2_000, 0));
+    core.look(&at(250, 2_000, 0), Evidence::Comparison);
     assert_eq!(said(&mut core, at(250, 2_000, 0)).2, Some(2_000));
 }
 
@@ -207,8 +205,7 @@ fn readers_are_woken_for_news_and_only_for_news() {
     assert_eq!(news(&core), 1, "a source that came");
     core.polled(1, Outcome::Absent, &at(52_100, 0, 0));
     assert_eq!(news(&core), 1, "and went");
-    let jump = StepDetector::new(at(0, 0, 0)).observe(at(52_250, 900, 0)).unwrap();
-    core.jumped(jump, Evidence::Timerfd, &at(52_250, 900, 0));
+    core.look(&at(52_250, 900, 0), Evidence::Timerfd);
     assert_eq!(news(&core), 1, "a jump, with the change of state that it brought");
     assert_eq!(said(&mut core, at(52_260, 900, 0)).0, "Drifting");
     assert_eq!(news(&core), 0);
@@ -218,11 +215,9 @@ fn readers_are_woken_for_news_and_only_for_news() {
 fn the_newest_jumps_are_kept_and_all_are_counted() {
     let mut core = core(&["a"]);
     for number in 1..=40 {
-        let (then, now) = (at(number * 250, 0, 0), at(number * 250 + 250, 3, 0));
-        core.jumped(StepDetector::new(then).observe(now).unwrap(), Evidence::Timerfd, &now);
+        core.look(&at(number * 250, number * 3, 0), Evidence::Timerfd);
     }
-    let asleep = at(20_000, 0, 5_000);
-    core.jumped(StepDetector::new(at(19_000, 0, 0)).observe(asleep).unwrap(), Evidence::Timerfd, &asleep);
+    let asleep = at(20_000, 120, 5_000);
     let report = core.report(&asleep);
     assert_eq!(report.jumps.len(), JUMPS_MAX);
     let (first, last) = (&report.jumps[0], &report.jumps[JUMPS_MAX - 1]);
@@ -231,7 +226,7 @@ fn the_newest_jumps_are_kept_and_all_are_counted() {
     assert!((first.amount_seconds - 0.003).abs() <= first.error_bound_seconds);
     assert_eq!(
         (first.wall_before.as_str(), first.wall_after.as_str()),
-        ("2027-01-15T08:00:02.750000Z", "2027-01-15T08:00:02.753000Z")
+        ("2027-01-15T08:00:02.527000Z", "2027-01-15T08:00:02.530000Z")
     );
     assert_eq!(core.jump_counts(), JumpCounts { step: 40, suspend: 1 });
 }

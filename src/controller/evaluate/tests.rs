@@ -3,7 +3,7 @@
 use super::*;
 use crate::agent::report::Report;
 use crate::api::FINALIZER;
-use crate::clock::Delta;
+use crate::clock::{Boot, Delta, Mono, Wall};
 use crate::controller::fleet::PolicyEntry;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -34,6 +34,13 @@ fn policy(name: &str, spec: Value, finalizer: bool) -> PolicyEntry {
     )
 }
 
+/// Our clocks at a second, none of them ever set.
+fn clocks(seconds: u64) -> Sample {
+    let now = Mono::from_nanos(seconds * S);
+    let wall = Wall::from_unix_nanos(i64::try_from(seconds * S).unwrap());
+    Sample { before: now, wall, boot: Boot::from_nanos(seconds * S), after: now }
+}
+
 /// A policy that acts at once, on up to nine nodes.
 fn eager() -> PolicyEntry {
     let action = json!({"sustainedFor": "0s", "recoveredFor": "10s", "limit": {"maxNodes": 9}});
@@ -60,7 +67,7 @@ impl World {
         let report = json!({"node": "whatever it says", "state": "Unknown", "offsetSeconds": null,
             "errorBoundSeconds": null, "sources": []});
         let reading = AgentReading {
-            taken: Mono::from_nanos(taken * S),
+            clocks: clocks(taken),
             against_us: at(offset_ms),
             own: own_ms.map(at),
             undisciplined: Duration::ZERO,
@@ -71,7 +78,7 @@ impl World {
     }
 
     fn at(&mut self, seconds: u64) -> Evaluation {
-        evaluate(&self.fleet, &self.observed, &|_| None, &mut self.memory, Mono::from_nanos(seconds * S))
+        evaluate(&self.fleet, &self.observed, &|_| None, &mut self.memory, &clocks(seconds))
     }
 
     fn words(&mut self, seconds: u64) -> Vec<String> {

@@ -80,7 +80,7 @@ pub enum DecodeError {
     #[error("the server asks for fewer questions (kiss of death RATE); backing off")]
     Rate,
     /// Another kiss of death.
-    #[error("the server sends no time but the kiss code {code:?}")]
+    #[error("the server sends no time but the kiss code {code}")]
     Kiss {
         /// The code.
         code: String,
@@ -120,10 +120,12 @@ pub fn decode(bytes: &[u8], cookie: u64, near: Wall) -> Result<Reply, DecodeErro
     if fields.u64(24).ok_or_else(short)? != cookie {
         return Err(DecodeError::Cookie);
     }
-    if stratum == 0 {
-        return Err(kiss(fields.bytes(12).ok_or_else(short)?));
+    let reference_id: [u8; 4] = fields.bytes(12).ok_or_else(short)?;
+    // chronyd without a source answers with stratum 0 and no code at all: that is no kiss.
+    if stratum == 0 && reference_id != [0; 4] {
+        return Err(kiss(reference_id));
     }
-    if leap == LEAP_UNSYNCHRONISED || stratum > STRATUM_MAX {
+    if leap == LEAP_UNSYNCHRONISED || !(1..=STRATUM_MAX).contains(&stratum) {
         return Err(DecodeError::Unsynchronised { leap, stratum });
     }
     let (arrived, left) = (fields.u64(32).ok_or_else(short)?, fields.u64(40).ok_or_else(short)?);
@@ -132,7 +134,7 @@ pub fn decode(bytes: &[u8], cookie: u64, near: Wall) -> Result<Reply, DecodeErro
     }
     let reply = Reply {
         stratum,
-        reference_id: fields.u32(12).ok_or_else(short)?,
+        reference_id: u32::from_be_bytes(reference_id),
         precision: precision.cast_signed(),
         root_delay: short_format(fields.u32(4).ok_or_else(short)?),
         root_dispersion: short_format(fields.u32(8).ok_or_else(short)?),

@@ -1,0 +1,88 @@
+//! Which entries could a path be? Asked for every leaf, so the usual answer, none, must cost next to nothing.
+//!
+//! A trie over the ends of all spellings, read backwards: most leaves leave it after one or two letters, without an
+//! allocation and without a hash of the key. It runs on from a key into the one above it, because `clock: {skew: 0}`
+//! and `clock.skew=0` are one setting.
+
+use super::super::words::backwards;
+
+#[derive(Debug, Default, Clone)]
+struct Node {
+    /// Next letter (towards the front) and its node, sorted.
+    next: Vec<(u8, usize)>,
+    /// Entries whose spelling begins here.
+    known: Vec<usize>,
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Index {
+    nodes: Vec<Node>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Index { nodes: vec![Node::default()] }
+    }
+}
+
+impl Index {
+    /// Adds the end of a spelling, in lower-case letters.
+    pub fn insert(&mut self, tail: &[u8], known: usize) {
+        let mut at = 0;
+        for letter in tail.iter().rev() {
+            let fresh = self.nodes.len();
+            let Some(node) = self.nodes.get_mut(at) else { return };
+            at = match node.next.binary_search_by_key(letter, |(letter, _)| *letter) {
+                Ok(found) => node.next.get(found).map_or(0, |(_, to)| *to),
+                Err(place) => {
+                    node.next.insert(place, (*letter, fresh));
+                    self.nodes.push(Node::default());
+                    fresh
+                }
+            };
+        }
+        if let Some(node) = self.nodes.get_mut(at).filter(|node| !node.known.contains(&known)) {
+            node.known.push(known);
+        }
+    }
+
+    /// The entries whose ends fit the path with these keys, innermost first. Whether a word begins where a spelling
+    /// does is left to the caller, as is everything else that an entry asks for.
+    pub fn candidates<'k>(&self, keys: impl Iterator<Item = &'k str>, found: &mut Vec<usize>) {
+        found.clear();
+        let mut at = 0;
+        for (letter, _) in keys.flat_map(backwards) {
+            let Some(node) = self.nodes.get(at) else { return };
+            let Ok(next) = node.next.binary_search_by_key(&letter, |(letter, _)| *letter) else { return };
+            at = node.next.get(next).map_or(0, |(_, to)| *to);
+            if let Some(node) = self.nodes.get(at) {
+                found.extend(&node.known);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_every_ending_across_keys_and_nothing_else() {
+        let mut index = Index::default();
+        index.insert(b"clockskew", 1);
+        index.insert(b"skew", 2);
+        index.insert(b"jwtclockskew", 3);
+        let check = |path: &[&str], expected: &[usize]| {
+            let mut found = vec![9];
+            index.candidates(path.iter().rev().copied(), &mut found);
+            assert_eq!(found, expected, "{path:?}");
+        };
+        check(&["a", "jwt", "clock_skew"], &[2, 1, 3]);
+        check(&["JWT_CLOCK_SKEW"], &[2, 1, 3]);
+        check(&["clock", "skew"], &[2, 1]);
+        check(&["skews"], &[]);
+        check(&[""], &[]);
+        check(&[], &[]);
+    }
+}

@@ -1,0 +1,241 @@
+//! What is known about each product's clock-skew settings: data, read once.
+//!
+//! One TOML file for each product, beside this module; a new product is a file, a line in [`files`] and a fixture
+//! folder. An entry says how the setting is spelled, where that spelling means this product, its unit and its
+//! default, and what zero and negative mean there: Envoy's, Vault's and SmallRye's zero is the default, Vault's -1
+//! is the real zero, and a look-alike (`exclude`) is no setting at all. The generic convention is data too.
+//!
+//! Does not know: documents, severities.
+
+pub mod files;
+mod index;
+mod raw;
+
+use super::duration::{Nanos, Unit};
+use super::words::Pattern;
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+pub use index::Index;
+pub use raw::CatalogueError;
+
+/// What a kind of value does in a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Meaning {
+    /// Really no tolerance.
+    Zero,
+    /// Less than no tolerance: the check becomes stricter than exact.
+    Tightens,
+    /// The product's default holds.
+    Default,
+    /// The check is switched off.
+    Disabled,
+    /// The value is not used; something else holds.
+    Ignored,
+    /// The product does not start with it.
+    Rejected,
+    /// Not documented, or it depends on the code that reads it.
+    Unknown,
+}
+
+/// How sure the research is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// Read in the source code or the vendor's reference.
+    Verified,
+    /// Seen in use or inferred from closely related code.
+    Likely,
+}
+
+/// What a match says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A setting of a product.
+    Product,
+    /// It only looks like one.
+    Exclusion,
+    /// A setting by the generic convention; `strong` where the name alone says that it is about clocks or tokens.
+    Generic {
+        /// Not just the word skew.
+        strong: bool,
+        /// The unit is part of the key.
+        has_unit: bool,
+    },
+}
+
+/// What the value of a setting is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// A span of time.
+    Span {
+        /// What a bare number counts.
+        bare: Unit,
+        /// What a bare number other than zero does, where it is not simply read.
+        bare_means: Option<Meaning>,
+        /// The same spelling has another unit in another product.
+        unit_guessed: bool,
+    },
+    /// A switch; this position switches a check off.
+    Switch {
+        /// `true` for `ignoreExpiration`, `false` for `verifyExpiration`.
+        off_when: bool,
+    },
+}
+
+/// `key=value` that must, or must not, stand beside or above a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Letters of the key.
+    pub key: Vec<u8>,
+    /// The value; a star at either end stands for anything.
+    pub value: String,
+}
+
+/// One way to know that a spelling means this product. All that is given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Context {
+    /// `group/Kind` of the object, any of them.
+    pub kinds: Vec<String>,
+    /// Name of the file or entry, any of them; stars as in [`Condition`].
+    pub files: Vec<String>,
+    /// Beside or above the setting, any of them.
+    pub beside: Vec<Condition>,
+    /// On the path before the setting, any of them.
+    pub within: Vec<Pattern>,
+    /// How the last key is spelled, any of them, capitals and signs included; stars as in [`Condition`].
+    pub spelled: Vec<String>,
+    /// An authentication word is on the path, and no silencing one.
+    pub auth: bool,
+}
+
+/// One setting of one product.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// File and position in it: `trino#0`.
+    pub id: String,
+    /// For people.
+    pub product: String,
+    /// Where that is written.
+    pub source: String,
+    /// How sure.
+    pub confidence: Confidence,
+    /// What a match says.
+    pub role: Role,
+    /// Spellings.
+    pub keys: Vec<Pattern>,
+    /// Any of these makes it this product; none given: the spelling is enough.
+    pub contexts: Vec<Context>,
+    /// All of these must stand beside or above.
+    pub requires: Vec<Condition>,
+    /// Any of these switches the feature off.
+    pub off_when: Vec<Condition>,
+    /// What the value is.
+    pub reads: Reads,
+    /// In the product's own words; empty where not known.
+    pub default: String,
+    /// What 0 does.
+    pub zero: Meaning,
+    /// What a value below 0 does.
+    pub negative: Meaning,
+    /// What the fix proposes.
+    pub recommended: Nanos,
+    /// What else a person should know, a sentence or empty.
+    pub note: String,
+}
+
+/// Words of the generic convention.
+#[derive(Debug, Clone, Default)]
+pub struct Convention {
+    /// One of these on the path: it is about authentication.
+    auth: HashSet<Vec<u8>>,
+    /// One of these on the path: it is about something else.
+    silence: HashSet<Vec<u8>>,
+}
+
+impl Convention {
+    /// Is this word (lower-case letters; a number at its end does not count) about authentication?
+    #[must_use]
+    pub fn is_auth(&self, word: &[u8]) -> bool {
+        let end = word.iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |last| last.saturating_add(1));
+        word.get(..end).is_some_and(|word| self.auth.contains(word))
+    }
+
+    /// Does this word say that it is about something else?
+    #[must_use]
+    pub fn is_silencing(&self, word: &[u8]) -> bool {
+        self.silence.contains(word)
+    }
+}
+
+/// Every product that we know, ready to be searched.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    known: Vec<Known>,
+    index: Index,
+    convention: Convention,
+    needles: Vec<String>,
+}
+
+impl Catalogue {
+    /// The catalogue that is built into the program, parsed once.
+    ///
+    /// A test parses the files, so the empty catalogue that a broken file would leave is never shipped.
+    #[must_use]
+    pub fn builtin() -> &'static Catalogue {
+        static BUILTIN: LazyLock<Catalogue> =
+            LazyLock::new(|| Catalogue::parse(files::PRODUCTS, files::GENERIC).unwrap_or_default());
+        &BUILTIN
+    }
+
+    /// Reads a catalogue from its files: name and text of each product, and the text of the generic convention.
+    ///
+    /// # Errors
+    /// [`CatalogueError`], naming the file and the field.
+    pub fn parse(products: &[(&str, &str)], generic: &str) -> Result<Catalogue, CatalogueError> {
+        raw::parse(products, generic)
+    }
+
+    /// Every entry, products first.
+    #[must_use]
+    pub fn known(&self) -> &[Known] {
+        &self.known
+    }
+
+    /// The index over the ends of all spellings.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The words of the generic convention.
+    #[must_use]
+    pub fn convention(&self) -> &Convention {
+        &self.convention
+    }
+
+    /// Lower-case texts, one of which stands in every key that is recognised.
+    #[must_use]
+    pub fn needles(&self) -> &[String] {
+        &self.needles
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_files_parse_and_every_entry_is_complete() {
+        let catalogue = Catalogue::parse(files::PRODUCTS, files::GENERIC).expect("the built-in catalogue");
+        assert!(catalogue.known().len() > files::PRODUCTS.len());
+        let mut ids = HashSet::new();
+        for known in catalogue.known() {
+            assert!(ids.insert(&known.id), "{} twice", known.id);
+            assert!(!known.product.is_empty() && !known.keys.is_empty(), "{}", known.id);
+            assert!(known.source.starts_with("https://"), "{}: {}", known.id, known.source);
+            assert!(known.role == Role::Exclusion || known.recommended > 0, "{}", known.id);
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The catalogue as it is written in its TOML files, made valid once.
+
+use super::super::duration::{self, Nanos, SECOND, Unit};
+use super::super::words::{Letters, Pattern};
+use super::{Catalogue, Condition, Confidence, Context, Convention, Index, Known, Meaning, Reads, Role};
+use serde::Deserialize;
+
+/// A file of the catalogue that does not hold what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// Not TOML, or a field that is missing, unknown or of another type.
+    #[error("catalogue file {file}: {message}")]
+    Syntax {
+        /// Its name.
+        file: String,
+        /// What the reader said.
+        message: String,
+    },
+    /// A field whose value makes no sense.
+    #[error("catalogue file {file}: {field} = {value:?}: {why}")]
+    Field {
+        /// Its name.
+        file: String,
+        /// The field.
+        field: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it should hold.
+        why: &'static str,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    product: String,
+    source: String,
+    confidence: Confidence,
+    #[serde(default)]
+    setting: Vec<Setting>,
+    #[serde(default)]
+    exclude: Vec<Exclude>,
+}
+
+#[derive(Deserialize, Default, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Type {
+    #[default]
+    Span,
+    Switch,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Setting {
+    key: Vec<String>,
+    /// Where this differs from the file's.
+    product: Option<String>,
+    source: Option<String>,
+    confidence: Option<Confidence>,
+    #[serde(default)]
+    context: Vec<RawContext>,
+    #[serde(default)]
+    requires: Vec<String>,
+    #[serde(default)]
+    off_when: Vec<String>,
+    #[serde(default, rename = "type")]
+    kind: Type,
+    unit: Option<Unit>,
+    bare: Option<Meaning>,
+    #[serde(default)]
+    unit_guessed: bool,
+    #[serde(default)]
+    default: String,
+    zero: Option<Meaning>,
+    negative: Option<Meaning>,
+    /// A switch: the position that switches the check off.
+    disables: Option<bool>,
+    recommended: Option<String>,
+    #[serde(default)]
+    note: String,
+    #[serde(default)]
+    needle: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exclude {
+    key: Vec<String>,
+    product: Option<String>,
+    source: Option<String>,
+    #[serde(default)]
+    context: Vec<RawContext>,
+    note: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawContext {
+    kind: Vec<String>,
+    file: Vec<String>,
+    beside: Vec<String>,
+    within: Vec<String>,
+    spelled: Vec<String>,
+    auth: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Generic {
+    product: String,
+    source: String,
+    auth: Vec<String>,
+    silence: Vec<String>,
+    /// Last words of a key that are enough of a name.
+    tails: Vec<String>,
+    /// Last words that are one only before a unit.
+    tails_with_unit: Vec<String>,
+    /// Last words that are only a hint.
+    tails_weak: Vec<String>,
+    /// Words for units, as they stand in keys.
+    units: Vec<(Unit, Vec<String>)>,
+    recommended: String,
+    /// Beginnings of words that a recognised key holds.
+    needles: Vec<String>,
+}
+
+/// Knows which file is being read.
+struct Reader<'f> {
+    file: &'f str,
+}
+
+impl Reader<'_> {
+    fn toml<T: serde::de::DeserializeOwned>(&self, text: &str) -> Result<T, CatalogueError> {
+        toml::from_str(text)
+            .map_err(|error| CatalogueError::Syntax { file: self.file.to_owned(), message: error.to_string() })
+    }
+
+    fn wrong(&self, field: &'static str, value: &str, why: &'static str) -> CatalogueError {
+        CatalogueError::Field { file: self.file.to_owned(), field, value: value.to_owned(), why }
+    }
+
+    fn patterns(&self, field: &'static str, texts: &[String]) -> Result<Vec<Pattern>, CatalogueError> {
+        let read =
+            |text: &String| Pattern::new(text).ok_or_else(|| self.wrong(field, text, "no letters after the last star"));
+        texts.iter().map(read).collect()
+    }
+
+    fn conditions(&self, texts: &[String]) -> Result<Vec<Condition>, CatalogueError> {
+        let read = |text: &String| {
+            let (key, value) = text.split_once('=').ok_or_else(|| self.wrong("condition", text, "not key=value"))?;
+            Ok(Condition { key: Letters::of([key]).text().to_vec(), value: value.to_owned() })
+        };
+        texts.iter().map(read).collect()
+    }
+
+    fn contexts(&self, raw: Vec<RawContext>) -> Result<Vec<Context>, CatalogueError> {
+        let read = |raw: RawContext| {
+            Ok(Context {
+                beside: self.conditions(&raw.beside)?,
+                within: self.patterns("within", &raw.within)?,
+                kinds: raw.kind,
+                files: raw.file,
+                spelled: raw.spelled,
+                auth: raw.auth,
+            })
+        };
+        raw.into_iter().map(read).collect()
+    }
+
+    fn span(&self, field: &'static str, text: Option<&String>) -> Result<Nanos, CatalogueError> {
+        let Some(text) = text else { return Ok(30 * SECOND) };
+        let span = duration::read(text).ok_or_else(|| self.wrong(field, text, "not a span of time"))?;
+        Ok(span.nanos(Unit::Seconds))
+    }
+
+    fn reads(&self, raw: &Setting) -> Result<Reads, CatalogueError> {
+        if raw.kind == Type::Switch {
+            let off_when = raw.disables.ok_or_else(|| self.wrong("disables", "", "a switch needs it"))?;
+            return Ok(Reads::Switch { off_when });
+        }
+        for (field, missing) in [("zero", raw.zero.is_none()), ("negative", raw.negative.is_none())] {
+            if missing {
+                return Err(self.wrong(field, "", "a span needs it"));
+            }
+        }
+        let bare = raw.unit.unwrap_or(Unit::Seconds);
+        Ok(Reads::Span { bare, bare_means: raw.bare, unit_guessed: raw.unit_guessed })
+    }
+
+    fn known(&self, number: usize, file: &File, raw: Setting) -> Result<Known, CatalogueError> {
+        Ok(Known {
+            id: format!("{}#{number}", self.file),
+            reads: self.reads(&raw)?,
+            keys: self.patterns("key", &raw.key)?,
+            requires: self.conditions(&raw.requires)?,
+            off_when: self.conditions(&raw.off_when)?,
+            contexts: self.contexts(raw.context)?,
+            recommended: self.span("recommended", raw.recommended.as_ref())?,
+            product: raw.product.unwrap_or_else(|| file.product.clone()),
+            source: raw.source.unwrap_or_else(|| file.source.clone()),
+            confidence: raw.confidence.unwrap_or(file.confidence),
+            role: Role::Product,
+            default: raw.default,
+            zero: raw.zero.unwrap_or(Meaning::Unknown),
+            negative: raw.negative.unwrap_or(Meaning::Unknown),
+            note: raw.note,
+        })
+    }
+
+    fn exclusion(&self, number: usize, file: &File, raw: Exclude) -> Result<Known, CatalogueError> {
+        Ok(Known {
+            id: format!("{}#not-{number}", self.file),
+            keys: self.patterns("key", &raw.key)?,
+            contexts: self.contexts(raw.context)?,
+            product: raw.product.unwrap_or_else(|| file.product.clone()),
+            source: raw.source.unwrap_or_else(|| file.source.clone()),
+            confidence: file.confidence,
+            role: Role::Exclusion,
+            note: raw.note,
+            ..unknown()
+        })
+    }
+}
+
+fn unknown() -> Known {
+    Known {
+        id: String::new(),
+        product: String::new(),
+        source: String::new(),
+        confidence: Confidence::Likely,
+        role: Role::Product,
+        keys: Vec::new(),
+        contexts: Vec::new(),
+        requires: Vec::new(),
+        off_when: Vec::new(),
+        reads: Reads::Span { bare: Unit::Seconds, bare_means: None, unit_guessed: false },
+        default: String::new(),
+        zero: Meaning::Zero,
+        negative: Meaning::Unknown,
+        recommended: 30 * SECOND,
+        note: String::new(),
+    }
+}
+
+pub(super) fn parse(products: &[(&str, &str)], generic: &str) -> Result<Catalogue, CatalogueError> {
+    let mut catalogue = Catalogue::default();
+    for (name, text) in products {
+        let reader = Reader { file: name };
+        let mut file: File = reader.toml(text)?;
+        let (settings, excludes) = (std::mem::take(&mut file.setting), std::mem::take(&mut file.exclude));
+        for (number, setting) in settings.into_iter().enumerate() {
+            catalogue.needles.extend(needles(&setting));
+            catalogue.known.push(reader.known(number, &file, setting)?);
+        }
+        for (number, exclude) in excludes.into_iter().enumerate() {
+            catalogue.known.push(reader.exclusion(number, &file, exclude)?);
+        }
+    }
+    add_generic(&mut catalogue, generic)?;
+    catalogue.needles.sort();
+    catalogue.needles.dedup();
+    let mut index = Index::default();
+    for (number, known) in catalogue.known.iter().enumerate() {
+        for key in &known.keys {
+            index.insert(key.tail(), number);
+        }
+    }
+    catalogue.index = index;
+    Ok(catalogue)
+}
+
+/// The rarest word of each spelling: a word is written in one piece in every spelling. An entry whose words are
+/// common in other objects names a longer piece itself.
+fn needles(setting: &Setting) -> Vec<String> {
+    if !setting.needle.is_empty() {
+        return setting.needle.clone();
+    }
+    let rare = ["skew", "leeway", "tolerance", "drift", "slack"];
+    let needle = |key: &String| {
+        let letters = Letters::of([key.as_str()]);
+        let words: Vec<&[u8]> = letters.words(0, letters.text().len()).collect();
+        let wanted = |word: &&&[u8]| rare.iter().any(|rare| word.windows(rare.len()).any(|w| w == rare.as_bytes()));
+        let word = words.iter().rev().find(wanted).or_else(|| words.iter().max_by_key(|word| word.len()));
+        let word = word.map(|word| String::from_utf8_lossy(word).into_owned()).unwrap_or_default();
+        rare.iter().find(|rare| word.contains(**rare)).map_or(word.clone(), |rare| (*rare).to_owned())
+    };
+    setting.key.iter().map(needle).collect()
+}
+
+fn add_generic(catalogue: &mut Catalogue, text: &str) -> Result<(), CatalogueError> {
+    let reader = Reader { file: "generic" };
+    let generic: Generic = reader.toml(text)?;
+    let words = |texts: &[String]| texts.iter().map(|text| Letters::of([text.as_str()]).text().to_vec()).collect();
+    catalogue.convention = Convention { auth: words(&generic.auth), silence: words(&generic.silence) };
+    catalogue.needles.extend(generic.needles.iter().cloned());
+    let recommended = reader.span("recommended", Some(&generic.recommended))?;
+    let mut add = |tails: Vec<String>, bare: Unit, strong: bool, has_unit: bool| {
+        let number = catalogue.known.len();
+        let known = Known {
+            id: format!("generic#{number}"),
+            product: generic.product.clone(),
+            source: generic.source.clone(),
+            role: Role::Generic { strong, has_unit },
+            keys: reader.patterns("tails", &tails)?,
+            reads: Reads::Span { bare, bare_means: None, unit_guessed: !has_unit },
+            recommended,
+            ..unknown()
+        };
+        catalogue.known.push(known);
+        Ok(())
+    };
+    add(generic.tails.clone(), Unit::Seconds, true, false)?;
+    add(generic.tails_weak.clone(), Unit::Seconds, false, false)?;
+    for (unit, names) in &generic.units {
+        let tails = generic.tails.iter().chain(&generic.tails_with_unit);
+        let both = |tail: &String| {
+            names.iter().flat_map(|name| [format!("{tail}-{name}"), format!("{tail}-in-{name}")]).collect::<Vec<_>>()
+        };
+        add(tails.flat_map(both).collect(), *unit, true, true)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! What to write instead, in the document's own form, unit and quotes.
+
+use super::Bounds;
+use super::catalogue::Reads;
+use super::duration::{Form, Nanos, SECOND, Unit};
+use super::formats::Notation;
+use super::link::{Link, Way};
+use super::recognise::{Effect, Setting};
+use super::tree::{Kind, Scalar};
+
+/// The setting as it should be written, e.g. `clockTolerance: 5` or `--jwt-leeway=30s`.
+pub(crate) fn written(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, bounds: &Bounds) -> String {
+    let value = match setting.known.reads {
+        Reads::Switch { off_when } => (!off_when).to_string(),
+        Reads::Span { bare, .. } => span(setting, bare, bounds),
+    };
+    let value = match scalar.text.rfind(setting.text.as_ref()) {
+        // Only the default inside of the placeholder changes.
+        Some(at) if setting.is_default => {
+            let mut text = scalar.text.clone();
+            text.replace_range(at..at.saturating_add(setting.text.len()), &value);
+            text
+        }
+        _ => value,
+    };
+    let quoted = |value: &str| format!("\"{value}\"");
+    match &link.step {
+        Way::Named { name, .. } => format!("{{name: {name}, value: {}}}", quoted(&value)),
+        Way::Flag { prefix, name, joint } => format!("{prefix}{name}{joint}{value}"),
+        _ => {
+            let key = link.key().unwrap_or("");
+            match link.notation() {
+                Notation::Properties | Notation::Dotenv => format!("{key}={value}"),
+                Notation::Jaas => format!("{key}={}", quoted(&value)),
+                Notation::Json if scalar.kind == Kind::Text => format!("{}: {}", quoted(key), quoted(&value)),
+                Notation::Json => format!("{}: {value}", quoted(key)),
+                Notation::Yaml if scalar.kind == Kind::Text && needs_quotes(&value, &scalar.text) => {
+                    format!("{key}: {}", quoted(&value))
+                }
+                Notation::Yaml => format!("{key}: {value}"),
+            }
+        }
+    }
+}
+
+/// Would YAML read this text as something else than the text that stands there?
+fn needs_quotes(value: &str, before: &str) -> bool {
+    let is_switch = |text: &str| text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false");
+    !value.chars().any(char::is_alphabetic)
+        || (is_switch(value) && is_switch(before))
+        || value.contains(": ")
+        || value.starts_with(['{', '[', '*', '&', '$'])
+}
+
+/// A span within the bounds, in the form of the one that stands there.
+fn span(setting: &Setting<'_>, bare: Unit, bounds: &Bounds) -> String {
+    let nanos = |d: std::time::Duration| Nanos::try_from(d.as_nanos()).unwrap_or(Nanos::MAX);
+    let least = nanos(bounds.skew_min);
+    let wanted = setting.known.recommended.max(least).min(nanos(bounds.skew_max).max(least));
+    let form = setting.span.map_or(Form::Bare, |span| span.form);
+    let form = match form {
+        Form::Bare if bare == Unit::Days => Form::TimeSpan,
+        Form::Bare if setting.effect == Effect::Fallback => return format!("{}s", setting.text),
+        form => form,
+    };
+    let seconds = ceil(wanted, SECOND);
+    match form {
+        Form::Bare => ceil(wanted, bare.nanos()).to_string(),
+        Form::Units => format!("{seconds}s"),
+        Form::Iso => format!("PT{seconds}S"),
+        Form::TimeSpan => format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
+    }
+}
+
+fn ceil(nanos: Nanos, unit: Nanos) -> Nanos {
+    nanos.saturating_add(unit.saturating_sub(1)) / unit
+}

@@ -1,0 +1,68 @@
+//! The options of a JAAS login module, as Kafka takes them in `sasl.jaas.config`:
+//! `some.LoginModule required key="value" other="value";`
+//!
+//! Only what follows the control flag is an option. Several modules after one another give one map.
+//!
+//! Source: javax.security.auth.login.Configuration.
+
+use super::{Cursor, Format, Notation, empty, entry, text_at, too_large};
+use crate::inspect::Note;
+use crate::inspect::limits::Limits;
+use crate::inspect::tree::Tree;
+
+/// See [`super::FORMATS`].
+pub const FORMAT: Format = Format { name: "jaas", notation: Notation::Jaas, extensions: &["jaas"], sniff, parse };
+
+const FLAGS: &[&str] = &["required", "requisite", "sufficient", "optional"];
+
+fn sniff(text: &str) -> bool {
+    let mut words = text.split_whitespace();
+    let module = words.next().is_some_and(|word| word.contains('.') && word.ends_with("LoginModule"));
+    module && words.next().is_some_and(|word| FLAGS.contains(&word))
+}
+
+fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
+    if let Some(note) = too_large(text, limits) {
+        return (empty(), vec![note]);
+    }
+    let mut entries = Vec::new();
+    let mut cursor = Cursor::new(text);
+    loop {
+        cursor.skip_while(|c| c.is_whitespace() || matches!(c, ';' | '{' | '}'));
+        let at = cursor.at;
+        let end = cursor.rest.find(|c: char| c.is_whitespace() || matches!(c, '=' | ';')).unwrap_or(cursor.rest.len());
+        let Some(word) = cursor.rest.get(..end).filter(|word| !word.is_empty()) else {
+            // A sign without a word before it, or the end.
+            if cursor.next().is_none() || entries.len() >= limits.nodes {
+                break;
+            }
+            continue;
+        };
+        cursor.advance(word.chars().count());
+        if cursor.peek() != Some('=') {
+            continue;
+        }
+        cursor.next();
+        let quote = cursor.peek().filter(|c| matches!(c, '"' | '\''));
+        if quote.is_some() {
+            cursor.next();
+        }
+        let value_at = cursor.at;
+        let mut value = String::new();
+        while let Some(c) = cursor.peek() {
+            if quote.map_or_else(|| c.is_whitespace() || c == ';', |q| c == q) {
+                break;
+            }
+            cursor.next();
+            match (c, quote) {
+                ('\\', Some(_)) => value.extend(cursor.next()),
+                _ => value.push(c),
+            }
+        }
+        if quote.is_some() {
+            cursor.next();
+        }
+        entries.push(entry(word.to_owned(), at, text_at(value, value_at)));
+    }
+    (Tree::Map(entries), Vec::new())
+}

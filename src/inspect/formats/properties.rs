@@ -1,0 +1,115 @@
+//! Java properties: `key=value`, `key: value`, `key value`, one a line.
+//!
+//! Comments start with `#` or `!`; a backslash at the end of a line continues it; `\uXXXX` and single-letter
+//! escapes are resolved. There are no trailing comments: `a=0 # none` has the value `0 # none`. Keys stay flat
+//! (`jwt.clock-skew`); the walk shows them as a path.
+//!
+//! Source: java.util.Properties, `load(Reader)`.
+
+use super::{Cursor, Format, Notation, empty, entry, meaningful, note, text_at, too_large};
+use crate::inspect::Note;
+use crate::inspect::limits::Limits;
+use crate::inspect::tree::Tree;
+
+/// See [`super::FORMATS`].
+pub const FORMAT: Format =
+    Format { name: "properties", notation: Notation::Properties, extensions: &["properties"], sniff, parse };
+
+fn sniff(text: &str) -> bool {
+    let mut lines = 0_usize;
+    let mut continued = false;
+    for line in meaningful(text, &['#', '!']) {
+        if !continued {
+            let Some((key, _)) = line.split_once('=') else { return false };
+            let key = key.trim();
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '[' | ']');
+            if key.is_empty() || key.starts_with(['[', '-']) || !key.chars().all(plain) {
+                return false;
+            }
+            lines = lines.saturating_add(1);
+        }
+        continued = line.ends_with('\\');
+    }
+    lines > 0
+}
+
+fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
+    if let Some(note) = too_large(text, limits) {
+        return (empty(), vec![note]);
+    }
+    let mut notes = Vec::new();
+    let mut entries = Vec::new();
+    let mut cursor = Cursor::new(text);
+    loop {
+        cursor.skip_while(|c| c.is_ascii_whitespace() || c == '\u{c}');
+        let at = cursor.at;
+        match cursor.peek() {
+            None => break,
+            Some('#' | '!') => {
+                cursor.line();
+                continue;
+            }
+            Some(_) => {}
+        }
+        if entries.len() >= limits.nodes {
+            notes.push(note(at, format!("the rest was not read: more than {} entries", limits.nodes)));
+            break;
+        }
+        let key = part(&mut cursor, |c| matches!(c, '=' | ':' | ' ' | '\t' | '\u{c}'));
+        blanks(&mut cursor);
+        if matches!(cursor.peek(), Some('=' | ':')) {
+            cursor.next();
+            blanks(&mut cursor);
+        }
+        let value_at = cursor.at;
+        let value = part(&mut cursor, |_| false);
+        entries.push(entry(key, at, text_at(value, value_at)));
+        cursor.next();
+    }
+    (Tree::Map(entries), notes)
+}
+
+/// Blanks, and line ends that a backslash takes back.
+fn blanks(cursor: &mut Cursor<'_>) {
+    loop {
+        cursor.skip_while(|c| matches!(c, ' ' | '\t' | '\u{c}'));
+        if !cursor.rest.starts_with("\\\n") && !cursor.rest.starts_with("\\\r") {
+            return;
+        }
+        cursor.next();
+        cursor.next();
+    }
+}
+
+/// Up to an unescaped separator or the end of the logical line, escapes resolved; the end is not consumed.
+fn part(cursor: &mut Cursor<'_>, separator: impl Fn(char) -> bool) -> String {
+    let mut out = String::new();
+    while let Some(c) = cursor.peek() {
+        if matches!(c, '\n' | '\r') || separator(c) {
+            break;
+        }
+        cursor.next();
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match cursor.next() {
+            None => {}
+            Some('\n') => cursor.skip_while(|c| matches!(c, ' ' | '\t' | '\u{c}')),
+            Some('t') => out.push('\t'),
+            Some('n') => out.push('\n'),
+            Some('r') => out.push('\r'),
+            Some('f') => out.push('\u{c}'),
+            Some('u') => {
+                let code = cursor.rest.get(..4).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+                // Half a surrogate pair is no character; it cannot be part of a key or a number.
+                out.push(code.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER));
+                if code.is_some() {
+                    cursor.advance(4);
+                }
+            }
+            Some(other) => out.push(other),
+        }
+    }
+    out
+}

@@ -1,0 +1,157 @@
+//! The way from the root of an object down to the value that is being looked at.
+//!
+//! A chain of links on the walk's own stack, innermost first: nothing is allocated for the many leaves that match
+//! nothing. The path, its words, its file and its place are worked out of the chain for the few that do. A document
+//! inside a value (a file in a ConfigMap, JSON in a variable) is a link like any other, so conditions and paths see
+//! through it.
+
+use super::formats::Notation;
+use super::place;
+use super::scope::Scope;
+use super::tree::{Path, Position, Step};
+
+/// One step of the way.
+pub(crate) struct Link<'p> {
+    /// The step before; none at the root.
+    pub(crate) up: Option<&'p Link<'p>>,
+    /// This step.
+    pub(crate) step: Way<'p>,
+}
+
+/// Kinds of steps.
+pub(crate) enum Way<'p> {
+    /// The root of the object or file, its text where it is known, and how it is written.
+    Root { text: Option<&'p str>, notation: Notation, file: Option<&'p str> },
+    /// Into a map: the key, and the map with this entry's number.
+    Key { name: &'p str, scope: &'p Scope<'p>, index: usize },
+    /// Into a list.
+    Item { index: usize, name: Option<&'p str> },
+    /// From an item with a name to its value, which the name is the key of.
+    Named { name: &'p str, scope: &'p Scope<'p>, index: usize },
+    /// A flag of a command line: `--`, its name, what joins it to its value.
+    Flag { prefix: &'p str, name: &'p str, joint: &'p str },
+    /// Into a document inside of a value: its text, how it is written, where the value stands in the outer document.
+    Document { text: &'p str, notation: Notation, at: Position, name: Option<&'p str> },
+}
+
+impl<'p> Link<'p> {
+    /// A root.
+    pub(crate) fn root(text: Option<&'p str>, notation: Notation, file: Option<&'p str>) -> Self {
+        Link { up: None, step: Way::Root { text, notation, file } }
+    }
+
+    /// A link below this one.
+    pub(crate) fn down<'q>(&'q self, step: Way<'q>) -> Link<'q>
+    where
+        'p: 'q,
+    {
+        Link { up: Some(self), step }
+    }
+
+    /// This link and those above, innermost first.
+    pub(crate) fn upwards(&self) -> impl Iterator<Item = &Link<'p>> {
+        let mut next = Some(self);
+        std::iter::from_fn(move || {
+            let link = next?;
+            next = link.up;
+            Some(link)
+        })
+    }
+
+    /// The key of this step, if it has one.
+    pub(crate) fn key(&self) -> Option<&'p str> {
+        match self.step {
+            Way::Key { name, .. } | Way::Named { name, .. } | Way::Flag { name, .. } => Some(name),
+            Way::Root { .. } | Way::Item { .. } | Way::Document { .. } => None,
+        }
+    }
+
+    /// All keys, innermost first.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'p str> + '_ {
+        self.upwards().filter_map(Link::key)
+    }
+
+    /// The maps and lists of names around the value, innermost first, each with the number of keys above it and
+    /// the number of the entry that the way goes through.
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = (&'p Scope<'p>, usize, usize)> + '_ {
+        let mut keys = self.keys().count();
+        self.upwards().filter_map(move |link| {
+            link.key()?;
+            keys = keys.saturating_sub(1);
+            match link.step {
+                Way::Key { scope, index, .. } | Way::Named { scope, index, .. } => Some((scope, keys, index)),
+                _ => None,
+            }
+        })
+    }
+
+    /// How the innermost document is written.
+    pub(crate) fn notation(&self) -> Notation {
+        let written = self.upwards().find_map(|link| match link.step {
+            Way::Root { notation, .. } | Way::Document { notation, .. } => Some(notation),
+            _ => None,
+        });
+        written.unwrap_or(Notation::Yaml)
+    }
+
+    /// The name of the innermost document that has one.
+    pub(crate) fn file(&self) -> Option<&'p str> {
+        self.upwards().find_map(|link| match link.step {
+            Way::Root { file, .. } => file,
+            Way::Document { name, .. } => name,
+            _ => None,
+        })
+    }
+
+    /// How many documents inside of documents.
+    pub(crate) fn embedded(&self) -> usize {
+        self.upwards().filter(|link| matches!(link.step, Way::Document { .. })).count()
+    }
+
+    /// The path, as people write it. Keys of properties are paths themselves.
+    pub(crate) fn path(&self) -> Path {
+        let mut steps = Vec::new();
+        let links: Vec<&Link<'p>> = self.upwards().collect();
+        for link in links.into_iter().rev() {
+            match link.step {
+                Way::Root { .. } | Way::Document { .. } | Way::Flag { .. } => {}
+                Way::Named { .. } => steps.push(Step::Key("value".to_owned())),
+                Way::Item { index, name } => steps.push(Step::Item { index, name: name.map(str::to_owned) }),
+                Way::Key { name, .. } => {
+                    let dotted =
+                        link.notation() == Notation::Properties && name.split('.').all(|part| !part.is_empty());
+                    if dotted {
+                        steps.extend(name.split('.').map(|part| Step::Key(part.to_owned())));
+                    } else {
+                        steps.push(Step::Key(name.to_owned()));
+                    }
+                }
+            }
+        }
+        Path(steps)
+    }
+
+    /// A place in the innermost document as a place in the file; unknown where there is no file.
+    pub(crate) fn place(&self, at: Position) -> Position {
+        let mut at = at;
+        let mut inner: Option<(&str, Position)> = None;
+        for link in self.upwards() {
+            let text = match link.step {
+                Way::Document { text, .. } => Some(text),
+                Way::Root { text, .. } => text,
+                _ => continue,
+            };
+            if let Some((inner_text, value_at)) = inner {
+                at = match text {
+                    Some(text) => place::outer(text, value_at, inner_text, at),
+                    None => Position::default(),
+                };
+            }
+            inner = match link.step {
+                Way::Document { text, at, .. } => Some((text, at)),
+                _ => None,
+            };
+        }
+        at
+    }
+}

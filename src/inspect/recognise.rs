@@ -1,0 +1,261 @@
+//! Is this leaf a clock-skew setting, whose, and what does its value do there?
+//!
+//! The index gives entries whose spelling fits; here the rest must fit too: words, the object's kind, neighbours,
+//! ancestors, file. The most telling entry wins: a product over the generic convention, a longer spelling over a
+//! shorter one, where a context counts as so many letters; an exclusion that wins ends it.
+//!
+//! Does not know: bounds, severities, what is done about it.
+
+use super::catalogue::{Catalogue, Context, Known, Meaning, Reads, Role};
+use super::duration::{self, Nanos, Span};
+use super::link::Link;
+use super::mention::mentions_skew;
+use super::scope::fits;
+use super::tree::Scalar;
+use super::value::{self, Written};
+use super::words::Letters;
+use std::borrow::Cow;
+
+/// Keys that are longer together than this are no settings; bounds the work for each suspect.
+const PATH_BYTES: usize = 1024;
+
+/// A recognised setting.
+#[derive(Debug)]
+pub struct Setting<'s> {
+    /// The entry that recognised it.
+    pub known: &'s Known,
+    /// Its value, resolved.
+    pub text: Cow<'s, str>,
+    /// The value is only the default of a placeholder.
+    pub is_default: bool,
+    /// What the value does.
+    pub effect: Effect,
+    /// The span as written, where it is one.
+    pub span: Option<Span>,
+    /// By the generic convention: an authentication word is on the path.
+    pub has_auth: bool,
+}
+
+/// What a value does in its product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// This much tolerance, in nanoseconds; zero or less is none.
+    Tolerance(Nanos),
+    /// The product's default holds, as it does without the setting.
+    Default,
+    /// The value is not understood, and the product's default silently holds.
+    Fallback,
+    /// A check is switched off.
+    Disabled,
+    /// Nobody can tell from the document.
+    Unclear,
+}
+
+/// Finds the setting that a leaf is.
+pub(crate) fn recognise<'s>(
+    catalogue: &'s Catalogue,
+    kind: &str,
+    link: &Link<'_>,
+    scalar: &'s Scalar,
+    found: &mut Vec<usize>,
+) -> Option<Setting<'s>> {
+    catalogue.index().candidates(link.keys(), found);
+    if found.is_empty() {
+        return None;
+    }
+    let Written::Value { text, is_default } = value::written(scalar) else { return None };
+    let span = duration::read(&text);
+    let flag = value::flag(&text);
+    if span.is_none() && flag.is_none() {
+        return None;
+    }
+    let mut keys: Vec<&str> = link.keys().collect();
+    if keys.iter().map(|key| key.len()).sum::<usize>() > PATH_BYTES
+        || !keys.iter().any(|key| mentions_skew(key.as_bytes()))
+        || keys.iter().any(|key| is_comment(key))
+    {
+        return None;
+    }
+    keys.reverse();
+    let suspect = Suspect { catalogue, kind, link, letters: Letters::of(keys.iter().copied()), key: keys.last()? };
+    let mut best: Option<(bool, usize, &Known)> = None;
+    for known in found.iter().filter_map(|number| catalogue.known().get(*number)) {
+        let fits_value = match known.reads {
+            _ if known.role == Role::Exclusion => true,
+            Reads::Span { .. } => span.is_some(),
+            Reads::Switch { .. } => flag.is_some(),
+        };
+        if !fits_value {
+            continue;
+        }
+        let Some(weight) = suspect.weight(known) else { continue };
+        let rank = (!matches!(known.role, Role::Generic { .. }), weight, known);
+        // Of two that fit alike, the one that says "no setting" is right more often.
+        let better = |(product, weight, best): &(bool, usize, &Known)| {
+            (rank.0, rank.1) > (*product, *weight)
+                || ((rank.0, rank.1) == (*product, *weight) && known.role == Role::Exclusion && best.role != known.role)
+        };
+        if best.as_ref().is_none_or(better) {
+            best = Some(rank);
+        }
+    }
+    let (_, _, known) = best?;
+    if known.role == Role::Exclusion {
+        return None;
+    }
+    let effect = match known.reads {
+        Reads::Span { .. } => effect(known, span?),
+        Reads::Switch { off_when } if flag? == off_when => Effect::Disabled,
+        Reads::Switch { .. } => Effect::Default,
+    };
+    let has_auth = suspect.has_auth();
+    Some(Setting { known, text, is_default, effect, span, has_auth })
+}
+
+/// A key that people write to switch a line off where the format has no comments, or other ones.
+fn is_comment(key: &str) -> bool {
+    let key = key.trim_start();
+    key.starts_with(['#', ';', '!', '%']) || key.starts_with("//") || key.starts_with("<!--")
+}
+
+/// What a span does in a product.
+fn effect(known: &Known, span: Span) -> Effect {
+    let Reads::Span { bare, bare_means, .. } = known.reads else { return Effect::Unclear };
+    let nanos = span.nanos(bare);
+    let meaning = match nanos.signum() {
+        1 if span.form == duration::Form::Bare => match bare_means {
+            None => return Effect::Tolerance(nanos),
+            Some(Meaning::Default | Meaning::Ignored) => return Effect::Fallback,
+            Some(meaning) => meaning,
+        },
+        1 => return Effect::Tolerance(nanos),
+        0 => known.zero,
+        _ => known.negative,
+    };
+    match meaning {
+        Meaning::Zero => Effect::Tolerance(0),
+        Meaning::Tightens => Effect::Tolerance(nanos),
+        Meaning::Default | Meaning::Ignored | Meaning::Rejected => Effect::Default,
+        Meaning::Disabled => Effect::Disabled,
+        Meaning::Unknown => Effect::Unclear,
+    }
+}
+
+struct Suspect<'s, 'l> {
+    catalogue: &'s Catalogue,
+    kind: &'l str,
+    link: &'l Link<'l>,
+    letters: Letters,
+    key: &'l str,
+}
+
+impl Suspect<'_, '_> {
+    /// How much of the path the entry explains; `None`: it does not fit.
+    fn weight(&self, known: &Known) -> Option<usize> {
+        if let Role::Generic { strong, .. } = known.role {
+            let tail = known.keys.iter().filter(|key| self.ends_in(key.tail())).map(|key| key.weight()).max()?;
+            return (!self.is_silenced() && (strong || self.has_auth())).then_some(tail);
+        }
+        let start_weight = |key: &super::words::Pattern| Some((key.find(&self.letters)?, key.weight()));
+        let (start, weight) = known.keys.iter().filter_map(start_weight).max_by_key(|(_, weight)| *weight)?;
+        let contexts = known.contexts.iter().filter(|context| self.is_in(context, start)).map(evidence).max();
+        // What is required for the setting to matter is asked later (`is_idle`), and does not decide whose setting
+        // it is: an unused setting of a known product must not be judged by the generic convention instead.
+        if known.contexts.is_empty() { Some(weight) } else { contexts.map(|evidence| weight.saturating_add(evidence)) }
+    }
+
+    fn is_in(&self, context: &Context, start: usize) -> bool {
+        let any = |empty: bool, found: bool| empty || found;
+        let group_kind = |wanted: &String| {
+            wanted == self.kind
+                || wanted.strip_prefix("*/").is_some_and(|kind| self.kind.rsplit('/').next() == Some(kind))
+        };
+        any(context.kinds.is_empty(), context.kinds.iter().any(group_kind))
+            && any(
+                context.files.is_empty(),
+                self.link.file().is_some_and(|file| {
+                    let base = file.rsplit('/').next().unwrap_or(file);
+                    context.files.iter().any(|wanted| fits(wanted, base))
+                }),
+            )
+            && any(context.spelled.is_empty(), context.spelled.iter().any(|wanted| spelled(wanted, self.key)))
+            && any(context.within.is_empty(), context.within.iter().any(|p| p.stands_before(&self.letters, start)))
+            && any(
+                context.beside.is_empty(),
+                context.beside.iter().any(|condition| {
+                    self.link.scopes().any(|(scope, _, _)| scope.holds(&condition.key, &condition.value))
+                }),
+            )
+            && (!context.auth || (self.has_auth() && !self.is_silenced()))
+    }
+
+    fn words(&self) -> impl Iterator<Item = &[u8]> {
+        self.letters.words(0, self.letters.text().len())
+    }
+
+    fn is_silenced(&self) -> bool {
+        self.words().any(|word| self.catalogue.convention().is_silencing(word))
+    }
+
+    fn has_auth(&self) -> bool {
+        let convention = self.catalogue.convention();
+        // `jwtleeway`: the word in front of the last part has no border of its own.
+        self.words().any(|word| convention.is_auth(word) || self.joined(word))
+    }
+
+    fn joined(&self, word: &[u8]) -> bool {
+        let convention = self.catalogue.convention();
+        (2..word.len()).any(|at| word.get(..at).is_some_and(|front| convention.is_auth(front)))
+            && self.letters.text().ends_with(word)
+    }
+
+    /// Do the letters end in this, at the beginning of a word or right after an authentication word?
+    fn ends_in(&self, tail: &[u8]) -> bool {
+        let text = self.letters.text();
+        let Some(start) = text.len().checked_sub(tail.len()).filter(|_| text.ends_with(tail)) else { return false };
+        if self.letters.begins(start) {
+            return true;
+        }
+        let word_start = (0..start).rev().find(|at| self.letters.begins(*at)).unwrap_or(0);
+        text.get(word_start..start).is_some_and(|word| self.catalogue.convention().is_auth(word))
+    }
+}
+
+/// How much a context that fits tells, in letters of a spelling: the object's kind more than any spelling, a
+/// file's name nothing that many applications do not share.
+fn evidence(context: &Context) -> usize {
+    [(!context.kinds.is_empty(), 20), (!context.beside.is_empty(), 10), (!context.within.is_empty(), 5)]
+        .iter()
+        .chain(&[(!context.spelled.is_empty(), 1)])
+        .filter(|(given, _)| *given)
+        .map(|(_, letters)| letters)
+        .sum()
+}
+
+/// Like [`fits`], but capitals matter.
+fn spelled(wanted: &str, key: &str) -> bool {
+    match (wanted.strip_prefix('*'), wanted.strip_suffix('*')) {
+        (Some(rest), Some(_)) => key.contains(rest.trim_end_matches('*')),
+        (Some(end), None) => key.ends_with(end),
+        (None, Some(start)) => key.starts_with(start),
+        (None, None) => key == wanted,
+    }
+}
+
+/// Does something beside or above the setting make it one that does not count: a later entry of the same name, a
+/// switch that is off, a feature that is not on?
+pub(crate) fn is_idle(setting: &Setting<'_>, link: &Link<'_>) -> bool {
+    let holds = |condition: &super::catalogue::Condition| {
+        link.scopes().any(|(scope, _, _)| scope.holds(&condition.key, &condition.value))
+    };
+    if !setting.known.requires.iter().all(holds) || setting.known.off_when.iter().any(holds) {
+        return true;
+    }
+    let mut keys: Vec<&str> = link.keys().collect();
+    keys.reverse();
+    let letters = Letters::of(keys.iter().copied());
+    link.scopes().any(|(scope, above, index)| {
+        keys.get(above).is_some_and(|key| scope.is_shadowed(key, index))
+            || scope.is_off(&letters, letters.before_key(above), index)
+    })
+}

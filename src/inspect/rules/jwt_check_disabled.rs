@@ -1,0 +1,37 @@
+//! # jwt-check-disabled
+//!
+//! A switch, or a value that works as one, turns off the check of the times inside of tokens.
+//!
+//! **Why.** Then a token is valid for ever: logging out, short lifetimes and key rotation by expiry do nothing.
+//! It is usually the remains of a debugging session about clock skew, for which a tolerance is the remedy.
+//!
+//! **Example.** light-4j `ignoreJwtExpiry: true`, Kong jwt-signer `verify_access_token_expiry: false`, Jenkins
+//! `tokenExpirationCheckDisabled: true`, node-saml `acceptedClockSkewMs: -1`.
+//!
+//! **Fix.** Switch the check on again and allow some seconds of clock skew.
+//!
+//! **What it leaves alone.** Switches of other checks; services that check no tokens at all; checks that are not
+//! about tokens (HMAC dates).
+
+use super::{Rule, Verdict, error};
+use crate::inspect::catalogue::Reads;
+use crate::inspect::recognise::{Effect, Setting};
+use crate::inspect::{Bounds, Severity};
+
+/// See the module.
+pub const RULE: Rule = Rule { name: "jwt-check-disabled", severity: Severity::Error, check };
+
+fn check(setting: &Setting<'_>, _: &Bounds) -> Option<Verdict> {
+    if setting.effect != Effect::Disabled {
+        return None;
+    }
+    let product = &setting.known.product;
+    match setting.known.reads {
+        Reads::Switch { .. } => {
+            error(format!("which switches a check of token times off in {product}: expired tokens pass"))
+        }
+        Reads::Span { .. } => {
+            error(format!("which is no tolerance in {product} but switches the check off: expired tokens pass"))
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Flags on command lines: `command` and `args` of a container, scripts given to a shell, options in a variable.
+//!
+//! Read as programs do: `--key=value`, `--key value`, `-key=value`, `-Dkey=value`, `key=value`. The argument vector
+//! is `command` followed by `args`; where it runs a shell with `-c`, the script is split into its commands first.
+//! What a script only prints or compares (`echo`, `grep`) is no flag.
+
+use super::super::link::{Link, Way};
+use super::super::tree::{Entry, Kind, Position, Scalar, Tree};
+use super::super::walk::Walk;
+use super::shell::{self, Word};
+use crate::inspect::place;
+
+/// Keys that hold an argument vector, in the order in which they make one.
+pub(crate) const KEYS: &[&str] = &["entrypoint", "command", "args"];
+
+const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh", "busybox"];
+
+/// Commands whose words are data.
+const TALKERS: &[&str] = &["echo", "printf", "grep", "egrep", "test", "[", "[[", "sed", "awk", "logger", ":"];
+
+/// Words of one script that are looked at.
+const SCRIPT_WORDS: usize = 20_000;
+
+/// One argument and the way to it.
+struct Argument<'t> {
+    key: &'t Entry,
+    /// Its number in the list; none where the whole value is one string.
+    index: Option<usize>,
+    scalar: &'t Scalar,
+}
+
+/// Does this entry hold an argument vector?
+pub(crate) fn is_vector(entry: &Entry) -> bool {
+    KEYS.contains(&entry.key.as_str())
+        && match &entry.value {
+            Tree::List(items) => !items.is_empty() && items.iter().all(|item| item.scalar().is_some()),
+            Tree::Scalar(scalar) => scalar.kind == Kind::Text,
+            Tree::Map(_) => false,
+        }
+}
+
+/// Looks at the argument vector of a container; `link` is the container.
+pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
+    let mut arguments = Vec::new();
+    for key in KEYS {
+        let Some(entry) = entries.iter().rev().find(|entry| entry.key == *key && is_vector(entry)) else { continue };
+        match &entry.value {
+            Tree::List(items) => {
+                arguments.extend(items.iter().enumerate().filter_map(|(index, item)| {
+                    Some(Argument { key: entry, index: Some(index), scalar: item.scalar()? })
+                }))
+            }
+            // One string is split by a shell, or as one would.
+            Tree::Scalar(scalar) => in_argument(link, &Argument { key: entry, index: None, scalar }, |link| {
+                script(walk, link, &scalar.text);
+            }),
+            Tree::Map(_) => {}
+        }
+    }
+    let script_at = script_index(&arguments);
+    for (number, argument) in arguments.iter().enumerate() {
+        let text = &argument.scalar.text;
+        if script_at == Some(number) {
+            in_argument(link, argument, |link| script(walk, link, text));
+            continue;
+        }
+        let Some(flag) = Flag::of(text) else { continue };
+        if let Some((value, start)) = flag.value {
+            in_argument(link, argument, |link| {
+                let at = place::position(text, start);
+                walk.leaf(
+                    &link.down(Way::Flag { prefix: flag.prefix, name: flag.name, joint: "=" }),
+                    &text_at(value, at),
+                );
+            });
+            continue;
+        }
+        let following = number.checked_add(1).filter(|next| script_at != Some(*next));
+        if let Some(next) = following.and_then(|next| arguments.get(next)).filter(|next| is_value(&next.scalar.text)) {
+            let way = Way::Flag { prefix: flag.prefix, name: flag.name, joint: " " };
+            with_way(link, next, |link| walk.leaf(&link.down(way), next.scalar));
+        }
+    }
+}
+
+/// A flag that stands alone in a word.
+struct Flag<'t> {
+    /// `--`, `-`, Java's `-D`, or nothing.
+    prefix: &'t str,
+    name: &'t str,
+    /// The value in the same word, and the byte where it begins.
+    value: Option<(&'t str, usize)>,
+}
+
+impl<'t> Flag<'t> {
+    fn of(text: &'t str) -> Option<Self> {
+        let is_name = |name: &str| {
+            let sign = |c| matches!(c, '-' | '_' | '.' | ':' | '/');
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || sign(c))
+        };
+        let (whole, value) = match text.split_once('=') {
+            Some((whole, value)) => (whole, Some((value, whole.len().saturating_add(1)))),
+            None if text.starts_with('-') => (text, None),
+            None => return None,
+        };
+        let is_java = whole.strip_prefix("-D").is_some_and(|rest| rest.contains('.') || value.is_some());
+        let length = if is_java { 2 } else { whole.len().saturating_sub(whole.trim_start_matches('-').len()) };
+        let (prefix, name) = whole.split_at_checked(length)?;
+        is_name(name).then_some(Flag { prefix, name, value })
+    }
+}
+
+/// Is this the value of the flag before it, and not a flag itself?
+fn is_value(text: &str) -> bool {
+    !text.starts_with('-') || text.get(1..).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Which argument is a script for a shell?
+fn script_index(arguments: &[Argument<'_>]) -> Option<usize> {
+    let first = &arguments.first()?.scalar.text;
+    let name = first.rsplit('/').next().unwrap_or(first);
+    if !SHELLS.contains(&name) {
+        return None;
+    }
+    let is_c = |text: &str| text.starts_with('-') && !text.starts_with("--") && text.ends_with('c');
+    let at = arguments.iter().position(|argument| is_c(&argument.scalar.text))?;
+    at.checked_add(1).filter(|next| *next < arguments.len())
+}
+
+/// Calls with the way to an argument.
+fn with_way(link: &Link<'_>, argument: &Argument<'_>, then: impl FnOnce(&Link<'_>)) {
+    let scope = super::super::scope::Scope::new(super::super::scope::Entries::Map(std::slice::from_ref(argument.key)));
+    let key = link.down(Way::Key { name: &argument.key.key, scope: &scope, index: 0 });
+    match argument.index {
+        Some(index) => then(&key.down(Way::Item { index, name: None })),
+        None => then(&key),
+    }
+}
+
+/// Calls with the way into the text of an argument.
+fn in_argument(link: &Link<'_>, argument: &Argument<'_>, then: impl FnOnce(&Link<'_>)) {
+    with_way(link, argument, |link| {
+        let Scalar { text, at, .. } = argument.scalar;
+        then(&link.down(Way::Document { text, notation: link.notation(), at: *at, name: None }));
+    });
+}
+
+fn text_at(text: &str, at: Position) -> Scalar {
+    Scalar { text: text.to_owned(), kind: Kind::Text, at }
+}
+
+/// Looks at the flags and assignments in a script, or in a variable that holds options; `link` leads into its text.
+pub(crate) fn script(walk: &mut Walk<'_>, link: &Link<'_>, text: &str) {
+    if text.len() > walk.limits().bytes || !super::super::mentions_skew(text.as_bytes()) {
+        return;
+    }
+    for command in shell::commands(text, SCRIPT_WORDS) {
+        let program = command.iter().find(|word| !word.text.contains('='));
+        if program.is_some_and(|word| TALKERS.contains(&word.text.as_str())) {
+            continue;
+        }
+        for (number, word) in command.iter().enumerate() {
+            let Some(flag) = Flag::of(&word.text) else { continue };
+            let (value, at, joint) = match flag.value {
+                Some((value, start)) => {
+                    let offset = if word.plain { word.start.saturating_add(start) } else { word.start };
+                    (value, offset, "=")
+                }
+                None => match number.checked_add(1).and_then(|next| command.get(next)) {
+                    Some(Word { text, start, .. }) if is_value(text) => (text.as_str(), *start, " "),
+                    _ => continue,
+                },
+            };
+            walk.leaf(
+                &link.down(Way::Flag { prefix: flag.prefix, name: flag.name, joint }),
+                &text_at(value, place::position(text, at)),
+            );
+        }
+    }
+}
+
+/// Does a value under this key hold options for a command line?
+pub(crate) fn holds_options(key: &str, text: &str) -> bool {
+    let last = super::super::words::Letters::of([key]);
+    let words: Vec<&[u8]> = last.words(0, last.text().len()).collect();
+    let named = words.last().is_some_and(|word| {
+        [b"opts".as_slice(), b"options", b"args", b"arguments", b"flags", b"params", b"parameters", b"cmd", b"command"]
+            .contains(word)
+    });
+    let has_flag = text.starts_with('-') || text.contains(" -");
+    has_flag && (named || text.starts_with("-D") || text.starts_with("--"))
+}

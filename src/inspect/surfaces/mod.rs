@@ -1,0 +1,32 @@
+//! Where a Kubernetes object keeps settings, apart from plain fields.
+//!
+//! Not a list of kinds: a container is what has `env`, `command` and `args`, wherever it stands, so a Deployment, an
+//! ephemeral container and the pod template of a custom resource are one case. The few things that only look like
+//! settings (the status, copies that tools keep of the object, secrets) are left out here.
+
+pub(crate) mod command;
+pub(crate) mod config_map;
+pub(crate) mod pairs;
+pub(crate) mod shell;
+
+use super::link::Link;
+
+/// Kinds whose fields describe other objects, or report what happened.
+const SILENT_KINDS: &[&str] =
+    &["CustomResourceDefinition", "Event", "SubjectAccessReview", "TokenReview", "PolicyReport"];
+
+/// Copies of the whole object in its own annotations.
+const COPIES: &[&str] = &["kubectl.kubernetes.io/last-applied-configuration", "objectset.rio.cattle.io/applied"];
+
+/// An object of this kind holds no settings.
+pub(crate) fn is_silent(kind: &str) -> bool {
+    SILENT_KINDS.contains(&kind)
+}
+
+/// Is this entry of an object no configuration? `link` is the map that holds it.
+pub(crate) fn is_skipped(link: &Link<'_>, key: &str, kind: &str, is_root: bool) -> bool {
+    let parent = |name: &str| link.key() == Some(name);
+    (is_root && (key == "status" || (kind == "Secret" && matches!(key, "data" | "stringData"))))
+        || (parent("metadata") && key == "managedFields")
+        || (parent("annotations") && COPIES.contains(&key))
+}

@@ -1,0 +1,180 @@
+//! Splits a shell script into its simple commands and their words, as far as finding flags needs it.
+//!
+//! Quotes and backslashes are resolved, comments and the bodies of here-documents are left out: text that a script
+//! writes somewhere is not a setting of the command that runs. Nothing is expanded.
+//!
+//! Source: POSIX 1003.1, Shell Command Language, 2.2 and 2.3.
+
+/// A word, and the byte of the script where it begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Word {
+    pub(crate) text: String,
+    pub(crate) start: usize,
+    /// Nothing in it was quoted or escaped, so places inside of it are exact.
+    pub(crate) plain: bool,
+}
+
+/// The simple commands of a script, at most `limit` words of them.
+pub(crate) fn commands(script: &str, limit: usize) -> Vec<Vec<Word>> {
+    let mut reader = Reader { script, at: 0, commands: vec![Vec::new()], heredocs: Vec::new(), words: 0 };
+    while reader.words < limit && reader.step() {}
+    reader.commands.retain(|command| !command.is_empty());
+    reader.commands
+}
+
+struct Reader<'s> {
+    script: &'s str,
+    at: usize,
+    commands: Vec<Vec<Word>>,
+    /// Ends of here-documents whose bodies begin at the next line.
+    heredocs: Vec<String>,
+    words: usize,
+}
+
+impl Reader<'_> {
+    fn rest(&self) -> &str {
+        self.script.get(self.at..).unwrap_or("")
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn bump(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.at = self.at.saturating_add(c.len_utf8());
+        Some(c)
+    }
+
+    fn step(&mut self) -> bool {
+        let Some(c) = self.peek() else { return false };
+        match c {
+            '\n' => {
+                self.bump();
+                self.commands.push(Vec::new());
+                self.skip_heredocs();
+            }
+            c if c.is_whitespace() => {
+                self.bump();
+            }
+            ';' | '&' | '|' | '(' | ')' => {
+                self.bump();
+                self.commands.push(Vec::new());
+            }
+            '#' => self.skip_line(),
+            '<' if self.rest().starts_with("<<") && !self.rest().starts_with("<<<") => self.heredoc(),
+            '<' | '>' => {
+                self.bump();
+            }
+            '\\' if self.rest().starts_with("\\\n") => self.at = self.at.saturating_add(2),
+            _ => {
+                let word = self.word();
+                self.words = self.words.saturating_add(1);
+                if let Some(command) = self.commands.last_mut() {
+                    command.push(word);
+                }
+            }
+        }
+        true
+    }
+
+    fn skip_line(&mut self) {
+        let end = self.rest().find('\n').unwrap_or(self.rest().len());
+        self.at = self.at.saturating_add(end);
+    }
+
+    fn heredoc(&mut self) {
+        self.at = self.at.saturating_add(2);
+        if self.peek() == Some('-') {
+            self.bump();
+        }
+        while self.peek().is_some_and(|c| matches!(c, ' ' | '\t')) {
+            self.bump();
+        }
+        let end = self.word().text;
+        if !end.is_empty() {
+            self.heredocs.push(end);
+        }
+    }
+
+    fn skip_heredocs(&mut self) {
+        for end in std::mem::take(&mut self.heredocs) {
+            loop {
+                let line_end = self.rest().find('\n').unwrap_or(self.rest().len());
+                let is_end = self.rest().get(..line_end).is_some_and(|line| line.trim() == end);
+                self.at = self.at.saturating_add(line_end);
+                if self.bump().is_none() || is_end {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn word(&mut self) -> Word {
+        let mut word = Word { text: String::new(), start: self.at, plain: true };
+        while let Some(c) = self.peek() {
+            match c {
+                c if c.is_whitespace() || matches!(c, ';' | '&' | '|' | '(' | ')' | '<' | '>') => break,
+                '\'' => {
+                    word.plain = false;
+                    self.bump();
+                    while let Some(c) = self.bump().filter(|c| *c != '\'') {
+                        word.text.push(c);
+                    }
+                }
+                '"' => {
+                    word.plain = false;
+                    self.bump();
+                    while let Some(c) = self.bump().filter(|c| *c != '"') {
+                        let escaped = c == '\\' && self.peek().is_some_and(|c| matches!(c, '"' | '\\' | '$' | '`'));
+                        word.text.extend(if escaped { self.bump() } else { Some(c) });
+                    }
+                }
+                '\\' => {
+                    word.plain = false;
+                    self.bump();
+                    word.text.extend(self.bump().filter(|c| *c != '\n'));
+                }
+                // An expansion is one piece, whatever signs it holds.
+                '$' if self.rest().starts_with("${") || self.rest().starts_with("$(") => {
+                    let close = if self.rest().starts_with("${") { '}' } else { ')' };
+                    while let Some(c) = self.bump() {
+                        word.text.push(c);
+                        if c == close {
+                            break;
+                        }
+                    }
+                }
+                c => {
+                    self.bump();
+                    word.text.push(c);
+                }
+            }
+        }
+        word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(script: &str, expected: &[&[&str]]) {
+        let commands = commands(script, 1000);
+        let texts: Vec<Vec<&str>> = commands.iter().map(|c| c.iter().map(|w| w.text.as_str()).collect()).collect();
+        assert_eq!(texts, expected, "{script}");
+    }
+
+    #[test]
+    fn words_and_commands() {
+        check("exec app --a=0 --b 1", &[&["exec", "app", "--a=0", "--b", "1"]]);
+        check("A=1 b && c; d | e", &[&["A=1", "b"], &["c"], &["d"], &["e"]]);
+        check("app --a='x y' \"--b=\\\"q\\\"\" --c=\\ z", &[&["app", "--a=x y", "--b=\"q\"", "--c= z"]]);
+        check("a \\\n --b # --c=0\nd", &[&["a", "--b"], &["d"]]);
+        check("cat > f <<EOF\n--leeway=0\nEOF\nrun", &[&["cat", "f"], &["run"]]);
+        check("cat <<-'E' | x\n\tz\n\tE\nrun", &[&["cat"], &["x"], &["run"]]);
+        check("run ${A:-b c} $(d e)", &[&["run", "${A:-b c}", "$(d e)"]]);
+        check("'open", &[&["open"]]);
+        check("", &[]);
+    }
+}

@@ -1,0 +1,276 @@
+//! Goes through an object or file once, looks at every leaf, and follows documents into the values that hold them.
+//!
+//! Recursion is as deep as the limits allow and no deeper; every node is counted. Whether something is a setting is
+//! decided by `recognise`, whether it is wrong by the rules; here it is only found and put in order.
+
+use super::catalogue::Catalogue;
+use super::finding::{Finding, Note};
+use super::formats::{self, Notation};
+use super::limits::Limits;
+use super::link::{Link, Way};
+use super::recognise::{self, Setting};
+use super::rules::RULES;
+use super::scope::{Entries, Scope};
+use super::surfaces::{self, command, config_map, pairs};
+use super::tree::{Entry, Kind, Path, Position, Scalar, Tree};
+use super::{Bounds, Inspection, ObjectRef, fix, mentions_skew};
+
+/// One inspection.
+pub(crate) struct Walk<'c> {
+    catalogue: &'c Catalogue,
+    bounds: &'c Bounds,
+    limits: &'c Limits,
+    /// The object, where the document is one.
+    object: Option<ObjectRef>,
+    /// Its `group/Kind`.
+    kind: String,
+    /// For the index's answers, kept from leaf to leaf.
+    candidates: Vec<usize>,
+    nodes: usize,
+    out: Inspection,
+    /// A limit was reached and noted.
+    is_full: bool,
+}
+
+impl<'c> Walk<'c> {
+    pub(crate) fn new(catalogue: &'c Catalogue, bounds: &'c Bounds, limits: &'c Limits) -> Self {
+        Walk {
+            catalogue,
+            bounds,
+            limits,
+            object: None,
+            kind: String::new(),
+            candidates: Vec::new(),
+            nodes: 0,
+            out: Inspection::default(),
+            is_full: false,
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &'c Limits {
+        self.limits
+    }
+
+    pub(crate) fn done(self) -> Inspection {
+        self.out
+    }
+
+    /// A Kubernetes object, a list of them, or any other document.
+    pub(crate) fn root(&mut self, link: &Link<'_>, tree: &Tree) {
+        let object = super::object_ref(tree);
+        if object.kind.is_empty() || object.api_version.is_empty() {
+            self.object = None;
+            self.kind.clear();
+            return self.node(link, tree, 0);
+        }
+        if object.kind.ends_with("List") && tree.get("items").is_some() {
+            return self.items(link, tree);
+        }
+        if surfaces::is_silent(&object.kind) {
+            return;
+        }
+        let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
+        self.kind = format!("{group}/{}", object.kind);
+        self.object = Some(object);
+        self.node(link, tree, 0);
+    }
+
+    fn items(&mut self, link: &Link<'_>, tree: &Tree) {
+        let scope = Scope::new(Entries::Map(tree.entries()));
+        let Some(index) = tree.entries().iter().rposition(|entry| entry.key == "items") else { return };
+        let list = link.down(Way::Key { name: "items", scope: &scope, index });
+        let items = tree.get("items").map_or(&[][..], Tree::items);
+        for (index, item) in items.iter().enumerate().take(self.limits.documents) {
+            // A list of lists is no object that any API server accepts.
+            if !item.get("kind").and_then(Tree::text).is_some_and(|kind| kind.ends_with("List")) {
+                let name = item.at(&["metadata", "name"]).and_then(Tree::text);
+                self.root(&list.down(Way::Item { index, name }), item);
+            }
+        }
+        if items.len() > self.limits.documents {
+            self.full(link, format!("the rest was not looked at: more than {} items", self.limits.documents));
+        }
+    }
+
+    pub(crate) fn node(&mut self, link: &Link<'_>, tree: &Tree, depth: usize) {
+        self.nodes = self.nodes.saturating_add(1);
+        if self.nodes > self.limits.nodes {
+            return self.full(link, format!("the rest was not looked at: more than {} values", self.limits.nodes));
+        }
+        if depth > self.limits.depth {
+            return self.full(link, format!("not looked at: nested deeper than {} levels", self.limits.depth));
+        }
+        match tree {
+            Tree::Scalar(scalar) => self.leaf(link, scalar),
+            Tree::Map(entries) => self.map(link, entries, depth),
+            Tree::List(items) => self.list(link, items, depth),
+        }
+    }
+
+    fn map(&mut self, link: &Link<'_>, entries: &[Entry], depth: usize) {
+        if self.object.is_some() && depth == 1 && self.kind == "/ConfigMap" {
+            match link.key() {
+                Some("data") => return config_map::data(self, link, entries),
+                Some("binaryData") => return config_map::binary(self, link, entries),
+                _ => {}
+            }
+        }
+        let scope = Scope::new(Entries::Map(entries));
+        let has_command = entries.iter().any(command::is_vector);
+        if has_command {
+            command::look(self, link, entries);
+        }
+        let is_pair = matches!(link.step, Way::Item { name: Some(_), .. });
+        for (index, entry) in entries.iter().enumerate() {
+            let skipped = (has_command && command::is_vector(entry))
+                || (is_pair && entry.key == "value" && entry.value.scalar().is_some())
+                || (self.object.is_some() && surfaces::is_skipped(link, &entry.key, self.object_kind(), depth == 0));
+            if !skipped {
+                self.node(
+                    &link.down(Way::Key { name: &entry.key, scope: &scope, index }),
+                    &entry.value,
+                    depth.saturating_add(1),
+                );
+            }
+        }
+    }
+
+    fn object_kind(&self) -> &str {
+        self.object.as_ref().map_or("", |object| &object.kind)
+    }
+
+    fn list(&mut self, link: &Link<'_>, items: &[Tree], depth: usize) {
+        if items.iter().any(pairs::is_pair) {
+            pairs::look(self, link, items);
+        }
+        let is_environment = matches!(link.key(), Some("environment" | "env"));
+        for (index, item) in items.iter().enumerate() {
+            let name = item.get("name").and_then(Tree::text);
+            let below = link.down(Way::Item { index, name });
+            match item {
+                Tree::Scalar(scalar) if is_environment => pairs::assignment(self, &below, scalar),
+                _ => self.node(&below, item, depth.saturating_add(1)),
+            }
+        }
+    }
+
+    /// A value under its key: a setting, or a document of its own.
+    pub(crate) fn leaf(&mut self, link: &Link<'_>, scalar: &Scalar) {
+        let mut candidates = std::mem::take(&mut self.candidates);
+        let setting = recognise::recognise(self.catalogue, &self.kind, link, scalar, &mut candidates);
+        self.candidates = candidates;
+        match setting {
+            Some(setting) => self.judge(link, scalar, &setting),
+            None if scalar.kind == Kind::Text => self.inside(link, scalar),
+            None => {}
+        }
+    }
+
+    fn judge(&mut self, link: &Link<'_>, scalar: &Scalar, setting: &Setting<'_>) {
+        let said = RULES.iter().find_map(|rule| Some((rule, (rule.check)(setting, self.bounds)?)));
+        let Some((rule, verdict)) = said else { return };
+        if recognise::is_idle(setting, link) {
+            return;
+        }
+        if self.out.findings.len() >= self.limits.settings {
+            return self.full(link, format!("the rest is not listed: more than {} findings", self.limits.settings));
+        }
+        let path = link.path();
+        let known = setting.known;
+        let object = self.object.as_ref().map(named).unwrap_or_default();
+        let default = if setting.is_default { " by default" } else { "" };
+        let note = if known.note.is_empty() { String::new() } else { format!(". {}.", known.note) };
+        let (what, value) = (shown_setting(link, &path), clipped(&scalar.text));
+        self.out.findings.push(Finding {
+            rule: rule.name,
+            severity: verdict.severity,
+            at: link.place(scalar.at),
+            product: known.product.clone(),
+            message: format!("{object}{what} is {value:?}{default}, {}{note}", verdict.meaning),
+            fix: format!("write `{}`", fix::written(setting, link, scalar, self.bounds)),
+            value: scalar.text.clone(),
+            path,
+        });
+    }
+
+    /// A document or options inside of a value that is no setting itself.
+    fn inside(&mut self, link: &Link<'_>, scalar: &Scalar) {
+        let text = scalar.text.trim_start();
+        let key = link.key().unwrap_or("");
+        let may_be_document = text.starts_with(['{', '[']) || text.contains('\n') || text.contains("LoginModule");
+        let may_be_options = !may_be_document && text.contains('-') && command::holds_options(key, text);
+        if (!may_be_document && !may_be_options) || !mentions_skew(text.as_bytes()) {
+            return;
+        }
+        if may_be_document {
+            return self.document(link, Some(key).filter(|key| key.contains('.')), &scalar.text, scalar.at);
+        }
+        let way = Way::Document { text: &scalar.text, notation: link.notation(), at: scalar.at, name: None };
+        command::script(self, &link.down(way), &scalar.text);
+    }
+
+    /// A document in the value that `link` leads to, which begins at `at` of the document around it.
+    pub(crate) fn document(&mut self, link: &Link<'_>, name: Option<&str>, text: &str, at: Position) {
+        if !mentions_skew(text.as_bytes()) {
+            return;
+        }
+        let Some(format) = formats::detect(name, text) else { return };
+        if link.embedded() >= self.limits.embedded {
+            return self.note(
+                link,
+                at,
+                format!("not looked at: more than {} documents inside of one another", self.limits.embedded),
+            );
+        }
+        let (tree, notes) = (format.parse)(text, self.limits);
+        let is_named = name.and_then(formats::by_name).is_some();
+        if !is_named && !notes.is_empty() {
+            // Its content only looked like a document.
+            return;
+        }
+        let document = link.down(Way::Document { text, notation: format.notation, at, name });
+        for note in notes {
+            self.note(&document, note.at, note.message);
+        }
+        // Not 0 or 1: what is special at the root of an object is not special in here.
+        self.node(&document, &tree, 2);
+    }
+
+    pub(crate) fn note(&mut self, link: &Link<'_>, at: Position, message: String) {
+        if self.out.notes.len() < self.limits.settings {
+            self.out.notes.push(Note { path: link.path(), at: link.place(at), message });
+        }
+    }
+
+    fn full(&mut self, link: &Link<'_>, message: String) {
+        if !self.is_full {
+            self.is_full = true;
+            self.note(link, Position::default(), message);
+        }
+    }
+}
+
+/// The path, with the name of the variable or flag where the path ends in `value` or a number.
+fn shown_setting(link: &Link<'_>, path: &Path) -> String {
+    match link.step {
+        Way::Named { name, .. } | Way::Flag { name, .. } => format!("{path}: {name}"),
+        _ => path.to_string(),
+    }
+}
+
+/// `ConfigMap shop/app: `
+fn named(object: &ObjectRef) -> String {
+    let slash = if object.namespace.is_empty() { "" } else { "/" };
+    format!("{} {}{slash}{}: ", object.kind, object.namespace, object.name)
+}
+
+/// A value that fits on a line.
+fn clipped(text: &str) -> String {
+    if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(60).chain(['…']).collect() }
+}
+
+/// The root of something that is not a file: an admission review's object.
+pub(crate) fn review_root<'a>() -> Link<'a> {
+    // People write YAML; the review is JSON only on its way.
+    Link::root(None, Notation::Yaml, None)
+}

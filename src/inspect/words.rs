@@ -1,0 +1,186 @@
+//! One name in all its spellings.
+//!
+//! `jwt.clock-skew`, `JWT_CLOCK_SKEW`, `jwtClockSkew`, `Jwt__ClockSkew` and a YAML map `jwt: {clockSkew: …}` are the
+//! same letters in the same order; they differ in where words begin. A path is therefore compared as its lower-case
+//! letters and digits, and a match must begin where a word begins: `tokenLeeway` ends in the word `leeway`, `bleeway`
+//! does not. Letters outside of ASCII separate words; no known key has any.
+
+/// A path's letters, and where its words and keys begin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Letters {
+    /// Lower-case letters and digits of all keys, one after another.
+    text: Vec<u8>,
+    /// For each of `text`: does a word begin there?
+    begins: Vec<bool>,
+    /// Length of `text` before each key, and at the end.
+    keys: Vec<usize>,
+}
+
+/// The letters of one key from its end: each with whether a word begins there. Allocates nothing.
+pub fn backwards(key: &str) -> impl Iterator<Item = (u8, bool)> + '_ {
+    let bytes = key.as_bytes();
+    (0..bytes.len()).rev().filter_map(move |i| {
+        let here = *bytes.get(i)?;
+        here.is_ascii_alphanumeric().then(|| (here.to_ascii_lowercase(), begins_word(bytes, i)))
+    })
+}
+
+fn begins_word(bytes: &[u8], i: usize) -> bool {
+    let at = |i: usize| bytes.get(i).copied();
+    let Some(before) = i.checked_sub(1).and_then(at).filter(u8::is_ascii_alphanumeric) else { return true };
+    let here = at(i).unwrap_or(0);
+    let next = at(i.saturating_add(1)).unwrap_or(0);
+    // `clockSkew`, `oauth2Leeway`, and the S of `JWTSkew`.
+    here.is_ascii_uppercase() && (!before.is_ascii_uppercase() || next.is_ascii_lowercase())
+}
+
+impl Letters {
+    /// The letters of a path, outermost key first.
+    pub fn of<'k>(path: impl IntoIterator<Item = &'k str>) -> Self {
+        let mut letters = Letters::default();
+        for key in path {
+            letters.keys.push(letters.text.len());
+            let bytes = key.as_bytes();
+            for (i, byte) in bytes.iter().enumerate().filter(|(_, byte)| byte.is_ascii_alphanumeric()) {
+                letters.text.push(byte.to_ascii_lowercase());
+                letters.begins.push(begins_word(bytes, i));
+            }
+        }
+        letters.keys.push(letters.text.len());
+        letters
+    }
+
+    /// All letters.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Number of letters before the key with that number.
+    #[must_use]
+    pub fn before_key(&self, key: usize) -> usize {
+        self.keys.get(key).copied().unwrap_or(self.text.len())
+    }
+
+    /// Does a word, or what follows the last one, begin at this letter?
+    #[must_use]
+    pub fn begins(&self, at: usize) -> bool {
+        at == self.text.len() || self.begins.get(at).copied().unwrap_or(false)
+    }
+
+    /// The words between two letters.
+    pub fn words(&self, from: usize, to: usize) -> impl Iterator<Item = &[u8]> {
+        let mut at = from.min(to);
+        std::iter::from_fn(move || {
+            if at >= to {
+                return None;
+            }
+            let start = at;
+            at = (start.saturating_add(1)..to).find(|i| self.begins(*i)).unwrap_or(to);
+            self.text.get(start..at)
+        })
+    }
+}
+
+/// A key as the catalogue writes it: `realms.jwt.*.allowed-clock-skew`. It matches the end of a path; `*` (one at
+/// most, which keeps matching linear) stands for one or more whole words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    /// Letters between the stars, in order; the last one ends the path.
+    parts: Vec<Vec<u8>>,
+}
+
+impl Pattern {
+    /// `None` where the text has no letters after its star, or two stars.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let parts: Vec<Vec<u8>> = text.split('*').map(|part| Letters::of([part]).text).collect();
+        (parts.len() <= 2 && parts.last().is_some_and(|last| !last.is_empty())).then_some(Pattern { parts })
+    }
+
+    /// The letters that end every match: what the index looks for.
+    #[must_use]
+    pub fn tail(&self) -> &[u8] {
+        self.parts.last().map_or(&[], Vec::as_slice)
+    }
+
+    /// Letters of the pattern: the more, the more it tells.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.parts.iter().map(Vec::len).sum()
+    }
+
+    /// Where in the letters the match begins, if they end in this pattern.
+    #[must_use]
+    pub fn find(&self, letters: &Letters) -> Option<usize> {
+        self.find_before(letters, letters.text.len(), self.parts.len())
+    }
+
+    /// Does a match end anywhere before that letter, at the end of a word?
+    #[must_use]
+    pub fn stands_before(&self, letters: &Letters, end: usize) -> bool {
+        (1..=end).filter(|at| letters.begins(*at)).any(|at| self.find_before(letters, at, self.parts.len()).is_some())
+    }
+
+    fn find_before(&self, letters: &Letters, end: usize, parts: usize) -> Option<usize> {
+        let Some(left) = parts.checked_sub(1) else { return Some(end) };
+        let part = self.parts.get(left)?;
+        let start = end.checked_sub(part.len())?;
+        if letters.text.get(start..end)? != part.as_slice() || !letters.begins(start) {
+            return None;
+        }
+        if left == 0 {
+            return Some(start);
+        }
+        // A star is at least one word; the nearest beginning is tried first.
+        let mut ends = (1..start).rev().filter(|at| letters.begins(*at));
+        ends.find_map(|at| self.find_before(letters, at, left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_spellings_are_one() {
+        let pattern = Pattern::new("jwt.clock-skew").unwrap();
+        let hits: &[&[&str]] = &[
+            &["jwt.clock-skew"],
+            &["JWT_CLOCK_SKEW"],
+            &["jwtClockSkew"],
+            &["Jwt__ClockSkew"],
+            &["spec", "jwt", "clockSkew"],
+            &["jwt", "clock", "skew"],
+            &["JWTClockSkew"],
+            &["app.jwt.clockskew"],
+        ];
+        for hit in hits {
+            assert!(pattern.find(&Letters::of(hit.iter().copied())).is_some(), "{hit:?}");
+        }
+        let misses: &[&[&str]] = &[&["jwt.clock-skew-ms"], &["xjwt.clock.skew"], &["jwt", "x", "clockSkew"]];
+        for miss in misses {
+            assert!(pattern.find(&Letters::of(miss.iter().copied())).is_none(), "{miss:?}");
+        }
+    }
+
+    #[test]
+    fn a_star_is_one_or_more_words() {
+        let pattern = Pattern::new("realms.jwt.*.allowed-clock-skew").unwrap();
+        let find = |key: &str| pattern.find(&Letters::of([key])).is_some();
+        assert!(find("xpack.realms.jwt.jwt1.allowed_clock_skew"));
+        assert!(find("xpack.realms.jwt.my-own.allowed_clock_skew"));
+        assert!(!find("xpack.realms.jwt.allowed_clock_skew"));
+        assert!(!find("xpack.realms.oidc.a.allowed_clock_skew"));
+        assert_eq!(Pattern::new("a.*"), None);
+        assert_eq!(Pattern::new(""), None);
+    }
+
+    #[test]
+    fn words_are_those_that_a_person_sees() {
+        let letters = Letters::of(["oauth2LeewayMs", "JWT_Skew"]);
+        let words: Vec<_> =
+            letters.words(0, letters.text().len()).map(|w| String::from_utf8_lossy(w).into_owned()).collect();
+        assert_eq!(words, ["oauth2", "leeway", "ms", "jwt", "skew"]);
+    }
+}

@@ -1,0 +1,77 @@
+//! What `clockwarden lint` is told.
+
+use crate::inspect::duration::{self, Form};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How findings are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people: place, message, source line, fix.
+    #[default]
+    Text,
+    /// For programs: one JSON document.
+    Json,
+}
+
+/// Find configuration that leaves token validation with no tolerance for wrong clocks.
+///
+/// Reads Kubernetes manifests and plain configuration files (YAML, JSON with comments, properties, .env), also the
+/// files inside of ConfigMaps, and says where a clock-skew tolerance is zero, too small, too large, or the check of
+/// token times is switched off. It is the same engine as the admission webhook's, offline.
+///
+/// Exit status: 0 nothing at error level; 1 findings at error level; 2 the job could not be done, e.g. a path that
+/// does not exist (whatever could be read is still reported).
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:
+  clockwarden lint deploy/
+  kustomize build overlays/prod | clockwarden lint -
+  helm template ./chart | clockwarden lint -f json -
+  clockwarden lint --policy policy.yaml deploy/ config/application.yml")]
+pub struct LintArgs {
+    /// Files and directories to look at; `-` is standard input.
+    ///
+    /// Directories are searched for .yaml, .yml, .json, .jsonc, .json5, .properties and .env files, without .git,
+    /// target and node_modules. A file that is named itself is looked at whatever it is called.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// How to write the findings.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+
+    /// A tolerance below this is an error [default: the policy's, or 1s].
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    pub min_skew: Option<Duration>,
+
+    /// A tolerance above this is a warning; exactly this is allowed [default: the policy's, or 5m].
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    pub max_skew: Option<Duration>,
+
+    /// Take both bounds from spec.admission of the TimeSyncPolicy in this file; of several, the strictest.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+}
+
+/// A span with its unit, not negative.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a span of time with a unit; write for example 500ms, 30s or 5m");
+    let span = duration::read(text).filter(|span| span.form != Form::Bare).ok_or_else(wrong)?;
+    let nanos = u64::try_from(span.nanos(duration::Unit::Seconds)).map_err(|_| wrong())?;
+    Ok(Duration::from_nanos(nanos))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_needs_its_unit() {
+        assert_eq!(span("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(span("0s"), Ok(Duration::ZERO));
+        for wrong in ["5", "-1s", "", "soon", "999999999999d"] {
+            let message = span(wrong).expect_err(wrong);
+            assert!(message.contains("write for example"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What the webhook knows about policies and namespaces, kept from events.
+//!
+//! A mirror of each kind, filled by whatever brings the events, and one question to both: what holds in this
+//! namespace? A value that cannot be read leaves the last readable one in place, so that a slip of the pen in a
+//! policy does not open the door.
+//!
+//! Does not know: the API server, how objects are read.
+
+use super::ruling::{Ruling, combine};
+use crate::policy::Admission;
+use std::collections::BTreeMap;
+
+/// Labels of a namespace.
+pub type Labels = BTreeMap<String, String>;
+
+/// Every namespace carries its own name under this label; the API server sees to that.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// One thing that happened to a kind of objects. `None` for a value: there is one, but it cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event<V> {
+    /// A new list begins; what is there stays until it is complete.
+    ListBegins,
+    /// The list has this.
+    Listed(String, Option<V>),
+    /// The list is complete; whatever was not in it is gone.
+    ListEnds,
+    /// New or changed.
+    Changed(String, Option<V>),
+    /// Gone.
+    Deleted(String),
+}
+
+/// The objects of one kind, by name.
+#[derive(Debug, Clone)]
+pub struct Mirror<V> {
+    current: BTreeMap<String, V>,
+    listed: BTreeMap<String, V>,
+    complete: bool,
+}
+
+impl<V> Default for Mirror<V> {
+    fn default() -> Self {
+        Mirror { current: BTreeMap::new(), listed: BTreeMap::new(), complete: false }
+    }
+}
+
+impl<V: Clone> Mirror<V> {
+    /// All there is; nothing will change.
+    #[must_use]
+    pub fn fixed(objects: BTreeMap<String, V>) -> Mirror<V> {
+        Mirror { current: objects, complete: true, ..Mirror::default() }
+    }
+
+    /// Takes note.
+    pub fn apply(&mut self, event: Event<V>) {
+        match event {
+            Event::ListBegins => self.listed.clear(),
+            Event::Listed(name, value) => {
+                if let Some(value) = value.or_else(|| self.current.get(&name).cloned()) {
+                    self.listed.insert(name, value);
+                }
+            }
+            Event::ListEnds => {
+                self.current = std::mem::take(&mut self.listed);
+                self.complete = true;
+            }
+            Event::Changed(name, Some(value)) => {
+                self.current.insert(name, value);
+            }
+            Event::Changed(_, None) => {}
+            Event::Deleted(name) => {
+                self.current.remove(&name);
+            }
+        }
+    }
+}
+
+/// Both mirrors.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The admission part of each `TimeSyncPolicy`.
+    pub policies: Mirror<Admission>,
+    /// The labels of each namespace.
+    pub namespaces: Mirror<Labels>,
+}
+
+/// The labels of a namespace are needed and not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LabelsMissing;
+
+impl Known {
+    /// Whether both have been listed once.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.policies.complete && self.namespaces.complete
+    }
+
+    /// What the policies hold together in a namespace; `""` for objects of no namespace, which only those policies
+    /// match that select every namespace.
+    ///
+    /// # Errors
+    /// [`LabelsMissing`], if some policy selects by labels and those of this namespace are not known.
+    pub fn ruling(&self, namespace: &str) -> Result<Option<Ruling>, LabelsMissing> {
+        match self.namespaces.current.get(namespace) {
+            Some(labels) => Ok(self.ruling_by(Some(labels))),
+            None if namespace.is_empty() => Ok(self.ruling_by(None)),
+            None if self.policies.current.values().all(|admission| admission.namespaces.is_empty()) => {
+                Ok(self.ruling_by(None))
+            }
+            None => Err(LabelsMissing),
+        }
+    }
+
+    /// The same for a namespace of these labels. If nobody could say which, only its name is known.
+    #[must_use]
+    pub fn ruling_for(&self, namespace: &str, labels: Option<Labels>) -> Option<Ruling> {
+        let labels = labels.unwrap_or_else(|| Labels::from([(NAME_LABEL.to_owned(), namespace.to_owned())]));
+        self.ruling_by(Some(&labels))
+    }
+
+    fn ruling_by(&self, labels: Option<&Labels>) -> Option<Ruling> {
+        let matching = self.policies.current.iter().filter(|(_, admission)| {
+            admission.namespaces.is_empty() || labels.is_some_and(|labels| admission.namespaces.matches(labels))
+        });
+        combine(matching.map(|(name, admission)| (name.as_str(), admission.mode, admission.bounds)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::Bounds;
+    use crate::policy::selector::Requirement;
+    use crate::policy::{Mode, Selector};
+
+    fn admission(mode: Mode, team: Option<&str>) -> Admission {
+        let requirement = |team: &str| Requirement::In("team".into(), [team.to_owned()].into());
+        let namespaces = Selector(team.map(requirement).into_iter().collect());
+        Admission { mode, bounds: Bounds::default(), namespaces }
+    }
+
+    fn labels(team: &str) -> Labels {
+        Labels::from([("team".to_owned(), team.to_owned())])
+    }
+
+    fn known(policies: &[(&str, Admission)]) -> Known {
+        let policies = policies.iter().map(|(name, admission)| ((*name).to_owned(), admission.clone())).collect();
+        let namespaces = ["shop", "bank"].map(|name| (name.to_owned(), labels(name))).into();
+        Known { policies: Mirror::fixed(policies), namespaces: Mirror::fixed(namespaces) }
+    }
+
+    fn check(known: &Known, namespace: &str, expected: Result<Option<(Mode, &str)>, LabelsMissing>) {
+        let got = known.ruling(namespace).map(|r| r.map(|r| (r.mode, r.policies.join(","))));
+        assert_eq!(got, expected.map(|r| r.map(|(mode, names)| (mode, names.to_owned()))), "{namespace:?}");
+    }
+
+    #[test]
+    fn a_policy_holds_where_its_selector_matches() {
+        let all = known(&[("all", admission(Mode::Warn, None))]);
+        for namespace in ["shop", "bank", "new", ""] {
+            check(&all, namespace, Ok(Some((Mode::Warn, "all"))));
+        }
+        let some = known(&[("all", admission(Mode::Warn, None)), ("shop", admission(Mode::Enforce, Some("shop")))]);
+        check(&some, "shop", Ok(Some((Mode::Enforce, "all,shop"))));
+        check(&some, "bank", Ok(Some((Mode::Warn, "all"))));
+        check(&some, "", Ok(Some((Mode::Warn, "all"))));
+        check(&some, "new", Err(LabelsMissing));
+        assert_eq!(some.ruling_for("new", Some(labels("shop"))).map(|r| r.mode), Some(Mode::Enforce));
+        assert_eq!(some.ruling_for("new", None).map(|r| r.mode), Some(Mode::Warn));
+        check(&known(&[]), "shop", Ok(None));
+        check(&known(&[]), "new", Ok(None));
+        check(&known(&[("off", admission(Mode::Off, None))]), "shop", Ok(None));
+    }
+
+    #[test]
+    fn the_name_of_a_namespace_is_a_label_that_is_always_known() {
+        let by_name = Requirement::In(NAME_LABEL.into(), ["new".to_owned()].into());
+        let admission = Admission { namespaces: Selector(vec![by_name]), ..admission(Mode::Enforce, None) };
+        let known = known(&[("p", admission)]);
+        assert!(known.ruling_for("new", None).is_some() && known.ruling_for("other", None).is_none());
+    }
+
+    #[test]
+    fn a_mirror_keeps_what_it_has_until_a_new_list_is_complete() {
+        let mut mirror = Mirror::default();
+        let seen = |mirror: &Mirror<u8>| mirror.current.iter().map(|(k, v)| format!("{k}{v}")).collect::<String>();
+        let steps = [
+            (Event::ListBegins, false, ""),
+            (Event::Listed("a".into(), Some(1)), false, ""),
+            (Event::Listed("b".into(), None), false, ""),
+            (Event::ListEnds, true, "a1"),
+            (Event::Changed("b".into(), Some(2)), true, "a1b2"),
+            (Event::Changed("b".into(), None), true, "a1b2"),
+            (Event::Deleted("a".into()), true, "b2"),
+            // The connection broke, and a list that broke too is forgotten.
+            (Event::ListBegins, true, "b2"),
+            (Event::Listed("x".into(), Some(9)), true, "b2"),
+            (Event::ListBegins, true, "b2"),
+            (Event::Listed("b".into(), None), true, "b2"),
+            (Event::Listed("c".into(), Some(3)), true, "b2"),
+            (Event::ListEnds, true, "b2c3"),
+        ];
+        for (event, complete, expected) in steps {
+            mirror.apply(event.clone());
+            assert_eq!((mirror.complete, seen(&mirror).as_str()), (complete, expected), "after {event:?}");
+        }
+    }
+}

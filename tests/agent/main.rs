@@ -1,0 +1,14 @@
+//! The agent as a process, against real chronyd, under libfaketime, and against servers that misbehave.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says so by failing"
+)]
+
+mod chrony;
+mod offsets;
+mod once;
+mod references;
+mod steps;
+mod support;
