@@ -60,9 +60,9 @@ fuzz: prerequisites ## Fuzz every parser for FUZZ_SECONDS (60) each
 	  "$$fuzz" run --sanitizer none "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
-crds: prerequisites ## Write crds/*.yaml from the Rust types
+crds: prerequisites ## Write crds/*.yaml and those of deploy/install.yaml from the Rust types
 	@$(CARGO) build --locked --quiet --bin clockwarden
-	@set -o pipefail; $(CARGO) run --locked --quiet --bin clockwarden -- crds | scripts/crds crds
+	@set -o pipefail; $(CARGO) run --locked --quiet --bin clockwarden -- crds | scripts/crds crds deploy/install.yaml
 
 clean: ## Remove what cargo has built here (the cache of the test tools stays)
 	$(CARGO) clean

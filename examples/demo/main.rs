@@ -14,13 +14,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    let mut told = Ok(());
     let outcome = support::run(async {
-        told = tokio::select! {
+        tokio::select! {
             told = story::tell() => told,
             interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Into::into).and(Err(anyhow::anyhow!("interrupted"))),
-        };
-        told.as_ref().map(|()| ()).map_err(|error| anyhow::anyhow!("{error:#}"))
+        }
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -39,7 +37,7 @@ async fn keep(stage: &stage::Stage) -> Result<()> {
     println!("\nKEEP=1: everything goes on until Ctrl-C. In another terminal:\n");
     println!("  export KUBECONFIG={}", stage.plane.kubeconfig().display());
     println!("  kubectl get nodes,tsp,nclk\n");
-    println!("The clock of node-3 is {}: write +15 or 0 there.", stage.agents[2].clock.file().display());
+    println!("The clock of node-3 is {}: write +15 or 0 there.", stage.wrong.file().display());
     loop {
         tokio::select! {
             stopped = tokio::signal::ctrl_c() => return stopped.map_err(Into::into),

@@ -8,6 +8,7 @@ use super::time_sync_policy::{
     ActionSpec, ActionType, AdmissionModeSpec, AdmissionSpec, DurationText, LimitSpec, MAX_COUNT, OnUnknown,
     REFERENCES_MAX, ReferenceUrl, Source as SourceSpec, TaintEffectSpec, TaintSpec, TimeSyncPolicy, ToleranceSpec,
 };
+use crate::agent::sources::sntp::{Server, ServerError};
 use crate::clock::Tolerance;
 use crate::duration;
 use crate::inspect::Bounds;
@@ -83,20 +84,12 @@ fn interval(text: &DurationText) -> Result<Duration, InvalidPolicy> {
 
 /// `ntp://HOST:PORT`, in one form however it was written.
 fn reference(url: &ReferenceUrl) -> Result<String, InvalidPolicy> {
-    let wrong = || {
-        let hint = "an IPv6 address stands in brackets";
-        invalid("spec.references", format!("{:?} is not ntp://HOST or ntp://HOST:PORT; {hint}", url.0))
-    };
-    let rest = url.0.strip_prefix("ntp://").ok_or_else(wrong)?;
-    // The colons of an IPv6 address are before its bracket.
-    let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port),
-        _ => (rest, "123"),
-    };
-    if port.starts_with(['0', '+']) || port.parse::<u16>().is_err() || !names::is_host(host) {
-        return Err(wrong());
+    let server: Server = url.0.parse().map_err(|error: ServerError| invalid("spec.references", error.to_string()))?;
+    if !names::is_host(&server.host) {
+        let hint = "write ntp://HOST or ntp://HOST:PORT";
+        return Err(invalid("spec.references", format!("{:?}: {:?} is no host; {hint}", url.0, server.host)));
     }
-    Ok(format!("ntp://{host}:{port}"))
+    Ok(server.to_string())
 }
 
 fn source(spec: &SourceSpec, tolerance: &Tolerance) -> Result<Source, InvalidPolicy> {
