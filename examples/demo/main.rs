@@ -9,16 +9,19 @@ mod support;
 mod stage;
 mod story;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::process::ExitCode;
-use std::time::Duration;
 
 fn main() -> ExitCode {
     let outcome = support::run(async {
-        tokio::select! {
-            told = story::tell() => told,
-            interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Into::into).and(Err(anyhow::anyhow!("interrupted"))),
-        }
+        let stage = tokio::select! {
+            told = story::tell() => told?,
+            stopped = tokio::signal::ctrl_c() => {
+                stopped?;
+                bail!("interrupted");
+            }
+        };
+        keep(&stage).await
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -38,10 +41,6 @@ async fn keep(stage: &stage::Stage) -> Result<()> {
     println!("  export KUBECONFIG={}", stage.plane.kubeconfig().display());
     println!("  kubectl get nodes,tsp,nclk\n");
     println!("The clock of node-3 is {}: write +15 or 0 there.", stage.wrong.file().display());
-    loop {
-        tokio::select! {
-            stopped = tokio::signal::ctrl_c() => return stopped.map_err(Into::into),
-            () = tokio::time::sleep(Duration::from_secs(3600)) => {}
-        }
-    }
+    tokio::signal::ctrl_c().await?;
+    Ok(())
 }

@@ -21,7 +21,7 @@ impl Teller {
     }
 }
 
-pub(crate) async fn tell() -> Result<()> {
+pub(crate) async fn tell() -> Result<Stage> {
     let teller = Teller { start: mono_now() };
     println!("Clockwarden: a wrong clock, a taint, and settings that are refused\n");
     let stage = Stage::set(&|text| teller.say(text)).await?;
@@ -35,7 +35,7 @@ pub(crate) async fn tell() -> Result<()> {
     }
     println!();
     teller.say("all as told");
-    super::keep(&stage).await
+    Ok(stage)
 }
 
 async fn drift(stage: &Stage, teller: &Teller) -> Result<()> {
@@ -113,7 +113,7 @@ async fn admission(stage: &Stage, teller: &Teller, kind: &str, name: &str) -> Re
     ensure!(!refused.success, "an unsafe {kind} was admitted");
     ensure!(refused.stderr.contains("denied the request"), "it was refused for another reason: {}", refused.stderr);
     print!("{}", indented(&refused.stderr));
-    let fix = refused.stderr.lines().find(|line| line.contains("fix"));
+    let fix = refused.stderr.lines().find(|line| line.contains("Fix: write"));
     fix.with_context(|| format!("the refusal does not say what to write instead: {}", refused.stderr))?;
     teller.say(&format!("kubectl apply -f {safe_path}"));
     let full = super::stage::file(&safe_path).display().to_string();
