@@ -2,6 +2,7 @@
 
 use crate::agent::args::AgentArgs;
 use crate::controller::ControllerArgs;
+use crate::lint::LintArgs;
 use crate::telemetry::LogFormat;
 use crate::webhook::WebhookArgs;
 
@@ -27,6 +28,8 @@ pub enum Command {
     Controller(ControllerArgs),
     /// Refuses workload configuration whose clock settings the TimeSyncPolicies forbid.
     Webhook(WebhookArgs),
+    /// Finds unsafe clock-skew settings in files, directories or stdin.
+    Lint(LintArgs),
     /// Prints the CustomResourceDefinitions as YAML, for `kubectl apply -f -`.
     Crds,
 }

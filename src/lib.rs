@@ -1,4 +1,46 @@
-//! Clockwarden keeps Kubernetes clusters safe from wrong clocks.
+//! Clockwarden keeps Kubernetes clusters safe from wrong clocks: it measures, acts, refuses and remembers.
+//!
+//! Data flows one way; the pure modules are where the thinking is, the edges are thin.
+//!
+//! ```text
+//! agent       source ─▶ reading ─▶ fused interval ─▶ report ─▶ HTTP              (one per node, no credentials)
+//! controller  report ─▶ fleet ─▶ evaluation (a value) ─▶ plan (writes) ─▶ apply  (the only place that writes)
+//! webhook     object ─▶ settings ─▶ findings ─▶ judged by policy ─▶ verdict
+//! lint        file   ─▶ settings ─▶ findings ─▶ report
+//! ```
+//!
+//! | module | holds | and does not know |
+//! |---|---|---|
+//! | [`clock`] | pure: intervals, fusion, steps, standing, exchange, consensus | kube, HTTP, tokio, files, the time |
+//! | [`policy`] | pure: a valid policy; evidence in, decisions with reasons out | the same, and how evidence is had |
+//! | [`inspect`] | pure: object in, findings out; formats, surfaces, catalogue, rules | the same, and who asks |
+//! | [`api`] | the CRDs, the marks on nodes, the one conversion into the pure types | when anything is written |
+//! | [`agent`] | clock sources, the step watcher, `/v1/clock` | Kubernetes |
+//! | [`controller`] | watch, ask, evaluate, plan, apply, under a lease | products and settings |
+//! | [`webhook`] | AdmissionReview to verdict, TLS, certificates | clocks |
+//! | [`lint`] | files to findings, printed | clusters |
+//! | [`runtime`], [`telemetry`], [`cli`], [`duration`], [`sys`] | tasks and clocks, logs and metrics, flags, text, system calls | |
+//!
+//! To add a clock source start at [`agent::sources`], a config format at [`inspect::formats`], a product in
+//! `src/inspect/catalogue`, a rule at [`inspect::rules`]; CONTRIBUTING.md has the steps.
+//!
+//! From evidence to a decision, with nothing but values:
+//!
+//! ```
+//! use clockwarden::clock::{Delta, OffsetInterval, Standing, State, Tolerance, standing::judge, time::Mono};
+//! use std::time::Duration;
+//!
+//! let tolerance = Tolerance {
+//!     offset_max: Duration::from_millis(500),
+//!     error_max: Duration::from_secs(2),
+//!     unsynchronized_max: Duration::from_secs(300),
+//!     stale_after: Duration::from_secs(60),
+//! };
+//! let ahead = OffsetInterval::new(Delta::from_nanos(15_000_000_000), Duration::from_millis(1));
+//! let judged = judge(ahead, Duration::from_secs(5), Duration::ZERO, &tolerance);
+//! let standing = Standing::new(Mono::from_nanos(0)).observe(judged, Mono::from_nanos(1));
+//! assert_eq!(standing.state(), State::Drifting);
+//! ```
 
 pub mod agent;
 pub mod api;

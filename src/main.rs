@@ -2,7 +2,7 @@
 
 use clap::Parser as _;
 use clockwarden::cli::{Cli, Command};
-use clockwarden::{agent, api, controller, runtime, telemetry, webhook};
+use clockwarden::{agent, api, controller, lint, runtime, telemetry, webhook};
 use std::process::ExitCode;
 
 #[tokio::main]
@@ -13,6 +13,9 @@ async fn main() -> ExitCode {
         Command::Agent(args) => agent::run(args).await,
         Command::Controller(args) => controller::run(args).await,
         Command::Webhook(args) => webhook::run(args).await,
+        Command::Lint(args) => {
+            Ok(lint::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock()).into())
+        }
         Command::Crds => api::crds_yaml().and_then(|yaml| runtime::print(&yaml)),
     };
     ended.unwrap_or_else(|error| {

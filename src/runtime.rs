@@ -7,7 +7,7 @@
 //! with an error that names the task, and whoever supervises it starts a whole one. A half-dead controller is worse
 //! than a dead one (linkerd2 #15506: a detached lease task died unseen).
 
-use crate::clock::{Boot, Mono, Wall};
+use crate::clock::{Boot, Mono, Raw, Wall};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::future::Future;
 use std::time::Duration;
@@ -31,6 +31,12 @@ pub fn wall_now() -> Wall {
 #[must_use]
 pub fn boot_now() -> Boot {
     Boot::from_nanos(nanos_u64(clock_gettime(ClockId::Boottime)))
+}
+
+/// `CLOCK_MONOTONIC_RAW`, now.
+#[must_use]
+pub fn raw_now() -> Raw {
+    Raw::from_nanos(nanos_u64(clock_gettime(ClockId::MonotonicRaw)))
 }
 
 /// A wall clock value as RFC 3339 in UTC with microseconds, for people and for the API; dates that no calendar

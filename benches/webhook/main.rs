@@ -13,6 +13,7 @@
 mod client;
 mod objects;
 mod server;
+mod stages;
 
 use client::{Client, Round};
 use std::fmt::Write as _;
@@ -67,6 +68,12 @@ async fn measure(rounds: usize, reviews: usize) -> anyhow::Result<()> {
             }
             println!("{}", line(object.name, connections, &mut measured));
         }
+    }
+    println!(
+        "\n| µs in process | read review | search | parse object | inspect | judge, all of it |\n|---|---|---|---|---|---|"
+    );
+    for object in objects::all() {
+        println!("{}", stages::line(&object)?);
     }
     println!();
     for (kind, server) in KINDS.iter().zip(&servers) {

@@ -1,11 +1,11 @@
 //! Reads the machine's clocks as nearly at once as can be.
 //!
-//! The wall and the boot clock are read between two reads of the monotonic clock; the width of that bracket is the
+//! The others are read between two reads of the monotonic clock; the width of that bracket is the
 //! uncertainty of the sample. A preemption inside it (14 ms have been seen) makes it wide, so a wide one is tried
 //! again, and the narrowest of a few is taken.
 
 use crate::clock::Sample;
-use crate::runtime::{boot_now, mono_now, wall_now};
+use crate::runtime::{boot_now, mono_now, raw_now, wall_now};
 use std::time::Duration;
 
 /// A bracket this narrow is good enough; undisturbed it takes well under a microsecond.
@@ -36,6 +36,6 @@ pub fn width(sample: &Sample) -> Duration {
 
 fn once() -> Sample {
     let before = mono_now();
-    let (wall, boot) = (wall_now(), boot_now());
-    Sample { before, wall, boot, after: mono_now() }
+    let (wall, boot, raw) = (wall_now(), boot_now(), raw_now());
+    Sample { before, wall, boot, raw, after: mono_now() }
 }

@@ -1,7 +1,7 @@
 //! What the agent knows, and the report that follows from it.
 //!
 //! Every reading is kept as it was measured, with the machine's clocks of that moment. To say what it means now, it is
-//! carried over whatever has happened to the wall clock since (a step moves the offset by exactly as much, so the
+//! carried over whatever has happened to the wall clock since (a step or a slew moves the offset by as much, so the
 //! agent's own offset is right the moment after a step, before any source has answered again), aged, and fused with
 //! the others. A reading from before the machine slept is worth nothing: how long it slept, the kernel knows to about
 //! a second.
@@ -270,7 +270,7 @@ impl Core {
         if self.witnesses.iter().any(|w| matches!(w.heard, Heard::Evidence)) {
             self.vouched = now;
         }
-        let carried = |m: &Measured| m.interval.shifted(clocks.stepped_since(&m.clocks));
+        let carried = |m: &Measured| clocks.carry(m.interval, &m.clocks);
         let fresh = |m: &&Measured| now.since(m.clocks.after) <= self.tolerance.stale_after;
         let mut each = Vec::with_capacity(self.witnesses.len());
         let mut readings = Vec::with_capacity(self.witnesses.len());

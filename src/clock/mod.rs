@@ -21,4 +21,4 @@ pub use fuse::{Fused, Reading, fuse};
 pub use interval::{OffsetInterval, Seconds};
 pub use standing::{Judgement, Standing, State, Tolerance, Why};
 pub use steps::{Jump, Sample, StepDetector};
-pub use time::{Boot, Delta, Human, Mono, Wall};
+pub use time::{Boot, Delta, Human, Mono, Raw, Wall};

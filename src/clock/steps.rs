@@ -2,21 +2,28 @@
 //!
 //! The wall clock minus the monotonic clock stays constant while time passes and while the clock is slewed (Linux
 //! slews both alike); it changes by exactly the amount of a step. Suspend moves `CLOCK_BOOTTIME` and the wall clock
-//! against `CLOCK_MONOTONIC` together. What this cannot see: a slew, and a hypervisor pause (every clock of the guest
-//! stands still); those need an outside witness.
+//! against `CLOCK_MONOTONIC` together. A slew shows only against the oscillator (`CLOCK_MONOTONIC_RAW`): [`Sample::carry`]
+//! allows for it. What nothing here can see is a hypervisor pause (every clock of the guest stands still); that needs an
+//! outside witness.
 //!
 //! Two clocks cannot be read at once: a preemption between the reads of 14 ms has been seen and looks like a step. So
-//! the wall clock is read between two reads of the monotonic clock, and the width of that bracket is the uncertainty
+//! the other clocks are read between two reads of the monotonic clock, and the width of that bracket is the uncertainty
 //! of the sample; only what is certain in spite of it is reported.
 //!
 //! Source: clock_gettime(2); figures from stepping, slewing, suspending and pausing an emulated guest.
 
 use super::interval::OffsetInterval;
-use super::time::{Boot, Delta, Mono, Wall};
+use super::time::{Boot, Delta, Mono, Raw, Wall};
 use std::time::Duration;
 
 /// Smaller jumps than this are not reported: reading the clocks is not free of noise, and no token cares.
 pub const JUMP_MIN: Duration = Duration::from_millis(1);
+
+/// What the kernel may do to the rate of the clock to make up for the oscillator: 500 ppm (adjtimex(2), `freq`). By
+/// more than that it is being slewed on purpose.
+const FREQUENCY_MAX_PPM: u128 = 500;
+/// Differences below this are within what reading the two clocks may give.
+const SLEW_MIN: Duration = Duration::from_micros(500);
 
 /// The clocks of a machine, read as nearly at once as can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +34,8 @@ pub struct Sample {
     pub wall: Wall,
     /// The boot clock.
     pub boot: Boot,
+    /// The oscillator, as it is.
+    pub raw: Raw,
     /// After the others.
     pub after: Mono,
 }
@@ -42,6 +51,34 @@ impl Sample {
         let passed = Delta::from(self.boot.since(earlier.boot));
         let brackets = self.after.since(self.before).saturating_add(earlier.after.since(earlier.before));
         OffsetInterval::new(walked.minus(passed), brackets)
+    }
+
+    /// By how much the clock was slewed since `earlier`, positive forward: how much further it went than the oscillator.
+    /// In it is also what only makes up for an oscillator that runs fast or slow.
+    #[must_use]
+    pub fn slewed_since(&self, earlier: &Sample) -> OffsetInterval {
+        let least = Delta::from(self.before.since(earlier.after));
+        let most = Delta::from(self.after.since(earlier.before));
+        let counted = Delta::from(self.raw.since(earlier.raw));
+        OffsetInterval::between(least.minus(counted), most.minus(counted))
+    }
+
+    /// What `interval`, which was true at `earlier`, says of the clock now: carried over steps and slews, not aged.
+    ///
+    /// A step counts in full. The difference between clock and oscillator is a slew for certain where it is more than
+    /// the kernel may correct, and then the oscillator is right to within that; below, nobody can tell whether the
+    /// clock was slewed or the oscillator was wrong, so the result covers both.
+    #[must_use]
+    pub fn carry(&self, interval: OffsetInterval, earlier: &Sample) -> OffsetInterval {
+        let stepped = interval.shifted(self.stepped_since(earlier));
+        let slewed = self.slewed_since(earlier);
+        let correction_ns = self.after.since(earlier.before).as_nanos().saturating_mul(FREQUENCY_MAX_PPM) / 1_000_000;
+        let correction = Duration::from_nanos(u64::try_from(correction_ns).unwrap_or(u64::MAX)).max(SLEW_MIN);
+        let moved = stepped.shifted(slewed);
+        if slewed.surely_beyond(correction) {
+            return moved.widened(correction);
+        }
+        OffsetInterval::between(stepped.low().min(moved.low()), stepped.high().max(moved.high()))
     }
 
     /// Whether the machine certainly slept since `earlier`.
@@ -157,6 +194,7 @@ mod tests {
             before: Mono::from_nanos((mono * MS) as u64),
             wall: Wall::from_unix_nanos((mono + wall_ahead) * MS + bracket / 2),
             boot: Boot::from_nanos(((mono + boot_ahead) * MS + bracket / 2) as u64),
+            raw: Raw::from_nanos((mono * MS + bracket / 2) as u64),
             after: Mono::from_nanos((mono * MS + bracket) as u64),
         }
     }
@@ -202,6 +240,25 @@ mod tests {
             assert!(stepped.bound() <= Duration::from_micros(11), "{stepped}");
             assert_eq!(now.slept_since(&start), slept, "{now:?}");
         }
+    }
+
+    #[test]
+    fn a_slew_moves_the_offset_and_a_crooked_oscillator_only_blurs_it() {
+        let start = sample(1_000, 0, 0, 2_000);
+        let known = OffsetInterval::new(Delta::ZERO, Duration::from_micros(100));
+        // For 16 s; the oscillator counted this many ppm less (the clock was driven faster) or more.
+        for (ppm, shifts) in [(0, false), (30, false), (-400, false), (83_333, true), (-83_333, true), (600, true)] {
+            let mut now = sample(17_000, 0, 0, 2_000);
+            now.raw = Raw::from_nanos((17_000 * MS + 1_000 - 16 * 1_000 * ppm) as u64);
+            let (carried, slew) = (now.carry(known, &start), Delta::from_nanos(16_000 * ppm));
+            assert!(carried.contains(slew), "{ppm} ppm: {carried}");
+            assert_eq!(carried.contains(Delta::ZERO), !shifts, "{ppm} ppm: {carried}");
+            assert!(carried.bound() < Duration::from_millis(9), "{ppm} ppm: {carried}");
+        }
+        // A step on top of it.
+        let mut now = sample(17_000, 3_000, 0, 2_000);
+        now.raw = Raw::from_nanos(15_000 * MS as u64);
+        assert!(now.carry(known, &start).contains(Delta::from_nanos(5_000 * MS)));
     }
 
     #[test]

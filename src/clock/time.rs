@@ -1,4 +1,4 @@
-//! Three time scales that must never be subtracted from one another.
+//! Four time scales that must never be subtracted from one another.
 //!
 //! [`Wall`] is what a clock claims the date to be, and may jump; [`Mono`] only ever goes forward, stands still while
 //! the machine sleeps, and measures every duration in this program; [`Boot`] is `Mono` that also counts sleep. Mixing
@@ -159,6 +159,12 @@ forward_clock! {
 forward_clock! {
     /// `CLOCK_BOOTTIME` of this machine: [`Mono`] plus the time spent suspended.
     Boot
+}
+
+forward_clock! {
+    /// `CLOCK_MONOTONIC_RAW` of this machine: what its oscillator counts, never slewed and never corrected, so that it
+    /// may run fast or slow by up to some hundreds of ppm. Against [`Mono`] it shows a slew.
+    Raw
 }
 
 /// What a clock claims the date to be: nanoseconds since 1970-01-01T00:00:00 UTC, leap seconds not counted.

@@ -287,6 +287,7 @@ mod tests {
             before: Mono::from_nanos(seconds * 1_000_000_000),
             wall: Wall::from_unix_nanos((seconds as i64 + wall_ahead) * 1_000_000_000),
             boot: crate::clock::Boot::from_nanos(seconds * 1_000_000_000),
+            raw: crate::clock::Raw::from_nanos(seconds * 1_000_000_000),
             after: Mono::from_nanos(seconds * 1_000_000_000 + 1_000),
         };
         let report = serde_json::json!({"node": "n", "state": "Unknown", "offsetSeconds": null,

@@ -81,6 +81,37 @@ fn block(source: &str, value_at: Position, text: &str, wanted: usize) -> Option<
     })
 }
 
+/// Places of bytes that are asked for in order, in one pass over the text.
+pub(crate) struct Lines<'t> {
+    text: &'t str,
+    offset: usize,
+    at: Position,
+}
+
+impl<'t> Lines<'t> {
+    pub(crate) fn new(text: &'t str) -> Self {
+        Lines { text, offset: 0, at: Position { line: 1, column: 1 } }
+    }
+
+    /// The place of a byte that is not before the last one.
+    pub(crate) fn place(&mut self, offset: usize) -> Position {
+        for c in self.text.get(self.offset..offset).unwrap_or("").chars() {
+            if c == '\n' {
+                self.at = Position { line: self.at.line.saturating_add(1), column: 1 };
+            } else {
+                self.at.column = self.at.column.saturating_add(1);
+            }
+        }
+        self.offset = self.offset.max(offset);
+        self.at
+    }
+
+    /// The last place that was asked for.
+    pub(crate) fn last(&self) -> Position {
+        self.at
+    }
+}
+
 /// The byte at a place.
 pub(crate) fn offset(text: &str, at: Position) -> Option<usize> {
     let line = usize::try_from(at.line).ok()?.checked_sub(1)?;

@@ -1,10 +1,10 @@
 //! Every recorded reply goes through the `decode` of its source: `NAME.input.txt` in, `NAME.output.txt` out.
 //!
-//! Files are found by name; `CLOCKWARDEN_GOLDEN=write` rewrites the outputs (then read the diff).
+//! Files are found by name; `UPDATE_GOLDEN=1` rewrites the outputs (then read the diff).
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by failing")]
 
 use clockwarden::agent::sources::{chrony, kernel, sntp};
-use clockwarden::clock::{Boot, Mono, Sample, Wall};
+use clockwarden::clock::{Boot, Mono, Raw, Sample, Wall};
 use clockwarden::sys::Timex;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -26,7 +26,7 @@ fn check(source: &str, at_least: usize, render: impl Fn(&str, &str) -> String) {
         .collect();
     inputs.sort();
     assert!(inputs.len() >= at_least, "only {} inputs in {}", inputs.len(), folder.display());
-    let rewrite = std::env::var("CLOCKWARDEN_GOLDEN").is_ok_and(|v| v == "write");
+    let rewrite = std::env::var_os("UPDATE_GOLDEN").is_some();
     let mut differences = String::new();
     for input in inputs {
         let text = std::fs::read_to_string(&input).unwrap();
@@ -84,7 +84,7 @@ fn ntp_replies() {
         let era: i64 = if name == "next-era" { 4_294_967_296_000_000_000 } else { 0 };
         let (sent, after) = (Mono::from_nanos(1_000_000), Mono::from_nanos(1_500_000));
         let wall = Wall::from_unix_nanos(recorded + era);
-        let clocks = Sample { before: after, wall, boot: Boot::from_nanos(0), after };
+        let clocks = Sample { before: after, wall, boot: Boot::from_nanos(0), raw: Raw::from_nanos(0), after };
         match sntp::decode(&bytes(text), COOKIE, wall) {
             Err(error) => format!("error: {error}\n"),
             Ok(reply) => format!(
@@ -132,6 +132,7 @@ fn kernel_replies() {
                     before: Mono::from_nanos(1_000),
                     wall: reply.wall,
                     boot: Boot::from_nanos(1_000),
+                    raw: Raw::from_nanos(1_000),
                     after: Mono::from_nanos(3_000),
                 };
                 format!(

@@ -16,7 +16,7 @@
 use super::{BoxFuture, Duration, Measured, Outcome, Settings, Source};
 use crate::agent::clocks::width;
 use crate::clock::{Delta, OffsetInterval, Sample, Wall};
-use crate::runtime::{boot_now, mono_now, wall_now};
+use crate::runtime::{boot_now, mono_now, raw_now, wall_now};
 use crate::sys::{self, Timex};
 
 /// What the kernel says, in our units.
@@ -111,8 +111,8 @@ impl Kernel {
     fn ask() -> Outcome {
         let before = mono_now();
         let answer = sys::adjtimex();
-        let (wall, boot) = (wall_now(), boot_now());
-        let clocks = Sample { before, wall, boot, after: mono_now() };
+        let (wall, boot, raw) = (wall_now(), boot_now(), raw_now());
+        let clocks = Sample { before, wall, boot, raw, after: mono_now() };
         let timex = match answer {
             Ok(timex) => timex,
             Err(error) => {
@@ -145,12 +145,13 @@ impl Source for Kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Boot, Mono};
+    use crate::clock::{Boot, Mono, Raw};
     use proptest::prelude::*;
 
     fn clocks(wall_ns: i64) -> Sample {
         let wall = Wall::from_unix_nanos(wall_ns);
-        Sample { before: Mono::from_nanos(1_000), wall, boot: Boot::from_nanos(1_500), after: Mono::from_nanos(3_000) }
+        let (boot, raw) = (Boot::from_nanos(1_500), Raw::from_nanos(1_500));
+        Sample { before: Mono::from_nanos(1_000), wall, boot, raw, after: Mono::from_nanos(3_000) }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::clock::{Boot, Delta, Wall};
+use crate::clock::{Boot, Delta, Raw, Wall};
 use proptest::prelude::*;
 
 const MS: i64 = 1_000_000;
@@ -19,6 +19,7 @@ fn at(ms: i64, set_ms: i64, slept_ms: i64) -> Sample {
         before: mono(0),
         wall: Wall::from_unix_nanos(WALL + (ms + set_ms + slept_ms) * MS),
         boot: Boot::from_nanos(((ms + slept_ms) * MS) as u64),
+        raw: Raw::from_nanos((ms * MS) as u64),
         after: mono(200),
     }
 }
@@ -66,7 +67,7 @@ fn each_state_comes_with_its_reason() {
             vec![(0, measured(0, 3_000_000, at(10, 0, 0)))],
             "Unknown",
             Some(
-                "TooUncertain: +0 s ± 3.000 s is too uncertain to judge by; at most 2.000 s of uncertainty is evidence",
+                "TooUncertain: +0 us ± 3.000 s is too uncertain to judge by; at most 2.000 s of uncertainty is evidence",
             ),
             Some(0),
         ),
@@ -95,7 +96,7 @@ fn each_state_comes_with_its_reason() {
             "in two minds",
             vec![(0, measured(0, 1_000, at(10, 0, 0))), (1, measured(15_000, 1_000, at(10, 0, 0)))],
             "Unknown",
-            Some("SourcesConflict: the sources cannot all be true: a says +0 s ± 1.0 ms, b says +15.000 s ± 1.0 ms"),
+            Some("SourcesConflict: the sources cannot all be true: a says +0 us ± 1.0 ms, b says +15.000 s ± 1.0 ms"),
             None,
         ),
     ];
@@ -166,6 +167,17 @@ fn a_reading_that_was_under_way_while_the_clock_was_set_is_not_moved_twice() {
     core.polled(0, measured(2_000, 100, at(150, 2_000, 0)), &at(150, 2_000, 0));
     core.look(&at(250, 2_000, 0), Evidence::Comparison);
     assert_eq!(said(&mut core, at(250, 2_000, 0)).2, Some(2_000));
+}
+
+#[test]
+fn a_slew_does_not_set_the_sources_against_one_another() {
+    // 15 s behind, and chronyd lets the clock run 83,333 ppm fast; the server was asked 15 s ago, chronyd just now.
+    let mut core = core(&["ntp", "chrony"]);
+    core.polled(0, measured(-15_000, 1_000, at(1_000, 0, 0)), &at(1_000, 0, 0));
+    let mut now = at(16_000, 0, 0);
+    now.raw = Raw::from_nanos(16_000 * MS as u64 - 1_250 * MS as u64);
+    core.polled(1, measured(-13_750, 10_000, now), &now);
+    assert_eq!(said(&mut core, now).0, "Drifting");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::agent::report::Report;
 use crate::api::FINALIZER;
-use crate::clock::{Boot, Delta, Mono, Wall};
+use crate::clock::{Boot, Delta, Mono, Raw, Wall};
 use crate::controller::fleet::PolicyEntry;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ fn policy(name: &str, spec: Value, finalizer: bool) -> PolicyEntry {
 fn clocks(seconds: u64) -> Sample {
     let now = Mono::from_nanos(seconds * S);
     let wall = Wall::from_unix_nanos(i64::try_from(seconds * S).unwrap());
-    Sample { before: now, wall, boot: Boot::from_nanos(seconds * S), after: now }
+    Sample { before: now, wall, boot: Boot::from_nanos(seconds * S), raw: Raw::from_nanos(seconds * S), after: now }
 }
 
 /// A policy that acts at once, on up to nine nodes.

@@ -6,6 +6,7 @@
 use super::{Format, Notation, empty, note, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
+use crate::inspect::place::Lines;
 use crate::inspect::tree::{Entry, Kind, Position, Scalar, Tree};
 use jsonc_parser::tokens::Token;
 use jsonc_parser::{Scanner, ScannerOptions};
@@ -21,27 +22,6 @@ fn sniff(text: &str) -> bool {
         || (text.starts_with('[') && text.trim_end().ends_with(']'))
 }
 
-/// Turns byte offsets into places; offsets must not go back.
-struct Lines<'t> {
-    text: &'t str,
-    offset: usize,
-    at: Position,
-}
-
-impl Lines<'_> {
-    fn place(&mut self, offset: usize) -> Position {
-        for c in self.text.get(self.offset..offset).unwrap_or("").chars() {
-            if c == '\n' {
-                self.at = Position { line: self.at.line.saturating_add(1), column: 1 };
-            } else {
-                self.at.column = self.at.column.saturating_add(1);
-            }
-        }
-        self.offset = self.offset.max(offset);
-        self.at
-    }
-}
-
 /// A map or list that is still open.
 enum Open {
     Map { entries: Vec<Entry>, key: Option<(String, Position)> },
@@ -53,10 +33,10 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
         return (empty(), vec![note]);
     }
     let text = text.trim_start_matches('\u{feff}');
-    let mut lines = Lines { text, offset: 0, at: Position { line: 1, column: 1 } };
+    let mut lines = Lines::new(text);
     match build(text, &mut lines, limits) {
         Ok(tree) => (tree, Vec::new()),
-        Err(message) => (empty(), vec![note(lines.at, message)]),
+        Err(message) => (empty(), vec![note(lines.last(), message)]),
     }
 }
 

@@ -50,7 +50,7 @@ fn check(setting: &Setting<'_>, bounds: &Bounds) -> Option<Verdict> {
         return None;
     }
     if !is_certain(setting) {
-        let zero = "which looks like a clock-skew tolerance of zero, but nothing says that it is about tokens";
+        let zero = "which looks like a clock-skew tolerance of zero; whether it is one about tokens cannot be told";
         return if tolerance == 0 { warning(zero.to_owned()) } else { None };
     }
     let means = means(setting);

@@ -154,6 +154,7 @@ pub(crate) fn script(walk: &mut Walk<'_>, link: &Link<'_>, text: &str) {
     if text.len() > walk.limits().bytes || !super::super::mentions_skew(text.as_bytes()) {
         return;
     }
+    let mut lines = place::Lines::new(text);
     for command in shell::commands(text, SCRIPT_WORDS) {
         let program = command.iter().find(|word| !word.text.contains('='));
         if program.is_some_and(|word| TALKERS.contains(&word.text.as_str())) {
@@ -173,7 +174,7 @@ pub(crate) fn script(walk: &mut Walk<'_>, link: &Link<'_>, text: &str) {
             };
             walk.leaf(
                 &link.down(Way::Flag { prefix: flag.prefix, name: flag.name, joint }),
-                &text_at(value, place::position(text, at)),
+                &text_at(value, lines.place(at)),
             );
         }
     }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::agent::sources::Fields;
-use crate::clock::{Boot, Mono, Wall};
+use crate::clock::{Boot, Mono, Raw, Wall};
 use proptest::prelude::*;
 
 const WALL: i64 = 1_800_000_000_000_000_000;
@@ -25,7 +25,7 @@ fn packet(cookie: u64, arrived: i64, left: i64) -> Vec<u8> {
 fn clocks(took: u64, offset: i64) -> Sample {
     let after = Mono::from_nanos(1_000 + took);
     let wall = Wall::from_unix_nanos(WALL + took as i64 + offset);
-    Sample { before: after, wall, boot: Boot::from_nanos(0), after }
+    Sample { before: after, wall, boot: Boot::from_nanos(0), raw: Raw::from_nanos(0), after }
 }
 
 /// What is measured when our clock is `offset` ahead, with a way there, a time of thinking and a way back.
