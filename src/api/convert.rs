@@ -8,6 +8,7 @@ use super::time_sync_policy::{
     ActionSpec, ActionType, AdmissionModeSpec, AdmissionSpec, DurationText, LimitSpec, MAX_COUNT, OnUnknown,
     REFERENCES_MAX, ReferenceUrl, Source as SourceSpec, TaintEffectSpec, TaintSpec, TimeSyncPolicy, ToleranceSpec,
 };
+use crate::agent::sources::sntp::{Server, ServerError};
 use crate::clock::Tolerance;
 use crate::duration;
 use crate::inspect::Bounds;
