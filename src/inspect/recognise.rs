@@ -194,7 +194,9 @@ impl Suspect<'_, '_> {
     }
 
     fn is_silenced(&self) -> bool {
-        self.words().any(|word| self.catalogue.convention().is_silencing(word))
+        let convention = self.catalogue.convention();
+        self.words().any(|word| convention.is_silencing(word))
+            || self.letters.keys().any(|key| convention.is_silent_key(key))
     }
 
     fn has_auth(&self) -> bool {

@@ -66,10 +66,10 @@ impl<'c> Walk<'c> {
         if object.kind.ends_with("List") && tree.get("items").is_some() {
             return self.items(link, tree);
         }
-        if surfaces::is_silent(&object.kind) {
+        let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
+        if surfaces::is_silent(group, &object.kind) {
             return;
         }
-        let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
         self.kind = format!("{group}/{}", object.kind);
         self.object = Some(object);
         self.node(link, tree, 0);
@@ -143,7 +143,7 @@ impl<'c> Walk<'c> {
         if items.iter().any(pairs::is_pair) {
             pairs::look(self, link, items);
         }
-        let is_environment = matches!(link.key(), Some("environment" | "env"));
+        let is_environment = matches!(link.key(), Some("environment" | "env" | "literals"));
         for (index, item) in items.iter().enumerate() {
             let name = item.get("name").and_then(Tree::text);
             let below = link.down(Way::Item { index, name });
@@ -199,7 +199,7 @@ impl<'c> Walk<'c> {
         let key = link.key().unwrap_or("");
         let may_be_document = text.starts_with(['{', '[']) || text.contains('\n') || text.contains("LoginModule");
         let may_be_options = !may_be_document && text.contains('-') && command::holds_options(key, text);
-        if (!may_be_document && !may_be_options) || !mentions_skew(text.as_bytes()) {
+        if (!may_be_document && !may_be_options) || formats::is_foreign(key) || !mentions_skew(text.as_bytes()) {
             return;
         }
         if may_be_document {
@@ -258,10 +258,11 @@ fn shown_setting(link: &Link<'_>, path: &Path) -> String {
     }
 }
 
-/// `ConfigMap shop/app: `
+/// `ConfigMap shop/app: `, without the parts that the object does not say.
 fn named(object: &ObjectRef) -> String {
     let slash = if object.namespace.is_empty() { "" } else { "/" };
-    format!("{} {}{slash}{}: ", object.kind, object.namespace, object.name)
+    let blank = if object.name.is_empty() { "" } else { " " };
+    format!("{}{blank}{}{slash}{}: ", object.kind, object.namespace, object.name)
 }
 
 /// A value that fits on a line.

@@ -62,6 +62,11 @@ impl Letters {
         self.keys.get(key).copied().unwrap_or(self.text.len())
     }
 
+    /// The letters of each key.
+    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.keys.windows(2).filter_map(|ends| self.text.get(*ends.first()?..*ends.last()?))
+    }
+
     /// Does a word, or what follows the last one, begin at this letter?
     #[must_use]
     pub fn begins(&self, at: usize) -> bool {

@@ -65,6 +65,26 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        lint: LintArgs,
+    }
+
+    #[test]
+    fn arguments_are_the_contracts() {
+        use clap::{CommandFactory, Parser};
+        Cli::command().debug_assert();
+        let parsed =
+            Cli::try_parse_from(["lint", "-f", "json", "--min-skew", "2s", "--policy", "p", "a", "-"]).map(|c| c.lint);
+        let parsed = parsed.expect("arguments");
+        assert_eq!((parsed.format, parsed.min_skew), (Format::Json, Some(Duration::from_secs(2))));
+        assert_eq!(parsed.paths, [PathBuf::from("a"), PathBuf::from("-")]);
+        for wrong in [&["lint"][..], &["lint", "--min-skew", "5", "a"], &["lint", "-f", "xml", "a"]] {
+            assert!(Cli::try_parse_from(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
     #[test]
     fn a_span_needs_its_unit() {
         assert_eq!(span("500ms"), Ok(Duration::from_millis(500)));

@@ -152,6 +152,8 @@ pub struct Convention {
     auth: HashSet<Vec<u8>>,
     /// One of these on the path: it is about something else.
     silence: HashSet<Vec<u8>>,
+    /// One of these is a key on the path: it is documentation.
+    silent_keys: HashSet<Vec<u8>>,
 }
 
 impl Convention {
@@ -166,6 +168,12 @@ impl Convention {
     #[must_use]
     pub fn is_silencing(&self, word: &[u8]) -> bool {
         self.silence.contains(word)
+    }
+
+    /// Does this whole key (lower-case letters) say that it is documentation?
+    #[must_use]
+    pub fn is_silent_key(&self, letters: &[u8]) -> bool {
+        self.silent_keys.contains(letters)
     }
 }
 

@@ -112,6 +112,7 @@ struct Generic {
     source: String,
     auth: Vec<String>,
     silence: Vec<String>,
+    silent_keys: Vec<String>,
     /// Last words of a key that are enough of a name.
     tails: Vec<String>,
     /// Last words that are one only before a unit.
@@ -292,7 +293,11 @@ fn add_generic(catalogue: &mut Catalogue, text: &str) -> Result<(), CatalogueErr
     let reader = Reader { file: "generic" };
     let generic: Generic = reader.toml(text)?;
     let words = |texts: &[String]| texts.iter().map(|text| Letters::of([text.as_str()]).text().to_vec()).collect();
-    catalogue.convention = Convention { auth: words(&generic.auth), silence: words(&generic.silence) };
+    catalogue.convention = Convention {
+        auth: words(&generic.auth),
+        silence: words(&generic.silence),
+        silent_keys: words(&generic.silent_keys),
+    };
     catalogue.needles.extend(generic.needles.iter().cloned());
     let recommended = reader.span("recommended", Some(&generic.recommended))?;
     let mut add = |tails: Vec<String>, bare: Unit, strong: bool, has_unit: bool| {

@@ -129,6 +129,9 @@ const FOREIGN: &[&str] = &[
     "star",
 ];
 
+/// Beginnings of names of files that people read.
+const PROSE: &[&str] = &["readme", "license", "changelog", "notice", "notes"];
+
 /// The format of a text, by its file name (or entry name) first and by its content otherwise. `None`: not a
 /// format that we read.
 #[must_use]
@@ -137,7 +140,7 @@ pub fn detect(name: Option<&str>, text: &str) -> Option<&'static Format> {
         if let Some(format) = by_name(name) {
             return Some(format);
         }
-        if extension(name).is_some_and(|ending| FOREIGN.contains(&ending.to_ascii_lowercase().as_str())) {
+        if is_foreign(name) {
             return None;
         }
     }
@@ -146,6 +149,14 @@ pub fn detect(name: Option<&str>, text: &str) -> Option<&'static Format> {
         return None;
     }
     FORMATS.iter().find(|format| (format.sniff)(text))
+}
+
+/// Does the name tell that the text is no configuration that we read?
+#[must_use]
+pub fn is_foreign(name: &str) -> bool {
+    let base = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
+    extension(&base).is_some_and(|ending| FOREIGN.contains(&ending))
+        || PROSE.iter().any(|start| base.starts_with(start))
 }
 
 /// The format that a file name tells, if it tells one.
@@ -258,6 +269,7 @@ mod tests {
         check(Some("broker.conf"), "a=1\nb.c=2\n", Some("properties"));
         check(Some("app.conf"), "[auth]\nleeway = 0\n", None);
         check(Some("app.conf"), "auth { leeway = 0 }\n", None);
+        check(Some("README"), "jwt:\n  leeway: 0\n", None);
         check(Some("run.sh"), "export JWT_LEEWAY=0\n", None);
         check(Some("entry"), "#!/bin/sh\nexport JWT_LEEWAY=0\n", None);
         check(None, "JWT_LEEWAY=0\nexport B='1'\n", Some("dotenv"));

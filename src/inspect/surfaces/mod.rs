@@ -15,12 +15,22 @@ use super::link::Link;
 const SILENT_KINDS: &[&str] =
     &["CustomResourceDefinition", "Event", "SubjectAccessReview", "TokenReview", "PolicyReport"];
 
+/// Groups of policies: what stands in there is a pattern for other objects, often one that forbids the setting.
+const SILENT_GROUPS: &[&str] = &[
+    "admissionregistration.k8s.io",
+    "clockwarden.io",
+    "constraints.gatekeeper.sh",
+    "kyverno.io",
+    "policies.kyverno.io",
+    "templates.gatekeeper.sh",
+];
+
 /// Copies of the whole object in its own annotations.
 const COPIES: &[&str] = &["kubectl.kubernetes.io/last-applied-configuration", "objectset.rio.cattle.io/applied"];
 
 /// An object of this kind holds no settings.
-pub(crate) fn is_silent(kind: &str) -> bool {
-    SILENT_KINDS.contains(&kind)
+pub(crate) fn is_silent(group: &str, kind: &str) -> bool {
+    SILENT_KINDS.contains(&kind) || SILENT_GROUPS.contains(&group)
 }
 
 /// Is this entry of an object no configuration? `link` is the map that holds it.

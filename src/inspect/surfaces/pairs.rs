@@ -21,7 +21,7 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, items: &[Tree]) {
     }
 }
 
-/// `- NAME=value`, as compose files write their environment; `link` is the list's item.
+/// `- NAME=value`, as compose files write their environment and kustomize its literals; `link` is the list's item.
 pub(crate) fn assignment(walk: &mut Walk<'_>, link: &Link<'_>, scalar: &Scalar) {
     let Some((name, value)) = scalar.text.split_once('=') else { return };
     let at = Position { line: 1, column: u32::try_from(name.chars().count()).unwrap_or(0).saturating_add(2) };
