@@ -9,18 +9,19 @@ mod support;
 mod stage;
 mod story;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::process::ExitCode;
-use std::time::Duration;
 
 fn main() -> ExitCode {
-    let mut told = Ok(());
     let outcome = support::run(async {
-        told = tokio::select! {
-            told = story::tell() => told,
-            interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Into::into).and(Err(anyhow::anyhow!("interrupted"))),
+        let stage = tokio::select! {
+            told = story::tell() => told?,
+            stopped = tokio::signal::ctrl_c() => {
+                stopped?;
+                bail!("interrupted");
+            }
         };
-        told.as_ref().map(|()| ()).map_err(|error| anyhow::anyhow!("{error:#}"))
+        keep(&stage).await
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -39,11 +40,7 @@ async fn keep(stage: &stage::Stage) -> Result<()> {
     println!("\nKEEP=1: everything goes on until Ctrl-C. In another terminal:\n");
     println!("  export KUBECONFIG={}", stage.plane.kubeconfig().display());
     println!("  kubectl get nodes,tsp,nclk\n");
-    println!("The clock of node-3 is {}: write +15 or 0 there.", stage.agents[2].clock.file().display());
-    loop {
-        tokio::select! {
-            stopped = tokio::signal::ctrl_c() => return stopped.map_err(Into::into),
-            () = tokio::time::sleep(Duration::from_secs(3600)) => {}
-        }
-    }
+    println!("The clock of node-3 is {}: write +15 or 0 there.", stage.wrong.file().display());
+    tokio::signal::ctrl_c().await?;
+    Ok(())
 }

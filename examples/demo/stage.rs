@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::SignedDuration;
+use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
 use crate::support::{Chronyd, Clockwarden, ControlPlane, FakeNode, Faketime, NodeSpec, Options, scratch, wait_for};
@@ -15,16 +16,13 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) struct Stage {
     pub(crate) plane: ControlPlane,
-    pub(crate) agents: Vec<Agent>,
+    /// The clock of node-3's agent.
+    pub(crate) wrong: Faketime,
+    _agents: Vec<Clockwarden>,
     _nodes: Vec<FakeNode>,
     _reference: Chronyd,
     _controller: Clockwarden,
     _webhook: Clockwarden,
-}
-
-pub(crate) struct Agent {
-    pub(crate) clock: Faketime,
-    _process: Clockwarden,
 }
 
 pub(crate) fn node(number: u8) -> String {
@@ -55,18 +53,27 @@ impl Stage {
         let reference = Chronyd::reference(Ipv4Addr::new(127, 0, 0, 53)).await?;
         say("starting three nodes, each with an agent of its own at 127.0.1.1 to 127.0.1.3, port 9555");
         let (mut nodes, mut agents) = (Vec::new(), Vec::new());
+        let (right, wrong) = (Faketime::new(SignedDuration::ZERO)?, Faketime::new(SignedDuration::ZERO)?);
         for number in 1..=3 {
             nodes.push(FakeNode::create(client.clone(), NodeSpec::new(&node(number), address(number))).await?);
-            agents.push(agent(number, &reference).await?);
+            agents.push(agent(number, &reference, if number == 3 { &wrong } else { &right }).await?);
         }
         for node in &nodes {
             node.wait_schedulable().await?;
         }
         say("starting clockwarden controller");
-        let controller = start(&plane, "controller", &["--listen", &listen()?]).await?;
+        let controller = start(&plane, "controller", ("--listen", &listen()?), &[]).await?;
         say("starting clockwarden webhook, and telling the API server about it");
         let webhook = webhook(&plane).await?;
-        Ok(Stage { plane, agents, _nodes: nodes, _reference: reference, _controller: controller, _webhook: webhook })
+        Ok(Stage {
+            plane,
+            wrong,
+            _agents: agents,
+            _nodes: nodes,
+            _reference: reference,
+            _controller: controller,
+            _webhook: webhook,
+        })
     }
 
     /// `kubectl ARGS…`, whose output is shown as it is.
@@ -88,28 +95,27 @@ async fn apply(plane: &ControlPlane, args: &[&str]) -> Result<()> {
     Ok(())
 }
 
-async fn agent(number: u8, reference: &Chronyd) -> Result<Agent> {
-    let clock = Faketime::new(SignedDuration::ZERO)?;
+async fn agent(number: u8, reference: &Chronyd, clock: &Faketime) -> Result<Clockwarden> {
     let (listen, ntp) = (format!("{}:9555", address(number)), format!("ntp://{}", reference.ntp()));
     let name = node(number);
     let args = ["agent", "--listen", &listen, "--reference", &ntp, "--chrony", "off", "--node-name", &name];
     let mut process = Clockwarden::start(&format!("agent-{number}"), args, |command| clock.apply(command))?;
     process.wait_http(&format!("http://{listen}/readyz"), SOON).await?;
-    Ok(Agent { clock, _process: process })
+    Ok(process)
 }
 
 fn listen() -> Result<String> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
-/// A command of ours that works with the control plane and tells when it is ready at `args[1]`.
-async fn start(plane: &ControlPlane, name: &str, args: &[&str]) -> Result<Clockwarden> {
-    let mut all = vec![name];
+/// A command of ours that works with the control plane and tells at this address when it is ready.
+async fn start(plane: &ControlPlane, name: &str, (flag, health): (&str, &str), args: &[&str]) -> Result<Clockwarden> {
+    let mut all = vec![name, flag, health];
     all.extend_from_slice(args);
     let mut process = Clockwarden::start(name, all, |command| {
         command.env("KUBECONFIG", plane.kubeconfig());
     })?;
-    process.wait_http(&format!("http://{}/readyz", args[1]), SOON).await?;
+    process.wait_http(&format!("http://{health}/readyz"), SOON).await?;
     Ok(process)
 }
 
@@ -118,13 +124,15 @@ async fn webhook(plane: &ControlPlane) -> Result<Clockwarden> {
     let (listen, metrics) = (listen()?, listen()?);
     let certificate = plane.authority().server("webhook", &["127.0.0.1"])?;
     let (cert, key) = (certificate.certificate.display().to_string(), certificate.key.display().to_string());
-    let args = ["--metrics-listen", &metrics, "--listen", &listen, "--tls-cert", &cert, "--tls-key", &key];
-    let process = start(plane, "webhook", &args).await?;
+    let args = ["--listen", &listen, "--tls-cert", &cert, "--tls-key", &key];
+    let process = start(plane, "webhook", ("--metrics-listen", &metrics), &args).await?;
     let mut configuration = installed("ValidatingWebhookConfiguration")?;
-    let bundle = std::fs::read(plane.ca()).context("cannot read the CA of the control plane")?;
-    let hooks = configuration["webhooks"].as_array_mut().context("deploy/install.yaml: no webhooks")?;
-    for hook in hooks {
-        hook["clientConfig"] = json!({"url": format!("https://{listen}/validate"), "caBundle": base64(&bundle)});
+    let bundle = ByteString(std::fs::read(plane.ca()).context("cannot read the CA of the control plane")?);
+    let hooks = configuration.get_mut("webhooks").and_then(Value::as_array_mut);
+    for hook in hooks.context("deploy/install.yaml: no webhooks")? {
+        let fields = hook.as_object_mut().context("deploy/install.yaml: a webhook is no object")?;
+        let client = json!({"url": format!("https://{listen}/validate"), "caBundle": bundle});
+        fields.insert("clientConfig".to_owned(), client);
     }
     let path = scratch::directory("webhook-configuration")?.join("configuration.json");
     std::fs::write(&path, configuration.to_string())?;
@@ -138,21 +146,6 @@ fn installed(kind: &str) -> Result<Value> {
     let all: Vec<Value> = serde_saphyr::from_multiple(&text).context("deploy/install.yaml is not as expected")?;
     let found = all.into_iter().find(|object| object["kind"] == kind);
     found.with_context(|| format!("deploy/install.yaml has no {kind}"))
-}
-
-/// RFC 4648, with padding; the only place that needs it.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().chain([0, 0].iter()).take(3).fold(0u32, |word, byte| (word << 8) | u32::from(*byte));
-        for digit in 0..4 {
-            let known = digit <= chunk.len();
-            let index = (word >> (18 - 6 * digit)) & 63;
-            out.push(if known { DIGITS[index as usize] as char } else { '=' });
-        }
-    }
-    out
 }
 
 /// Waits until `kubectl` says what is expected; its last words are the error.

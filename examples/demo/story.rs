@@ -21,7 +21,7 @@ impl Teller {
     }
 }
 
-pub(crate) async fn tell() -> Result<()> {
+pub(crate) async fn tell() -> Result<Stage> {
     let teller = Teller { start: mono_now() };
     println!("Clockwarden: a wrong clock, a taint, and settings that are refused\n");
     let stage = Stage::set(&|text| teller.say(text)).await?;
@@ -35,7 +35,7 @@ pub(crate) async fn tell() -> Result<()> {
     }
     println!();
     teller.say("all as told");
-    super::keep(&stage).await
+    Ok(stage)
 }
 
 async fn drift(stage: &Stage, teller: &Teller) -> Result<()> {
@@ -49,7 +49,7 @@ async fn drift(stage: &Stage, teller: &Teller) -> Result<()> {
 
     teller.say("the clock of node-3 is put 15 s ahead (libfaketime: its agent sees it, this machine does not)");
     let stepped = mono_now();
-    stage.agents[2].clock.set(SignedDuration::from_secs(15))?;
+    stage.wrong.set(SignedDuration::from_secs(15))?;
     until(stage, "node-3 to be tainted", &["get", "node", "node-3", "-o", TAINTS], |s| s.contains(KEY)).await?;
     teller.say(&format!("node-3 is tainted, {:.0} ms after the step", stepped.elapsed().as_secs_f64() * 1e3));
     until(stage, "the policy to say so", &["get", "tsp", "-o", "jsonpath={.items[0].status.nodes.acted}"], |s| {
@@ -83,7 +83,7 @@ async fn drift(stage: &Stage, teller: &Teller) -> Result<()> {
 async fn recovery(stage: &Stage, teller: &Teller) -> Result<()> {
     teller.say("the clock of node-3 is right again");
     let stepped = mono_now();
-    stage.agents[2].clock.set(SignedDuration::ZERO)?;
+    stage.wrong.set(SignedDuration::ZERO)?;
     until(stage, "node-3 to be let go", &["get", "node", "node-3", "-o", TAINTS], |s| !s.contains(KEY)).await?;
     let seconds = stepped.elapsed().as_secs_f64();
     teller.say(&format!("the taint is gone, {seconds:.1} s later (the policy waits to be sure: recoveredFor)"));
@@ -113,7 +113,7 @@ async fn admission(stage: &Stage, teller: &Teller, kind: &str, name: &str) -> Re
     ensure!(!refused.success, "an unsafe {kind} was admitted");
     ensure!(refused.stderr.contains("denied the request"), "it was refused for another reason: {}", refused.stderr);
     print!("{}", indented(&refused.stderr));
-    let fix = refused.stderr.lines().find(|line| line.contains("fix"));
+    let fix = refused.stderr.lines().find(|line| line.contains("Fix: write"));
     fix.with_context(|| format!("the refusal does not say what to write instead: {}", refused.stderr))?;
     teller.say(&format!("kubectl apply -f {safe_path}"));
     let full = super::stage::file(&safe_path).display().to_string();

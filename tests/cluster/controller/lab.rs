@@ -123,22 +123,26 @@ impl Lab {
         self.controller_as(name, self.plane.kubeconfig(), args).await
     }
 
+    /// One that is known to the API server by another name.
     pub(super) async fn controller_as(
         &self,
         name: &str,
         kubeconfig: PathBuf,
         args: &[&str],
     ) -> Result<(Clockwarden, String)> {
-        let port = free_port()?;
-        let listen = format!("127.0.0.1:{port}");
-        let mut all = vec!["controller", "--listen", &listen];
-        all.extend_from_slice(args);
-        let mut controller = Clockwarden::start(name, all, |command| {
-            command.env("KUBECONFIG", kubeconfig).env("RUST_LOG", "info,clockwarden=debug");
-        })?;
-        let url = format!("http://{listen}");
-        controller.wait_http(&format!("{url}/readyz"), SOON).await?;
-        Ok((controller, url))
+        start_controller(name, args, |command| {
+            command.env("KUBECONFIG", kubeconfig);
+        })
+        .await
+    }
+
+    /// One whose own clock is wrong.
+    pub(super) async fn controller_with(&self, name: &str, clock: &Faketime) -> Result<(Clockwarden, String)> {
+        start_controller(name, &[], |command| {
+            command.env("KUBECONFIG", self.plane.kubeconfig());
+            clock.apply(command);
+        })
+        .await
     }
 
     /// A real agent at a node's address, its clock this far ahead.
@@ -254,6 +258,23 @@ impl Lab {
         self.clocks().delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
         Ok(())
     }
+}
+
+async fn start_controller(
+    name: &str,
+    args: &[&str],
+    prepare: impl FnOnce(&mut std::process::Command),
+) -> Result<(Clockwarden, String)> {
+    let listen = format!("127.0.0.1:{}", free_port()?);
+    let mut all = vec!["controller", "--listen", &listen];
+    all.extend_from_slice(args);
+    let mut controller = Clockwarden::start(name, all, |command| {
+        command.env("RUST_LOG", "info,clockwarden=debug");
+        prepare(command);
+    })?;
+    let url = format!("http://{listen}");
+    controller.wait_http(&format!("{url}/readyz"), SOON).await?;
+    Ok((controller, url))
 }
 
 /// A real agent whose clock can be moved.

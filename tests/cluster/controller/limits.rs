@@ -1,11 +1,14 @@
 //! The limit, suspicion, silence: when nothing more is to be done.
 
+use std::net::Ipv4Addr;
+
 use anyhow::{Context, Result, ensure};
+use jiff::SignedDuration;
 use serde_json::json;
 
 use super::agents::{Manner, OneAgent};
 use super::lab::{KEY, Lab, PORT, SOON, address};
-use crate::support::{Outcome, run, wait_for};
+use crate::support::{Chronyd, Faketime, Outcome, run, wait_for};
 
 /// Agents for the nodes 1 to `count`, all right.
 pub(super) async fn many(count: u8) -> Result<Vec<OneAgent>> {
@@ -110,6 +113,52 @@ fn silent_agents_are_unknown_and_nothing_is_done_unless_the_policy_says_so() -> 
         lab.change_policy("silent", json!({"action": {"onUnknown": "Act"}})).await?;
         lab.wait_tainted(KEY, &[1, 4]).await?;
         drop(controller);
+        lab.end().await
+    })
+}
+
+#[test]
+fn a_reference_decides_between_two_halves_and_against_a_wrong_controller() -> Outcome {
+    run(async {
+        let mut lab = Lab::begin("halves").await?;
+        lab.nodes(4).await?;
+        let agents = many(4).await?;
+        let without = |ms: i64| Manner::Ahead { nanos: ms * 1_000_000, has_sources: false };
+        agents.iter().for_each(|agent| agent.become_(without(0)));
+        // The controller's own clock is 20 s ahead: every right node is 20 s behind it, and only the reference knows.
+        let reference = Chronyd::reference(Ipv4Addr::new(127, 0, 3, 4)).await?;
+        let clock = Faketime::new(SignedDuration::from_secs(20))?;
+        let controller = lab.controller_with("controller-halves", &clock).await?;
+        let references = json!([format!("ntp://{}", reference.ntp())]);
+        lab.policy("halves", json!({ "references": references })).await?;
+        lab.wait_state("halves-4", "Synchronized").await?;
+        for agent in agents.iter().take(2) {
+            agent.become_(without(-15_000));
+        }
+        lab.wait_tainted(KEY, &[1, 2]).await?;
+        agents.iter().for_each(|agent| agent.become_(without(0)));
+        lab.wait_tainted(KEY, &[]).await?;
+
+        // Without the reference two halves are two halves: nothing is known, and nothing is done.
+        lab.change_policy("halves", json!({ "references": [] })).await?;
+        for agent in agents.iter().take(2) {
+            agent.become_(without(-15_000));
+        }
+        let status = lab.wait_state("halves-1", "Unknown").await?.status.context("no status")?;
+        ensure!(status.reason == "NoYardstick", "{}: {}", status.reason, status.message);
+        ensure!(lab.tainted(KEY).await?.is_empty(), "a node was tainted although nothing says which half is right");
+
+        // A step of the controller's own clock moves no node.
+        lab.change_policy("halves", json!({ "references": references })).await?;
+        agents.iter().for_each(|agent| agent.become_(without(0)));
+        lab.wait_state("halves-1", "Synchronized").await?;
+        let before = lab.clocks().get("halves-1").await?;
+        clock.set(SignedDuration::from_secs(-40))?;
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        ensure!(lab.tainted(KEY).await?.is_empty(), "the controller's own step got a node tainted");
+        let after = lab.clocks().get("halves-1").await?;
+        ensure!(before.metadata.resource_version == after.metadata.resource_version, "the node was written: {after:?}");
+        drop((controller, agents));
         lab.end().await
     })
 }
