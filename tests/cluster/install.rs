@@ -3,7 +3,7 @@
 //!
 //! No kubelet runs the pods here; the programs are started with the arguments and the identity that their pods have.
 
-mod manifest;
+pub(crate) mod manifest;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -38,14 +38,14 @@ async fn empty() -> Result<ControlPlane> {
     Ok(plane)
 }
 
-async fn installed() -> Result<ControlPlane> {
+pub(crate) async fn installed() -> Result<ControlPlane> {
     let plane = empty().await?;
     apply(&plane, &[]).await?;
     Ok(plane)
 }
 
 /// Warnings are failures, too.
-async fn apply(plane: &ControlPlane, args: &[&str]) -> Result<()> {
+pub(crate) async fn apply(plane: &ControlPlane, args: &[&str]) -> Result<()> {
     let applied = plane.kubectl(&[&["apply", "-f", manifest::PATH], args].concat()).await?;
     ensure!(applied.success && applied.stderr.is_empty(), "{applied:?}");
     Ok(())
@@ -332,6 +332,6 @@ async fn wait_tainted(client: &Client, node: &str, wanted: bool) -> Result<()> {
     .await
 }
 
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

@@ -6,6 +6,7 @@ mod support;
 mod clocks;
 mod control_plane;
 mod controller;
+mod examples;
 mod install;
 mod policy_schema;
 mod processes;

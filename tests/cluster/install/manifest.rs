@@ -1,4 +1,5 @@
 //! `deploy/install.yaml`, read: its objects, the arguments of its programs, the rights of its accounts.
+#![allow(dead_code, reason = "each test that reads the manifest uses its own part of this")]
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,0 +1,169 @@
+//! What is written twice is the same: CRDs, manifest, command line, Dockerfile, catalogue.
+
+#[path = "cluster/install/manifest.rs"]
+mod manifest;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser as _;
+use clockwarden::cli;
+use serde_json::Value;
+
+use self::manifest::{Manifest, NAMESPACE};
+
+const WORKLOADS: [(&str, &str); 3] = [
+    ("DaemonSet", "clockwarden-agent"),
+    ("Deployment", "clockwarden-controller"),
+    ("Deployment", "clockwarden-webhook"),
+];
+
+fn read(path: &str) -> Result<String> {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+        .with_context(|| format!("cannot read {path}"))
+}
+
+fn printed_crds() -> Result<String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_clockwarden")).arg("crds").output()?;
+    ensure!(output.status.success(), "clockwarden crds: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+#[test]
+fn the_files_in_crds_are_those_of_the_rust_types() -> Result<()> {
+    let mut expected = BTreeMap::new();
+    for document in printed_crds()?.split("---\n").filter(|document| !document.is_empty()) {
+        let crd: Value = serde_saphyr::from_str(document)?;
+        let name = crd.pointer("/metadata/name").and_then(Value::as_str).context("a CRD without a name")?;
+        expected.insert(format!("{name}.yaml"), document.to_owned());
+    }
+    ensure!(expected.len() == 2, "clockwarden crds prints {:?}", expected.keys());
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("crds"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let Some(document) = expected.remove(&name) else { bail!("crds/{name} is no CRD of ours: delete it") };
+        ensure!(read(&format!("crds/{name}"))? == document, "crds/{name} is out of date: run `make crds`");
+    }
+    ensure!(expected.is_empty(), "crds/ lacks {:?}: run `make crds`", expected.keys());
+    Ok(())
+}
+
+#[test]
+fn the_manifest_has_the_same_crds() -> Result<()> {
+    let text = read(manifest::PATH)?;
+    let between = |text: &str| -> Option<String> {
+        let (_, rest) = text.split_once("edit src/api. Begin.\n")?;
+        Some(rest.split_once("# CustomResourceDefinitions: end.\n")?.0.to_owned())
+    };
+    let found = between(&text).context("deploy/install.yaml lacks the marks between which `make crds` writes")?;
+    ensure!(found == printed_crds()?, "the CRDs in deploy/install.yaml are out of date: run `make crds`");
+    Ok(())
+}
+
+fn container<'m>(manifest: &'m Manifest, kind: &str, name: &str) -> Result<&'m Value> {
+    let container = manifest.get(kind, name)?.pointer("/spec/template/spec/containers/0");
+    container.with_context(|| format!("{name} has no container"))
+}
+
+/// The port that a container calls by this name.
+fn port(container: &Value, name: &str) -> Option<u16> {
+    let ports = container.get("ports").and_then(Value::as_array)?;
+    let found = ports.iter().find(|port| port.get("name").and_then(Value::as_str) == Some(name))?;
+    found.get("containerPort").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok())
+}
+
+#[test]
+fn the_manifests_arguments_are_understood_and_its_ports_listened_on() -> Result<()> {
+    let manifest = Manifest::read()?;
+    for (kind, name) in WORKLOADS {
+        let mut line = vec!["clockwarden".to_owned()];
+        line.extend(manifest.args(kind, name)?);
+        let parsed = cli::Cli::try_parse_from(&line).with_context(|| format!("{name}: {line:?}"))?;
+        let container = container(&manifest, kind, name)?;
+        let (health, listens) = match parsed.command {
+            cli::Command::Agent(args) => ("clock", vec![("clock", args.listen.port())]),
+            cli::Command::Controller(args) => {
+                ensure!(args.lease_namespace == NAMESPACE, "the lease is in {}", args.lease_namespace);
+                ("metrics", vec![("metrics", args.listen.port())])
+            }
+            cli::Command::Webhook(args) => {
+                let secret = args.tls_secret.context("the webhook has no --tls-secret")?;
+                ensure!(secret.namespace == NAMESPACE, "the Secret is in {}", secret.namespace);
+                manifest.get("Secret", &secret.name)?;
+                let configuration = args.webhook_configuration.context("no --webhook-configuration")?;
+                manifest.get("ValidatingWebhookConfiguration", &configuration)?;
+                ("metrics", vec![("review", args.listen.port()), ("metrics", args.metrics_listen.port())])
+            }
+            other => bail!("{name} runs {other:?}"),
+        };
+        for (port_name, listened) in listens {
+            ensure!(port(container, port_name) == Some(listened), "{name} listens on {listened} for {port_name}");
+        }
+        for probe in ["livenessProbe", "readinessProbe"] {
+            let asked = container.get(probe).and_then(|probe| probe.pointer("/httpGet/port")).and_then(Value::as_str);
+            ensure!(asked == Some(health), "{name}: the {probe} asks port {asked:?}, health is served on {health:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_image_is_that_of_this_version_and_built_with_its_compiler() -> Result<()> {
+    let image = format!("ghcr.io/clockwarden/clockwarden:{}", env!("CARGO_PKG_VERSION"));
+    let manifest = Manifest::read()?;
+    for (kind, name) in WORKLOADS {
+        let used = container(&manifest, kind, name)?.get("image").and_then(Value::as_str);
+        ensure!(used == Some(&image), "{name} has the image {used:?}; this version's is {image}");
+    }
+    for path in ["Dockerfile", "docs/install.md"] {
+        ensure!(read(path)?.contains(&image), "{path} does not say {image}");
+    }
+    let compiler = format!("FROM rust:{}-", env!("CARGO_PKG_RUST_VERSION"));
+    ensure!(
+        read("Dockerfile")?.contains(&compiler),
+        "the Dockerfile does not build with `{compiler}…`, as Cargo.toml says"
+    );
+    Ok(())
+}
+
+/// A product that the catalogue knows by a kind of its own is of no use to the webhook if it is never asked about it.
+#[test]
+fn the_webhook_is_asked_about_every_kind_that_the_catalogue_knows() -> Result<()> {
+    let manifest = Manifest::read()?;
+    let rules = manifest.get("ValidatingWebhookConfiguration", "clockwarden")?.pointer("/webhooks/0/rules");
+    let rules = rules.and_then(Value::as_array).context("no rules")?;
+    let list = |rule: &Value, field: &str| -> Vec<String> {
+        let texts = rule.get(field).and_then(Value::as_array).into_iter().flatten();
+        texts.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let is_asked = |group: &str, kind: &str| {
+        rules.iter().any(|rule| {
+            list(rule, "apiGroups").iter().any(|it| it == group)
+                && list(rule, "resources").iter().any(|resource| *resource == plural(kind))
+        })
+    };
+    let known = clockwarden::inspect::Catalogue::builtin().known();
+    let kinds = known.iter().flat_map(|known| &known.contexts).flat_map(|context| &context.kinds);
+    let mut missing: Vec<String> = Vec::new();
+    let mut count = 0;
+    for qualified in kinds {
+        let (group, kind) = qualified.split_once('/').with_context(|| format!("{qualified} has no group"))?;
+        count += 1;
+        if !is_asked(group, kind) {
+            missing.push(qualified.clone());
+        }
+    }
+    ensure!(count > 5, "the catalogue names {count} kinds: it is not read as it should be");
+    ensure!(missing.is_empty(), "add rules for these to the webhook configuration in deploy/install.yaml: {missing:?}");
+    for (group, kind) in [("", "ConfigMap"), ("", "Pod"), ("apps", "Deployment"), ("batch", "CronJob")] {
+        ensure!(is_asked(group, kind), "nobody asks about {group}/{kind}");
+    }
+    Ok(())
+}
+
+/// As the kinds of the catalogue form it.
+fn plural(kind: &str) -> String {
+    let small = kind.to_lowercase();
+    if small.ends_with('s') || small.ends_with("ch") { format!("{small}es") } else { format!("{small}s") }
+}
