@@ -76,6 +76,9 @@ pub struct Evaluation {
 /// A node that has not answered at all is called unknown after this long; before, it may just not have been asked.
 const FIRST_ANSWER: Duration = Duration::from_secs(5);
 
+/// The skew between nodes is told from readings no older than this; the default of `staleAfter`.
+const SKEW_AGE: Duration = Duration::from_secs(60);
+
 /// Which agents to ask, and at least how often.
 #[must_use]
 pub fn targets(fleet: &Fleet) -> HashMap<Target, Duration> {
@@ -137,8 +140,13 @@ pub fn evaluate(
     }
     memory.standings = standings;
     out.desired = desired(fleet, &out.policies);
-    let measured: Vec<OffsetInterval> =
-        observations.values().filter_map(|o| o.reading.as_ref()).map(|r| r.against_us_now(clocks)).collect();
+    let measured: Vec<OffsetInterval> = observations
+        .iter()
+        .filter(|(target, _)| fleet.nodes.get(&target.node).is_some())
+        .filter_map(|(_, observation)| observation.reading.as_ref())
+        .filter(|reading| reading.age(clocks) <= SKEW_AGE)
+        .map(|reading| reading.against_us_now(clocks))
+        .collect();
     out.skew = if measured.len() >= 2 { pairwise_skew(&measured) } else { None };
     out
 }

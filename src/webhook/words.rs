@@ -56,8 +56,9 @@ pub fn warning(object: &ObjectRef, finding: &Finding, excuse: Option<&str>) -> S
 
 /// A finding's message without the object and the path that it begins with, because both have been said.
 fn meaning(finding: &Finding) -> &str {
-    let path = format!(": {}: ", finding.path);
-    finding.message.split_once(&path).map_or(finding.message.as_str(), |(_, meaning)| meaning)
+    let path = format!(": {}", finding.path);
+    let (_, after) = finding.message.split_once(&path).unwrap_or(("", &finding.message));
+    after.trim_start_matches(": ").trim_start()
 }
 
 /// A place that was not looked into.

@@ -102,10 +102,7 @@ async fn a_refusal_says_all_that_is_needed_to_mend_it() {
     let lines: Vec<_> = message.lines().collect();
     assert_eq!(lines[0], "ConfigMap shop/pay is refused by TimeSyncPolicy production:");
     assert_eq!(lines[1], "  data[\"application.properties\"].jwt.leeway.seconds [jwt-skew-zero]");
-    assert!(
-        lines[2].starts_with("    jwt.leeway.seconds is \"0\", for ") && lines[2].contains("no tolerance"),
-        "{message}"
-    );
+    assert!(lines[2].starts_with("    is \"0\", which ") && lines[2].contains("no tolerance"), "{message}");
     assert!(lines[3].starts_with("    Fix: write `jwt.leeway.seconds="), "{message}");
     assert_eq!(lines.len(), 4, "{message}");
     let audit = &response["auditAnnotations"];
