@@ -9,21 +9,29 @@ mod support;
 mod stage;
 mod story;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use std::process::ExitCode;
 
+/// Ended by SIGINT, as shells count it (128 + 2).
+const INTERRUPTED: u8 = 130;
+
 fn main() -> ExitCode {
+    let mut interrupted = false;
     let outcome = support::run(async {
         let stage = tokio::select! {
             told = story::tell() => told?,
             stopped = tokio::signal::ctrl_c() => {
-                stopped?;
-                bail!("interrupted");
+                interrupted = true;
+                return stopped.map_err(Into::into);
             }
         };
         keep(&stage).await
     });
     match outcome {
+        Ok(()) if interrupted => {
+            eprintln!("\ndemo: interrupted; everything that was started is stopped");
+            ExitCode::from(INTERRUPTED)
+        }
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\ndemo: not as told: {error:?}");
