@@ -3,7 +3,7 @@
 
 use clockwarden::inspect::formats::{FORMATS, detect};
 use clockwarden::inspect::tree::Tree;
-use clockwarden::inspect::{Bounds, Catalogue, Limits, inspect_file, mentions_skew};
+use clockwarden::inspect::{Bounds, Catalogue, Limits, inspect_file};
 use libfuzzer_sys::fuzz_target;
 
 fn size(tree: &Tree) -> usize {
@@ -22,7 +22,6 @@ fuzz_target!(|text: &str| {
         assert!(size(&tree) <= text.len() * 2 + limits.expanded + 2, "{}", format.name);
         let name = format!("a.{}", format.extensions[0]);
         let file = inspect_file(Some(&name), text, Catalogue::builtin(), &Bounds::default(), &limits);
-        let findings: usize = file.documents.iter().map(|(_, found)| found.findings.len()).sum();
-        assert!(findings == 0 || mentions_skew(text.as_bytes()), "hidden by the prefilter");
+        assert!(file.documents.iter().all(|(_, found)| found.findings.len() <= limits.settings));
     }
 });

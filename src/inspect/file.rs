@@ -10,7 +10,7 @@ use super::link::{Link, Way};
 use super::scope::{Entries, Scope};
 use super::tree::{Position, Tree};
 use super::walk::Walk;
-use super::{Bounds, Inspection, Path, object_ref};
+use super::{Bounds, Inspection, Path, mentions_skew, object_ref};
 
 /// What a file gave.
 #[derive(Debug, Default)]
@@ -40,9 +40,13 @@ pub fn inspect_file(
     let (documents, notes) = documents(format, text, limits);
     let root = Link::root(Some(text), format.notation, name);
     let mut file = FileInspection { is_read: notes.is_empty() || !documents.is_empty(), notes, documents: Vec::new() };
+    // The same question as at admission: a key that only escapes put together is no key for either.
+    let may_hold = mentions_skew(text.as_bytes());
     let mut look = |link: &Link<'_>, tree: &Tree| {
         let mut walk = Walk::new(catalogue, bounds, limits);
-        walk.root(link, tree);
+        if may_hold {
+            walk.root(link, tree);
+        }
         file.documents.push((object_ref(tree), walk.done()));
     };
     for document in &documents {
