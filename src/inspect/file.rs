@@ -47,7 +47,10 @@ pub fn inspect_file(
         if may_hold {
             walk.root(link, tree);
         }
-        file.documents.push((object_ref(tree), walk.done()));
+        let mut found = walk.done();
+        // A person reads a file from the top.
+        found.findings.sort_by_key(|finding| finding.at);
+        file.documents.push((object_ref(tree), found));
     };
     for document in &documents {
         let kind = document.get("kind").and_then(Tree::text).unwrap_or("");
