@@ -17,6 +17,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// One change of the cluster, fully decided.
 #[derive(Debug, Clone)]
@@ -123,6 +124,9 @@ pub enum WriteError {
     /// Somebody else leads.
     #[error("the leader lease is not held")]
     NotLeading,
+    /// The API server took the request and did not answer; whether it did it will be seen.
+    #[error("the API server did not answer within {0:?}")]
+    Silent(Duration),
     /// Others kept changing the object.
     #[error("the object kept changing under {0} attempts")]
     Contended(u32),
@@ -138,6 +142,9 @@ pub enum WriteError {
 }
 
 const ATTEMPTS: u32 = 10;
+/// One attempt takes no longer. It is the time between our last moment of leading (the renew deadline, 10 s) and the
+/// first of anybody else (the lease's duration, 15 s): what we began while we led has ended before another begins.
+const ATTEMPT_MAX: Duration = Duration::from_secs(5);
 
 /// Performs writes, and counts them.
 pub struct Writer {
@@ -179,7 +186,8 @@ impl Writer {
             if !self.leadership.leads() {
                 return Err(WriteError::NotLeading);
             }
-            match self.attempt(write).await {
+            let attempt = tokio::time::timeout(ATTEMPT_MAX, self.attempt(write)).await;
+            match attempt.unwrap_or(Err(WriteError::Silent(ATTEMPT_MAX))) {
                 Err(WriteError::Api(kube::Error::Api(status))) if status.code == 409 => {}
                 Err(WriteError::Api(kube::Error::Api(status))) if status.code == 404 => return Ok(Answer::Gone),
                 other => return other,
@@ -307,4 +315,23 @@ impl Writer {
 
 fn params() -> PatchParams {
     PatchParams { field_manager: Some(api::CONTROLLER.to_owned()), ..PatchParams::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_api_server_that_takes_a_request_and_never_answers_does_not_hold_us_for_ever() {
+        // Port 0 of a listener that nobody accepts from: the kernel completes the connection, and that is all.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let client = Client::try_from(kube::Config::new(url)).unwrap();
+        let writer = Writer::new(client, Leadership::sole(), "test".into());
+        // Only now: connecting and waiting is all that is left, and the clock of the runtime leaps over that.
+        tokio::time::pause();
+        let write = Write::Marks { node: "n".into(), desired: Marks::default() };
+        assert!(matches!(writer.perform(&write).await, Err(WriteError::Silent(_))));
+        drop(listener);
+    }
 }
