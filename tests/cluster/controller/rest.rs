@@ -36,7 +36,8 @@ fn two_hundred_healthy_nodes_cost_no_write() -> Outcome {
         lab.nodes = made.into_iter().map(|node| (node.name().to_owned(), node)).collect();
         let kubeconfig = lab.plane.kubeconfig_for("controller-rest", &["system:masters"])?;
         let (controller, _) = lab.controller_as("controller-rest", kubeconfig, &[]).await?;
-        lab.policy("rest", json!({})).await?;
+        // The defaults of interval and staleAfter: a busy machine must not look like silent agents.
+        lab.policy("rest", json!({"interval": "10s", "tolerance": {"staleAfter": "60s"}})).await?;
         let writes = || -> Result<usize> {
             let all = writes_of(&lab.plane, "controller-rest")?;
             let lease = |w: &&_| !is_lease(w);
