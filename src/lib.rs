@@ -19,7 +19,7 @@
 //! | [`controller`] | watch, ask, evaluate, plan, apply, under a lease | products and settings |
 //! | [`webhook`] | AdmissionReview to verdict, TLS, certificates | clocks |
 //! | [`lint`] | files to findings, printed | clusters |
-//! | [`runtime`], [`telemetry`], [`cli`], [`duration`], [`sys`] | tasks and clocks, logs and metrics, flags, text, system calls | |
+//! | [`runtime`], [`telemetry`], [`cli`], [`duration`], [`exposition`], [`sys`] | tasks and clocks, logs and metrics, flags, durations and exporters' pages as text, system calls | |
 //!
 //! To add a clock source start at [`agent::sources`], a config format at [`inspect::formats`], a product in
 //! `src/inspect/catalogue`, a rule at [`inspect::rules`]; CONTRIBUTING.md has the steps.
@@ -48,6 +48,7 @@ pub mod cli;
 pub mod clock;
 pub mod controller;
 pub mod duration;
+pub mod exposition;
 pub mod inspect;
 pub mod lint;
 pub mod policy;
