@@ -19,6 +19,7 @@
 //! | [`controller`] | watch, ask, evaluate, plan, apply, under a lease | products and settings |
 //! | [`webhook`] | AdmissionReview to verdict, TLS, certificates | clocks |
 //! | [`lint`] | files to findings, printed | clusters |
+//! | [`heartbeats`] | a cluster's leases, watched; which of their renewals count | tolerances, and who asks |
 //! | [`runtime`], [`telemetry`], [`cli`], [`duration`], [`sys`] | tasks and clocks, logs and metrics, flags, text, system calls | |
 //!
 //! To add a clock source start at [`agent::sources`], a config format at [`inspect::formats`], a product in
@@ -48,6 +49,7 @@ pub mod cli;
 pub mod clock;
 pub mod controller;
 pub mod duration;
+pub mod heartbeats;
 pub mod inspect;
 pub mod lint;
 pub mod policy;

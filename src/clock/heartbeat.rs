@@ -119,15 +119,12 @@ impl Heartbeat {
     pub fn hear(&mut self, beat: Beat, delivery: &Delivery) {
         let now = &beat.clocks;
         let heard = Heard { low: beat.renewed.minus(now.wall), clocks: beat.clocks };
-        let Some((known, best)) = self.look(now, delivery) else {
+        let Some((_, best)) = self.look(now, delivery) else {
             self.beats.push(heard);
             return;
         };
-        if heard.low > known.interval.high() {
-            // A hard edge above all that was thought possible: the clock was set forward, or the others were late.
-            self.beats = vec![heard];
-            self.doubt = None;
-        } else if heard.low >= best.low().minus(Delta::from(delivery.delay_max)) {
+        if heard.low >= best.low().minus(Delta::from(delivery.delay_max)) {
+            // Also if it is far above: then it is the best one from now on, and no other is compared with it.
             self.beats.push(heard);
             self.doubt = None;
         } else {

@@ -7,8 +7,7 @@ const S: i64 = 1_000 * MS;
 /// Somewhere in 2027.
 const EPOCH: i64 = 1_800_000_000 * S;
 const LIMIT: Duration = Duration::from_millis(500);
-const DELIVERY: Delivery =
-    Delivery { delay_max: DELAY_MAX, steady: STEADY, round_trip: Duration::from_millis(2) };
+const DELIVERY: Delivery = Delivery { delay_max: DELAY_MAX, steady: STEADY, round_trip: Duration::from_millis(2) };
 
 /// Our clocks so long after the beginning, with our wall clock set ahead by so much.
 fn clocks(at: i64, ahead: i64) -> Sample {
@@ -216,12 +215,12 @@ impl Story {
         for (number, delay) in self.delays.iter().enumerate() {
             let sent = number as i64 * 10 * S;
             arrived = (sent + delay).max(arrived + 1);
-            let theirs = |at: i64| {
-                self.offset + at / 1_000_000 * self.ppm + if number >= self.step.0 { self.step.1 } else { 0 }
-            };
+            let theirs =
+                |at: i64| self.offset + at / 1_000_000 * self.ppm + if number >= self.step.0 { self.step.1 } else { 0 };
             let own = if number >= self.own_step.0 { self.own_step.1 } else { 0 };
             let now = clocks(arrived, own);
-            heartbeat.hear(Beat { renewed: Wall::from_unix_nanos(EPOCH + sent + theirs(sent)), clocks: now }, &DELIVERY);
+            heartbeat
+                .hear(Beat { renewed: Wall::from_unix_nanos(EPOCH + sent + theirs(sent)), clocks: now }, &DELIVERY);
             let found = heartbeat.estimate(&now, &DELIVERY).unwrap();
             look(number, found, Delta::from_nanos(theirs(arrived) - own));
         }
