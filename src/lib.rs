@@ -7,6 +7,7 @@
 //! controller  report ─▶ fleet ─▶ evaluation (a value) ─▶ plan (writes) ─▶ apply  (the only place that writes)
 //! webhook     object ─▶ settings ─▶ findings ─▶ judged by policy ─▶ verdict
 //! lint        file   ─▶ settings ─▶ findings ─▶ report
+//! scan        lease  ─▶ heartbeat ─▶ estimate ─▶ table             (a cluster's clocks, nothing installed)
 //! ```
 //!
 //! | module | holds | and does not know |
@@ -20,6 +21,7 @@
 //! | [`webhook`] | AdmissionReview to verdict, TLS, certificates | clocks |
 //! | [`lint`] | files to findings, printed | clusters |
 //! | [`heartbeats`] | a cluster's leases, watched; which of their renewals count | tolerances, and who asks |
+//! | [`scan`] | heartbeats to a table of clocks, nothing installed | how heartbeats are had |
 //! | [`runtime`], [`telemetry`], [`cli`], [`duration`], [`sys`] | tasks and clocks, logs and metrics, flags, text, system calls | |
 //!
 //! To add a clock source start at [`agent::sources`], a config format at [`inspect::formats`], a product in
@@ -54,6 +56,7 @@ pub mod inspect;
 pub mod lint;
 pub mod policy;
 pub mod runtime;
+pub mod scan;
 pub mod sys;
 pub mod telemetry;
 pub mod webhook;
