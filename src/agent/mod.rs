@@ -13,6 +13,7 @@ pub mod args;
 pub mod board;
 pub mod clocks;
 pub mod http;
+pub mod jumps;
 mod metrics;
 pub mod once;
 pub mod poll;

@@ -13,19 +13,13 @@
 
 mod words;
 
-use crate::agent::report::{JumpReport, Report, SourceReport};
+use crate::agent::jumps::{Evidence, JumpCounts, Jumps, Noticed};
+use crate::agent::report::{Report, SourceReport};
 use crate::agent::sources::{Measured, Outcome};
 use crate::clock::standing::{Judgement, judge};
-use crate::clock::steps::Cause;
-use crate::clock::{
-    Fused, Jump, Mono, OffsetInterval, Reading, Sample, Standing, State, StepDetector, Tolerance, Why, fuse,
-};
-use crate::runtime::rfc3339;
-use std::collections::VecDeque;
+use crate::clock::{Fused, Mono, OffsetInterval, Reading, Sample, Standing, State, Tolerance, Why, fuse};
 use std::time::Duration;
 
-/// Jumps that are remembered.
-pub const JUMPS_MAX: usize = 32;
 /// An offset that moved by less is not worth waking anybody for.
 const MOVED: Duration = Duration::from_millis(10);
 
@@ -38,62 +32,12 @@ pub struct Identity {
     pub instance: String,
 }
 
-/// How a jump was noticed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Evidence {
-    /// The kernel said at once that the clock was set.
-    Timerfd,
-    /// The clocks were compared, a few times a second.
-    Comparison,
-}
-
-impl Evidence {
-    /// The word used in reports.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Evidence::Timerfd => "timerfd",
-            Evidence::Comparison => "comparison",
-        }
-    }
-}
-
-/// How often the wall clock jumped since the agent started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct JumpCounts {
-    /// Set by somebody.
-    pub step: u64,
-    /// Moved on while the machine slept.
-    pub suspend: u64,
-}
-
-impl JumpCounts {
-    /// Together.
-    #[must_use]
-    pub fn all(self) -> u64 {
-        self.step.saturating_add(self.suspend)
-    }
-}
-
-/// A jump, numbered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Noticed {
-    /// Counts up from 1.
-    pub number: u64,
-    /// How it was noticed.
-    pub evidence: Evidence,
-    /// The jump.
-    pub jump: Jump,
-}
-
 /// Everything the agent knows.
 pub struct Core {
     who: Identity,
     tolerance: Tolerance,
     witnesses: Vec<Witness>,
-    detector: StepDetector,
-    jumps: VecDeque<Noticed>,
-    counts: JumpCounts,
+    jumps: Jumps,
     standing: Standing,
     /// When something last disciplined or vouched for this clock.
     vouched: Mono,
@@ -144,9 +88,7 @@ impl Core {
             who,
             tolerance,
             witnesses: names.iter().map(witness).collect(),
-            detector: StepDetector::new(first),
-            jumps: VecDeque::new(),
-            counts: JumpCounts::default(),
+            jumps: Jumps::new(first),
             standing,
             vouched: now,
             sequence: 1,
@@ -184,21 +126,9 @@ impl Core {
     /// Looks at the clocks: a jump is noticed here, whoever looks first, and the evidence is judged afresh, since time
     /// alone may have changed what it is worth. `clocks` are never older than those of an earlier call.
     pub fn look(&mut self, clocks: &Sample, evidence: Evidence) {
-        self.notice(clocks, evidence);
+        self.jumps.notice(clocks, evidence);
         let view = self.view(clocks);
         self.judge(&view, clocks.after);
-    }
-
-    fn notice(&mut self, clocks: &Sample, evidence: Evidence) {
-        let Some(jump) = self.detector.observe(*clocks) else { return };
-        match jump.cause {
-            Cause::Step => self.counts.step = self.counts.step.saturating_add(1),
-            Cause::Suspend => self.counts.suspend = self.counts.suspend.saturating_add(1),
-        }
-        if self.jumps.len() == JUMPS_MAX {
-            self.jumps.pop_front();
-        }
-        self.jumps.push_back(Noticed { number: self.counts.all(), evidence, jump });
     }
 
     /// Grows with everything worth waking a reader for.
@@ -222,19 +152,19 @@ impl Core {
     /// The newest jump.
     #[must_use]
     pub fn last_jump(&self) -> Option<Noticed> {
-        self.jumps.back().copied()
+        self.jumps.last()
     }
 
     /// How often the wall clock jumped.
     #[must_use]
     pub fn jump_counts(&self) -> JumpCounts {
-        self.counts
+        self.jumps.counts()
     }
 
     /// The report; the timestamps of the exchange are left for whoever sends it.
     #[must_use]
     pub fn report(&mut self, clocks: &Sample) -> Report {
-        self.notice(clocks, Evidence::Comparison);
+        self.jumps.notice(clocks, Evidence::Comparison);
         let view = self.view(clocks);
         self.judge(&view, clocks.after);
         let offset = match &view.fused {
@@ -251,7 +181,7 @@ impl Core {
             sources: self.witnesses.iter().zip(&view.each).filter_map(|(w, it)| w.report(*it)).collect(),
             instance: self.who.instance.clone(),
             sequence: self.sequence,
-            jumps: self.jumps.iter().map(|jump| jump_report(jump, clocks.after)).collect(),
+            jumps: self.jumps.reports(clocks.after),
             received_unix_nanos: 0,
             sent_unix_nanos: 0,
             held_nanos: 0,
@@ -308,7 +238,7 @@ impl Core {
                 Fused::Conflict { .. } | Fused::Silent => None,
             },
             witnesses: self.witnesses.iter().zip(&view.each).map(|(w, it)| (w.exists(), it.is_some())).collect(),
-            jumps: self.counts.all(),
+            jumps: self.jumps.counts().all(),
         };
         if self.announced.differs(&current, &self.tolerance) {
             self.announced = current;
@@ -356,21 +286,6 @@ impl Witness {
                 Heard::NotYet | Heard::Absent | Heard::Evidence => None,
             },
         })
-    }
-}
-
-fn jump_report(noticed: &Noticed, now: Mono) -> JumpReport {
-    let Noticed { number, evidence, jump } = noticed;
-    let amount = jump.amount.seconds();
-    JumpReport {
-        number: *number,
-        cause: jump.cause.as_str().to_owned(),
-        amount_seconds: amount.offset,
-        error_bound_seconds: amount.bound,
-        age_seconds: now.since(jump.noticed).as_secs_f64(),
-        wall_before: rfc3339(jump.wall_before),
-        wall_after: rfc3339(jump.wall_after),
-        evidence: evidence.as_str().to_owned(),
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::agent::jumps::JUMPS_MAX;
 use crate::clock::{Boot, Delta, Raw, Wall};
 use proptest::prelude::*;
 
