@@ -3,6 +3,7 @@
 use crate::agent::args::AgentArgs;
 use crate::controller::ControllerArgs;
 use crate::lint::LintArgs;
+use crate::scan::ScanArgs;
 use crate::telemetry::LogFormat;
 use crate::webhook::WebhookArgs;
 
@@ -41,6 +42,8 @@ pub enum Command {
     ///
     /// The engine of the webhook, without a cluster: Kubernetes manifests and plain configuration files.
     Lint(LintArgs),
+    /// Shows every node's clock of a cluster in half a minute, installing nothing.
+    Scan(ScanArgs),
     /// Prints the CustomResourceDefinitions as YAML, for `kubectl apply -f -`.
     Crds,
 }

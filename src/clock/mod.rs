@@ -10,6 +10,7 @@
 pub mod consensus;
 pub mod exchange;
 pub mod fuse;
+pub mod heartbeat;
 pub mod interval;
 pub mod standing;
 pub mod steps;
@@ -18,6 +19,7 @@ pub mod time;
 pub use consensus::{Consensus, consensus};
 pub use exchange::Exchange;
 pub use fuse::{Fused, Reading, fuse};
+pub use heartbeat::{Beat, Delivery, Heartbeat};
 pub use interval::{OffsetInterval, Seconds};
 pub use standing::{Judgement, Standing, State, Tolerance, Why};
 pub use steps::{Jump, Sample, StepDetector};
