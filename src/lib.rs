@@ -51,11 +51,8 @@ pub mod cli;
 pub mod clock;
 pub mod controller;
 pub mod duration;
-<<<<<<< HEAD
 pub mod exposition;
-=======
 pub mod heartbeats;
->>>>>>> scan
 pub mod inspect;
 pub mod lint;
 pub mod policy;
