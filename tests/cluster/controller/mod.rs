@@ -11,3 +11,4 @@ mod lab;
 mod limits;
 mod races;
 mod rest;
+mod sources;
