@@ -22,7 +22,7 @@
 //! | [`lint`] | files to findings, printed | clusters |
 //! | [`heartbeats`] | a cluster's leases, watched; which of their renewals count | tolerances, and who asks |
 //! | [`scan`] | heartbeats to a table of clocks, nothing installed | how heartbeats are had |
-//! | [`runtime`], [`telemetry`], [`cli`], [`duration`], [`sys`] | tasks and clocks, logs and metrics, flags, text, system calls | |
+//! | [`runtime`], [`telemetry`], [`cli`], [`duration`], [`exposition`], [`sys`] | tasks and clocks, logs and metrics, flags, durations and exporters' pages as text, system calls | |
 //!
 //! To add a clock source start at [`agent::sources`], a config format at [`inspect::formats`], a product in
 //! `src/inspect/catalogue`, a rule at [`inspect::rules`]; CONTRIBUTING.md has the steps.
@@ -51,6 +51,7 @@ pub mod cli;
 pub mod clock;
 pub mod controller;
 pub mod duration;
+pub mod exposition;
 pub mod heartbeats;
 pub mod inspect;
 pub mod lint;

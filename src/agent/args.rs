@@ -3,6 +3,7 @@
 use super::sources::{chrony, sntp};
 use crate::duration;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Measures this machine's clock and tells whoever asks.
@@ -32,6 +33,12 @@ pub struct AgentArgs {
     /// not answer is an error of the source.
     #[arg(long, value_name = "ADDR|PATH|off", value_parser = str::parse::<chrony::At>)]
     pub chrony: Option<chrony::At>,
+
+    /// Below which folder this machine's own files are found: chrony.conf, sockets of daemons, devices.
+    ///
+    /// In a pod: where the node's root is mounted, for example /host.
+    #[arg(long, value_name = "FOLDER", default_value = "/")]
+    pub host_root: PathBuf,
 
     /// Measure once, print a diagnosis, exit.
     #[arg(long)]
