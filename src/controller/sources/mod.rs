@@ -17,6 +17,7 @@
 
 pub mod agent;
 pub mod figures;
+pub mod lease;
 pub mod node_exporter;
 pub mod pollers;
 
@@ -35,9 +36,8 @@ use tokio::sync::Notify;
 #[must_use]
 pub fn unsupported(source: &Source) -> Option<&'static str> {
     match source {
-        Source::Agent { .. } | Source::NodeExporter { .. } => None,
+        Source::Agent { .. } | Source::NodeExporter { .. } | Source::Lease { .. } => None,
         Source::Prometheus { .. } => Some("prometheus"),
-        Source::Lease { .. } => Some("lease"),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Sources that ask nodes one by one have a task per node, so that a slow node delays no other. Sources that know of
 //! many nodes at once have one task, which is told of every change of its [`Roster`].
 
+use super::lease::{self, Leases};
 use super::{Observations, Pen, agent, node_exporter, unsupported};
 use crate::controller::fleet;
 use crate::policy::Source;
@@ -56,6 +57,7 @@ pub struct Pollers {
     observations: Observations,
     polling: HashMap<Source, HashMap<String, Polling>>,
     feeding: HashMap<Source, Feeding>,
+    leases: Option<Leases>,
     tasks: JoinSet<()>,
 }
 
@@ -94,7 +96,15 @@ impl Pollers {
     /// None yet.
     #[must_use]
     pub fn new(observations: Observations) -> Pollers {
-        Pollers { observations, polling: HashMap::new(), feeding: HashMap::new(), tasks: JoinSet::new() }
+        let (polling, feeding) = (HashMap::new(), HashMap::new());
+        Pollers { observations, polling, feeding, leases: None, tasks: JoinSet::new() }
+    }
+
+    /// With what it takes to listen to heartbeats; without, policies with that source are left without readings.
+    #[must_use]
+    pub fn with_leases(mut self, leases: Leases) -> Pollers {
+        self.leases = Some(leases);
+        self
     }
 
     /// Makes exactly these be asked. What is asked already goes on undisturbed.
@@ -110,7 +120,13 @@ impl Pollers {
                     self.set_nodes(source, *port, nodes, |pen, target| Box::pin(node_exporter::poll(pen, target)));
                 }
                 // Those that feed many nodes: `self.set_feed(source, nodes, |pen, feed| Box::pin(NAME::feed(pen, feed)))`.
-                Source::Prometheus { .. } | Source::Lease { .. } => {}
+                Source::Lease { delay_max } => {
+                    let Some(leases) = self.leases.clone() else { continue };
+                    self.set_feed(source, nodes, |pen, feed| {
+                        Box::pin(lease::feed(pen, leases.clone(), *delay_max, feed))
+                    });
+                }
+                Source::Prometheus { .. } => {}
             }
         }
         self.reap();
@@ -154,7 +170,6 @@ impl Pollers {
     }
 
     /// One task for all nodes of a source, at the keenest of their intervals.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the sources that need it come next"))]
     fn set_feed(&mut self, source: &Source, wanted: &Nodes<'_>, feed: impl Fn(Pen, Feed) -> BoxFuture<'static, ()>) {
         let interval = wanted.values().map(|asked| asked.interval).min().unwrap_or(Duration::MAX);
         let start = |pen: &Pen, roster: &watch::Sender<Arc<Roster>>| {
