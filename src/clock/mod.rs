@@ -10,6 +10,7 @@
 pub mod consensus;
 pub mod exchange;
 pub mod fuse;
+pub mod heartbeat;
 pub mod interval;
 pub mod lineage;
 pub mod smear;
@@ -20,6 +21,7 @@ pub mod time;
 pub use consensus::{Consensus, consensus};
 pub use exchange::Exchange;
 pub use fuse::{Dispute, Fused, Reading, fuse};
+pub use heartbeat::{Beat, Delivery, Heartbeat};
 pub use interval::{OffsetInterval, Seconds};
 pub use smear::{Leap, Smear};
 pub use standing::{Judgement, Standing, State, Tolerance, Why};

@@ -58,6 +58,8 @@ pub struct Question {
 pub struct Answer {
     /// The HTTP status.
     pub status: StatusCode,
+    /// It comes out of a cache: only those say how old it is (`Age`, RFC 9111, section 5.1).
+    pub cached: bool,
     /// Just before the question was sent.
     pub sent: Mono,
     /// Our clocks just after the last byte.
@@ -131,7 +133,8 @@ impl Connection {
                 }
                 take(piece, &clocks);
             }
-            Ok(Answer { status: head.status, sent, clocks })
+            let cached = head.headers.get(header::AGE).is_some_and(|age| age.as_bytes() != b"0");
+            Ok(Answer { status: head.status, cached, sent, clocks })
         };
         let patience = question.patience;
         tokio::time::timeout(patience, exchange).await.map_err(|_| HttpError::Timeout(patience))?
@@ -143,6 +146,8 @@ impl Connection {
             .method(method)
             .uri(&question.path)
             .header(header::HOST, self.address.as_str())
+            // What was kept somewhere is no measurement.
+            .header(header::CACHE_CONTROL, "no-cache, no-store")
             .header(header::USER_AGENT, concat!("clockwarden/", env!("CARGO_PKG_VERSION")));
         if question.form.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");

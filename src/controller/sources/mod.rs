@@ -1,7 +1,8 @@
 //! Where the controller reads the drift of nodes: one file per kind of source, one seam for all of them.
 //!
 //! ```text
-//! policies, nodes ─▶ Wanted ─▶ Pollers ─▶ a task per node (agent)
+//! policies, nodes ─▶ Wanted ─▶ Pollers ─▶ a task per node (agent, node_exporter)
+//!                                         a task per source that feeds many nodes (Prometheus)
 //!                                         ─Pen─▶ Observations: (source, node) ─▶ Observation ─▶ evaluate
 //! ```
 //!
@@ -15,6 +16,8 @@
 //! Does not know: tolerances, what is done about a node.
 
 pub mod agent;
+pub mod figures;
+pub mod node_exporter;
 pub mod pollers;
 
 pub use pollers::{Asked, Pollers, Wanted};
@@ -32,8 +35,7 @@ use tokio::sync::Notify;
 #[must_use]
 pub fn unsupported(source: &Source) -> Option<&'static str> {
     match source {
-        Source::Agent { .. } => None,
-        Source::NodeExporter { .. } => Some("nodeExporter"),
+        Source::Agent { .. } | Source::NodeExporter { .. } => None,
         Source::Prometheus { .. } => Some("prometheus"),
         Source::Lease { .. } => Some("lease"),
     }
@@ -74,6 +76,8 @@ pub struct NodeReading {
     pub lacks: Option<String>,
     /// An agent's whole report: jumps, sources.
     pub report: Option<Arc<Report>>,
+    /// Steps that were inferred, where there is no agent to see them; as in a report.
+    pub steps: Arc<[JumpReport]>,
 }
 
 impl NodeReading {
@@ -88,6 +92,7 @@ impl NodeReading {
             undisciplined: Duration::ZERO,
             lacks: None,
             report: None,
+            steps: Arc::default(),
         }
     }
 
@@ -111,7 +116,7 @@ impl NodeReading {
     /// The newest jumps of the node's wall clock, oldest first, their ages as they were when the reading arrived.
     #[must_use]
     pub fn jumps(&self) -> &[JumpReport] {
-        self.report.as_ref().map_or(&[], |report| &report.jumps)
+        self.report.as_ref().map_or(&self.steps, |report| &report.jumps)
     }
 }
 
@@ -205,6 +210,13 @@ impl Pen {
             change(observed.entry(&self.source, node));
         }
         self.observations.inner.changed.notify_one();
+    }
+
+    /// Forgets what was said of other nodes than these.
+    fn keep(&self, is_wanted: impl Fn(&str) -> bool) {
+        if let Some(nodes) = self.observations.lock().0.get_mut(&self.source) {
+            nodes.retain(|node, _| is_wanted(node));
+        }
     }
 
     /// Ends the right to write, and forgets what the source has said: of one node, or of all.
