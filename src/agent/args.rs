@@ -1,6 +1,6 @@
 //! The agent's flags.
 
-use super::sources::{chrony, sntp};
+use super::sources::{chrony, ntpd_rs, sntp};
 use crate::duration;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,6 +33,13 @@ pub struct AgentArgs {
     /// not answer is an error of the source.
     #[arg(long, value_name = "ADDR|PATH|off", value_parser = str::parse::<chrony::At>)]
     pub chrony: Option<chrony::At>,
+
+    /// The observation socket of ntpd-rs (observation-path in its configuration), or off.
+    ///
+    /// By default the usual place is tried, and a machine without ntpd-rs is fine. One that is named here and does not
+    /// answer is an error of the source.
+    #[arg(long, value_name = "PATH|off", value_parser = str::parse::<ntpd_rs::At>)]
+    pub ntpd_rs: Option<ntpd_rs::At>,
 
     /// Below which folder this machine's own files are found: chrony.conf, sockets of daemons, devices.
     ///
