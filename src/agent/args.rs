@@ -3,24 +3,19 @@
 use super::sources::{chrony, sntp};
 use crate::duration;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Measures this machine's clock and tells whoever asks.
 #[derive(Debug, Clone, clap::Args)]
-#[command(
-    long_about = "Measures this machine's clock, and notices when it is set.\n\n\
-        Asks every witness there is: the kernel (adjtimex), chronyd if one runs, and the NTP servers named with \
-        --reference. Where they agree, the offset is known with a bound; where they cannot all be true, that is said. \
-        Sign: positive means that this clock is ahead. Nothing is ever set, and no Kubernetes credentials are used.",
-    after_long_help = "Examples:\n  \
+#[command(after_long_help = "Examples:\n  \
         Look once, as a person:\n      clockwarden agent --once\n  \
         Against a server of your own, as JSON:\n      clockwarden agent --once --reference ntp://10.0.0.1 -o json\n  \
         On every node, two references:\n      \
         clockwarden agent --reference ntp://169.254.169.123 --reference ntp://time.example.com\n  \
         Ask it by hand:\n      curl -s http://127.0.0.1:9555/v1/clock\n      \
         curl -s 'http://127.0.0.1:9555/v1/clock?after=7&wait=10s'   # answers as soon as there is news\n\n\
-        Exit codes of --once: 0 synchronized, 1 drifting, 2 could not tell."
-)]
+        Exit codes of --once: 0 synchronized, 1 drifting, 2 could not tell.")]
 pub struct AgentArgs {
     /// Where to listen: /v1/clock, /metrics, /healthz, /readyz.
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:9555")]
@@ -38,6 +33,12 @@ pub struct AgentArgs {
     /// not answer is an error of the source.
     #[arg(long, value_name = "ADDR|PATH|off", value_parser = str::parse::<chrony::At>)]
     pub chrony: Option<chrony::At>,
+
+    /// Below which folder this machine's own files are found: chrony.conf, sockets of daemons, devices.
+    ///
+    /// In a pod: where the node's root is mounted, for example /host.
+    #[arg(long, value_name = "FOLDER", default_value = "/")]
+    pub host_root: PathBuf,
 
     /// Measure once, print a diagnosis, exit.
     #[arg(long)]

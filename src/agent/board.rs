@@ -4,7 +4,8 @@
 //! for readers that wait for news, and the number of the newest jump, for sources that should ask again at once.
 
 use crate::agent::clocks;
-use crate::agent::state::{Core, Noticed};
+use crate::agent::jumps::Noticed;
+use crate::agent::state::Core;
 use crate::clock::Sample;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;

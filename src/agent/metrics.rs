@@ -3,8 +3,8 @@
 //! Everything is derived from the report at the moment of the scrape, so the two can never disagree, and a source
 //! that went away leaves no stale series behind. What is not known has no sample: never a zero.
 
+use crate::agent::jumps::JumpCounts;
 use crate::agent::report::Report;
-use crate::agent::state::JumpCounts;
 use crate::clock::State;
 use crate::telemetry;
 use prometheus_client::encoding::EncodeLabelSet;

@@ -13,6 +13,7 @@ pub mod args;
 pub mod board;
 pub mod clocks;
 pub mod http;
+pub mod jumps;
 mod metrics;
 pub mod once;
 pub mod poll;
@@ -39,7 +40,11 @@ use tokio::net::TcpListener;
 /// # Errors
 /// If the address cannot be listened on, or a task ends although nobody asked it to.
 pub async fn run(args: AgentArgs) -> anyhow::Result<ExitCode> {
-    let settings = Settings { references: args.references.clone(), chrony: args.chrony.clone() };
+    let settings = Settings {
+        references: args.references.clone(),
+        chrony: args.chrony.clone(),
+        host_root: args.host_root.clone(),
+    };
     let sources = sources::all(&settings);
     let core = core(&args, &sources)?;
     if args.once {

@@ -13,21 +13,19 @@
 
 mod words;
 
-use crate::agent::report::{JumpReport, Report, SourceReport};
+use crate::agent::jumps::{Evidence, JumpCounts, Jumps, Noticed};
+use crate::agent::report::{Report, SourceDetail, SourceReport};
 use crate::agent::sources::{Measured, Outcome};
 use crate::clock::standing::{Judgement, judge};
-use crate::clock::steps::Cause;
 use crate::clock::{
-    Fused, Jump, Mono, OffsetInterval, Reading, Sample, Standing, State, StepDetector, Tolerance, Why, fuse,
+    Fused, Leap, Mono, OffsetInterval, Reading, Sample, Smear, Standing, State, Tolerance, Why, fuse, lineage, smear,
 };
-use crate::runtime::rfc3339;
-use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Jumps that are remembered.
-pub const JUMPS_MAX: usize = 32;
 /// An offset that moved by less is not worth waking anybody for.
 const MOVED: Duration = Duration::from_millis(10);
+/// For so long after a jump the sources are not at ease.
+const UNREST: Duration = Duration::from_secs(300);
 
 /// Who reports.
 #[derive(Debug, Clone)]
@@ -38,62 +36,12 @@ pub struct Identity {
     pub instance: String,
 }
 
-/// How a jump was noticed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Evidence {
-    /// The kernel said at once that the clock was set.
-    Timerfd,
-    /// The clocks were compared, a few times a second.
-    Comparison,
-}
-
-impl Evidence {
-    /// The word used in reports.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Evidence::Timerfd => "timerfd",
-            Evidence::Comparison => "comparison",
-        }
-    }
-}
-
-/// How often the wall clock jumped since the agent started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct JumpCounts {
-    /// Set by somebody.
-    pub step: u64,
-    /// Moved on while the machine slept.
-    pub suspend: u64,
-}
-
-impl JumpCounts {
-    /// Together.
-    #[must_use]
-    pub fn all(self) -> u64 {
-        self.step.saturating_add(self.suspend)
-    }
-}
-
-/// A jump, numbered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Noticed {
-    /// Counts up from 1.
-    pub number: u64,
-    /// How it was noticed.
-    pub evidence: Evidence,
-    /// The jump.
-    pub jump: Jump,
-}
-
 /// Everything the agent knows.
 pub struct Core {
     who: Identity,
     tolerance: Tolerance,
     witnesses: Vec<Witness>,
-    detector: StepDetector,
-    jumps: VecDeque<Noticed>,
-    counts: JumpCounts,
+    jumps: Jumps,
     standing: Standing,
     /// When something last disciplined or vouched for this clock.
     vouched: Mono,
@@ -105,6 +53,8 @@ struct Witness {
     name: String,
     heard: Heard,
     measured: Option<Measured>,
+    /// What it told besides the offset, and when.
+    detail: Option<(SourceDetail, Mono)>,
 }
 
 /// What the last poll of a source gave.
@@ -120,6 +70,8 @@ struct View {
     /// One for each witness: offset and age, where there is evidence.
     each: Vec<Option<(OffsetInterval, Duration)>>,
     fused: Fused,
+    /// Why they contradict one another, if that is why.
+    smear: Option<Smear>,
     undisciplined: Duration,
 }
 
@@ -137,16 +89,15 @@ impl Core {
     /// Knows nothing yet. `names` are those of the sources, in the order by which [`Core::polled`] counts them.
     #[must_use]
     pub fn new(who: Identity, tolerance: Tolerance, names: &[&str], first: Sample) -> Core {
-        let witness = |name: &&str| Witness { name: (*name).to_owned(), heard: Heard::NotYet, measured: None };
+        let witness =
+            |name: &&str| Witness { name: (*name).to_owned(), heard: Heard::NotYet, measured: None, detail: None };
         let now = first.after;
         let standing = Standing::new(now);
         Core {
             who,
             tolerance,
             witnesses: names.iter().map(witness).collect(),
-            detector: StepDetector::new(first),
-            jumps: VecDeque::new(),
-            counts: JumpCounts::default(),
+            jumps: Jumps::new(first),
             standing,
             vouched: now,
             sequence: 1,
@@ -181,24 +132,29 @@ impl Core {
         self.look(clocks, Evidence::Comparison);
     }
 
+    /// Takes what the source with that number tells besides the offset; comes before what it measured.
+    pub fn described(&mut self, source: usize, detail: Option<SourceDetail>, clocks: &Sample) {
+        if let Some(witness) = self.witnesses.get_mut(source) {
+            witness.detail = detail.map(|detail| (detail, clocks.after));
+        }
+    }
+
+    /// Whether the clock is right, all agree on it, and nothing has happened to it for a while: then asking less often
+    /// loses little.
+    #[must_use]
+    pub fn at_ease(&mut self, clocks: &Sample) -> bool {
+        let jumped = self.jumps.last().is_some_and(|last| clocks.after.since(last.jump.noticed) < UNREST);
+        !jumped
+            && self.standing.state() == State::Synchronized
+            && matches!(self.view(clocks).fused, Fused::Agreed(interval) if interval.surely_within(self.tolerance.offset_max))
+    }
+
     /// Looks at the clocks: a jump is noticed here, whoever looks first, and the evidence is judged afresh, since time
     /// alone may have changed what it is worth. `clocks` are never older than those of an earlier call.
     pub fn look(&mut self, clocks: &Sample, evidence: Evidence) {
-        self.notice(clocks, evidence);
+        self.jumps.notice(clocks, evidence);
         let view = self.view(clocks);
         self.judge(&view, clocks.after);
-    }
-
-    fn notice(&mut self, clocks: &Sample, evidence: Evidence) {
-        let Some(jump) = self.detector.observe(*clocks) else { return };
-        match jump.cause {
-            Cause::Step => self.counts.step = self.counts.step.saturating_add(1),
-            Cause::Suspend => self.counts.suspend = self.counts.suspend.saturating_add(1),
-        }
-        if self.jumps.len() == JUMPS_MAX {
-            self.jumps.pop_front();
-        }
-        self.jumps.push_back(Noticed { number: self.counts.all(), evidence, jump });
     }
 
     /// Grows with everything worth waking a reader for.
@@ -222,19 +178,19 @@ impl Core {
     /// The newest jump.
     #[must_use]
     pub fn last_jump(&self) -> Option<Noticed> {
-        self.jumps.back().copied()
+        self.jumps.last()
     }
 
     /// How often the wall clock jumped.
     #[must_use]
     pub fn jump_counts(&self) -> JumpCounts {
-        self.counts
+        self.jumps.counts()
     }
 
     /// The report; the timestamps of the exchange are left for whoever sends it.
     #[must_use]
     pub fn report(&mut self, clocks: &Sample) -> Report {
-        self.notice(clocks, Evidence::Comparison);
+        self.jumps.notice(clocks, Evidence::Comparison);
         let view = self.view(clocks);
         self.judge(&view, clocks.after);
         let offset = match &view.fused {
@@ -248,10 +204,11 @@ impl Core {
             offset_seconds: offset.map(|s| s.offset),
             error_bound_seconds: offset.map(|s| s.bound),
             undisciplined_seconds: view.undisciplined.as_secs_f64(),
-            sources: self.witnesses.iter().zip(&view.each).filter_map(|(w, it)| w.report(*it)).collect(),
+            roots: self.roots(&view),
+            sources: self.witnesses.iter().zip(&view.each).filter_map(|(w, it)| w.report(*it, clocks.after)).collect(),
             instance: self.who.instance.clone(),
             sequence: self.sequence,
-            jumps: self.jumps.iter().map(|jump| jump_report(jump, clocks.after)).collect(),
+            jumps: self.jumps.reports(clocks.after),
             received_unix_nanos: 0,
             sent_unix_nanos: 0,
             held_nanos: 0,
@@ -287,12 +244,28 @@ impl Core {
             }));
         }
         let fused = fuse(&readings, now, self.tolerance.stale_after);
-        View { each, fused, undisciplined: now.since(self.vouched) }
+        let smear = match fused {
+            Fused::Conflict { .. } => {
+                let intervals: Vec<OffsetInterval> = each.iter().flatten().map(|(interval, _)| *interval).collect();
+                smear::recognise(&intervals, clocks.wall, self.witnesses.iter().any(Witness::announces_leap))
+            }
+            Fused::Agreed(_) | Fused::Silent => None,
+        };
+        View { each, fused, smear, undisciplined: now.since(self.vouched) }
+    }
+
+    /// The independent servers that the witnesses with evidence go back to.
+    fn roots(&self, view: &View) -> Vec<String> {
+        let testifying = self.witnesses.iter().zip(&view.each).filter(|(_, evidence)| evidence.is_some());
+        let named: Vec<&[String]> =
+            testifying.filter_map(|(w, _)| w.detail.as_ref()).map(|(detail, _)| detail.roots.as_slice()).collect();
+        lineage::roots(&named)
     }
 
     fn judge(&mut self, view: &View, now: Mono) {
         let judgement = match &view.fused {
             Fused::Agreed(interval) => judge(*interval, Duration::ZERO, view.undisciplined, &self.tolerance),
+            Fused::Conflict { .. } if view.smear.is_some() => Judgement::Nothing(Why::LeapSmear),
             Fused::Conflict { .. } => Judgement::Nothing(Why::Conflict),
             Fused::Silent if self.witnesses.iter().any(|w| w.measured.is_some()) => Judgement::Nothing(Why::Stale),
             Fused::Silent => Judgement::Nothing(match self.standing.state() {
@@ -308,7 +281,7 @@ impl Core {
                 Fused::Conflict { .. } | Fused::Silent => None,
             },
             witnesses: self.witnesses.iter().zip(&view.each).map(|(w, it)| (w.exists(), it.is_some())).collect(),
-            jumps: self.counts.all(),
+            jumps: self.jumps.counts().all(),
         };
         if self.announced.differs(&current, &self.tolerance) {
             self.announced = current;
@@ -340,7 +313,12 @@ impl Witness {
         }
     }
 
-    fn report(&self, evidence: Option<(OffsetInterval, Duration)>) -> Option<SourceReport> {
+    fn announces_leap(&self) -> bool {
+        let leap = self.detail.as_ref().and_then(|(detail, _)| detail.leap.as_deref());
+        [Leap::Insert, Leap::Delete].into_iter().any(|coming| leap == Some(coming.as_str()))
+    }
+
+    fn report(&self, evidence: Option<(OffsetInterval, Duration)>, now: Mono) -> Option<SourceReport> {
         if !self.exists() {
             return None;
         }
@@ -355,22 +333,13 @@ impl Witness {
                 Heard::Error(because) => Some(because.clone()),
                 Heard::NotYet | Heard::Absent | Heard::Evidence => None,
             },
+            detail: self.detail.as_ref().map(|(detail, told)| {
+                let mut detail = detail.clone();
+                let since = now.since(*told).as_secs_f64();
+                detail.last_update_seconds = detail.last_update_seconds.map(|age_s| age_s + since);
+                detail
+            }),
         })
-    }
-}
-
-fn jump_report(noticed: &Noticed, now: Mono) -> JumpReport {
-    let Noticed { number, evidence, jump } = noticed;
-    let amount = jump.amount.seconds();
-    JumpReport {
-        number: *number,
-        cause: jump.cause.as_str().to_owned(),
-        amount_seconds: amount.offset,
-        error_bound_seconds: amount.bound,
-        age_seconds: now.since(jump.noticed).as_secs_f64(),
-        wall_before: rfc3339(jump.wall_before),
-        wall_after: rfc3339(jump.wall_after),
-        evidence: evidence.as_str().to_owned(),
     }
 }
 

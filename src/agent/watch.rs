@@ -10,7 +10,7 @@
 //! second.
 
 use crate::agent::board::Board;
-use crate::agent::state::Evidence;
+use crate::agent::jumps::Evidence;
 use crate::runtime::CancellationToken;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;

@@ -10,15 +10,20 @@
 pub mod consensus;
 pub mod exchange;
 pub mod fuse;
+pub mod heartbeat;
 pub mod interval;
+pub mod lineage;
+pub mod smear;
 pub mod standing;
 pub mod steps;
 pub mod time;
 
 pub use consensus::{Consensus, consensus};
 pub use exchange::Exchange;
-pub use fuse::{Fused, Reading, fuse};
+pub use fuse::{Dispute, Fused, Reading, fuse};
+pub use heartbeat::{Beat, Delivery, Heartbeat};
 pub use interval::{OffsetInterval, Seconds};
+pub use smear::{Leap, Smear};
 pub use standing::{Judgement, Standing, State, Tolerance, Why};
 pub use steps::{Jump, Sample, StepDetector};
 pub use time::{Boot, Delta, Human, Mono, Raw, Wall};
