@@ -13,7 +13,7 @@
 
 mod words;
 
-use crate::agent::jumps::{Evidence, JumpCounts, Jumps, Noticed};
+use crate::agent::jumps::{Evidence, Jumps};
 use crate::agent::report::{Report, SourceReport};
 use crate::agent::sources::{Measured, Outcome};
 use crate::clock::standing::{Judgement, judge};
@@ -88,7 +88,7 @@ impl Core {
             who,
             tolerance,
             witnesses: names.iter().map(witness).collect(),
-            jumps: Jumps::new(first),
+            jumps: Jumps::new(first, tolerance.offset_max),
             standing,
             vouched: now,
             sequence: 1,
@@ -106,6 +106,7 @@ impl Core {
         if let Some(witness) = self.witnesses.get_mut(source) {
             match outcome {
                 Outcome::Measured(measured) => {
+                    self.jumps.witnessed(&witness.name, witness.measured.as_ref(), &measured);
                     witness.heard = Heard::Evidence;
                     witness.measured = Some(measured);
                 }
@@ -149,16 +150,15 @@ impl Core {
         !self.witnesses.iter().any(|w| matches!(w.heard, Heard::NotYet))
     }
 
-    /// The newest jump.
+    /// What happened to the clock.
     #[must_use]
-    pub fn last_jump(&self) -> Option<Noticed> {
-        self.jumps.last()
+    pub fn jumps(&self) -> &Jumps {
+        &self.jumps
     }
 
-    /// How often the wall clock jumped.
-    #[must_use]
-    pub fn jump_counts(&self) -> JumpCounts {
-        self.jumps.counts()
+    /// The same, for those who bring news of it; look afterwards.
+    pub fn jumps_mut(&mut self) -> &mut Jumps {
+        &mut self.jumps
     }
 
     /// The report; the timestamps of the exchange are left for whoever sends it.
@@ -181,7 +181,8 @@ impl Core {
             sources: self.witnesses.iter().zip(&view.each).filter_map(|(w, it)| w.report(*it)).collect(),
             instance: self.who.instance.clone(),
             sequence: self.sequence,
-            jumps: self.jumps.reports(clocks.after),
+            jumps: self.jumps.reports(clocks),
+            slew: self.jumps.slew(clocks),
             received_unix_nanos: 0,
             sent_unix_nanos: 0,
             held_nanos: 0,
@@ -238,7 +239,7 @@ impl Core {
                 Fused::Conflict { .. } | Fused::Silent => None,
             },
             witnesses: self.witnesses.iter().zip(&view.each).map(|(w, it)| (w.exists(), it.is_some())).collect(),
-            jumps: self.jumps.counts().all(),
+            jumps: self.jumps.revision(),
         };
         if self.announced.differs(&current, &self.tolerance) {
             self.announced = current;

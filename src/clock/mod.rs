@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Reading (one source) --fuse--> Fused --judge--> Judgement --Standing::observe--> State
+//! Samples of the machine's clocks --steps, slew, pause--> Jump
 //!                 round trip --exchange--> OffsetInterval --consensus--> node against the cluster
 //! ```
 //!
@@ -11,6 +12,9 @@ pub mod consensus;
 pub mod exchange;
 pub mod fuse;
 pub mod interval;
+pub mod jump;
+pub mod pause;
+pub mod slew;
 pub mod standing;
 pub mod steps;
 pub mod time;
@@ -19,6 +23,8 @@ pub use consensus::{Consensus, consensus};
 pub use exchange::Exchange;
 pub use fuse::{Fused, Reading, fuse};
 pub use interval::{OffsetInterval, Seconds};
+pub use jump::{Cause, Jump};
+pub use slew::{Discipline, SlewDetector};
 pub use standing::{Judgement, Standing, State, Tolerance, Why};
-pub use steps::{Jump, Sample, StepDetector};
+pub use steps::{Sample, StepDetector};
 pub use time::{Boot, Delta, Human, Mono, Raw, Wall};
