@@ -3,6 +3,7 @@
 use super::sources::{chrony, sntp};
 use crate::duration;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Measures this machine's clock and tells whoever asks.
@@ -38,6 +39,14 @@ pub struct AgentArgs {
     /// not answer is an error of the source.
     #[arg(long, value_name = "ADDR|PATH|off", value_parser = str::parse::<chrony::At>)]
     pub chrony: Option<chrony::At>,
+
+    /// A file in which the agent keeps what happened to the clock: steps, suspends, slews, pauses, the newest 256.
+    ///
+    /// With it a restart of the agent or of the machine forgets nothing, and what was done to the clock while the agent
+    /// was not running is noticed when it starts. Its folder must exist and be writable. The file is written when
+    /// something happened, at the start and at the end; one that is not a history of the agent is left alone.
+    #[arg(long, value_name = "FILE", conflicts_with = "once")]
+    pub history: Option<PathBuf>,
 
     /// Measure once, print a diagnosis, exit.
     #[arg(long)]
