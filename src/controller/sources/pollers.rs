@@ -4,7 +4,7 @@
 //! many nodes at once have one task, which is told of every change of its [`Roster`].
 
 use super::lease::{self, Leases};
-use super::{Observations, Pen, agent, node_exporter, unsupported};
+use super::{Observations, Pen, agent, node_exporter, prometheus};
 use crate::controller::fleet;
 use crate::policy::Source;
 use futures::future::BoxFuture;
@@ -111,7 +111,7 @@ impl Pollers {
     pub fn set(&mut self, wanted: &Wanted<'_>) {
         self.polling.retain(|source, _| wanted.contains_key(source));
         self.feeding.retain(|source, _| wanted.contains_key(source));
-        for (source, nodes) in wanted.iter().filter(|(source, _)| unsupported(source).is_none()) {
+        for (source, nodes) in wanted {
             match source {
                 Source::Agent { port } => {
                     self.set_nodes(source, *port, nodes, |pen, target| Box::pin(agent::poll(pen, target)));
@@ -119,14 +119,15 @@ impl Pollers {
                 Source::NodeExporter { port } => {
                     self.set_nodes(source, *port, nodes, |pen, target| Box::pin(node_exporter::poll(pen, target)));
                 }
-                // Those that feed many nodes: `self.set_feed(source, nodes, |pen, feed| Box::pin(NAME::feed(pen, feed)))`.
+                Source::Prometheus { url, node_label } => self.set_feed(source, nodes, |pen, feed| {
+                    Box::pin(prometheus::feed(pen, url.clone(), node_label.clone(), feed))
+                }),
                 Source::Lease { delay_max } => {
                     let Some(leases) = self.leases.clone() else { continue };
                     self.set_feed(source, nodes, |pen, feed| {
                         Box::pin(lease::feed(pen, leases.clone(), *delay_max, feed))
                     });
                 }
-                Source::Prometheus { .. } => {}
             }
         }
         self.reap();
