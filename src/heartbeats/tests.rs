@@ -124,8 +124,12 @@ fn stalls() -> impl Strategy<Value = Stalls> {
     // Shorter ones are within what a heartbeat may be late by; those in between take two that are late alike.
     let stall =
         (0_i64..60_000, prop_oneof![0_i64..400, 3_000_i64..25_000]).prop_map(|(from, long)| (from, from + long));
+    let some = prop::collection::vec(stall, 0..5);
+    // At the rhythm of the heartbeats: the same nodes are late by the same amount again and again.
+    let rhythm = (0_i64..10_000, 3_000_i64..8_000)
+        .prop_map(|(from, long)| (0..5).map(|n| (from + n * 10_000, from + n * 10_000 + long)).collect());
     let phases = prop::collection::vec(0_i64..10_000, 20..40);
-    (prop::collection::vec(stall, 0..5), any::<bool>(), phases, prop::collection::vec(1_i64..30, 7))
+    (prop_oneof![some, rhythm], any::<bool>(), phases, prop::collection::vec(1_i64..30, 7))
         .prop_map(|(stalls, is_whole, phases, quick_ms)| Stalls { stalls, is_whole, phases, quick_ms })
 }
 
