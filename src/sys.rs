@@ -38,6 +38,8 @@ pub struct Timex {
     pub time_s: i64,
     /// Its fraction; nanoseconds with `STA_NANO`, else microseconds.
     pub time_fraction: i64,
+    /// Microseconds of clock for each tick, a hundredth of a second of the oscillator; 10,000 unless it is slewed by it.
+    pub tick_us: i64,
     /// TAI minus UTC, seconds; 0 where nobody told the kernel.
     pub tai: i32,
 }
@@ -78,6 +80,7 @@ pub fn adjtimex() -> io::Result<Timex> {
         est_error_us: raw.esterror.into(),
         time_s: raw.time.tv_sec.into(),
         time_fraction: raw.time.tv_usec.into(),
+        tick_us: raw.tick.into(),
         tai: raw.tai,
     })
 }

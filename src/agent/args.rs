@@ -46,6 +46,12 @@ pub struct AgentArgs {
     /// In a pod: where the node's root is mounted, for example /host.
     #[arg(long, value_name = "FOLDER", default_value = "/")]
     pub host_root: PathBuf,
+    /// A file in which the agent keeps what happened to the clock: steps, suspends, slews, pauses, the newest 256.
+    /// With it a restart of the agent or of the machine forgets nothing, and what was done to the clock while the agent
+    /// was not running is noticed when it starts. Its folder must exist and be writable. The file is written when
+    /// something happened, at the start and at the end; one that is not a history of the agent is left alone.
+    #[arg(long, value_name = "FILE", conflicts_with = "once")]
+    pub history: Option<PathBuf>,
 
     /// Measure once, print a diagnosis, exit.
     #[arg(long)]

@@ -3,15 +3,17 @@
 //! ```text
 //! sources (kernel, chrony, sntp, …) --poll--> Outcome ──┐
 //! watch (timerfd, comparison)       --------> Jump    ──┴─▶ state::Core ──report──▶ http ──▶ controller, people
+//!                                                             └─▶ history (a file, if one is named)
 //! ```
 //!
 //! Tasks: one for each source (waits for its next time, or for the clock being set), one thread that watches for
-//! settings, one that serves. They share a [`board::Board`]; the [`state::Core`] on it is pure and does the thinking.
+//! settings, one that serves, one that keeps the history. They share a [`board::Board`]; the [`state::Core`] on it is pure and does the thinking.
 //! The agent sets nothing, needs no rights, and holds no Kubernetes credentials.
 
 pub mod args;
 pub mod board;
 pub mod clocks;
+pub mod history;
 pub mod http;
 pub mod jumps;
 mod metrics;
@@ -28,6 +30,7 @@ use crate::runtime::Tasks;
 use anyhow::Context as _;
 use args::AgentArgs;
 use board::Board;
+use history::History;
 use sources::{Settings, Source};
 use state::{Core, Identity};
 use std::process::ExitCode;
@@ -47,7 +50,7 @@ pub async fn run(args: AgentArgs) -> anyhow::Result<ExitCode> {
         host_root: args.host_root.clone(),
     };
     let sources = sources::all(&settings);
-    let core = core(&args, &sources)?;
+    let mut core = core(&args, &sources)?;
     if args.once {
         return once::run(core, sources, &args).await;
     }
@@ -58,6 +61,13 @@ pub async fn run(args: AgentArgs) -> anyhow::Result<ExitCode> {
     let names: Vec<&str> = sources.iter().map(|source| source.name()).collect();
     tracing::info!(%address, sources = names.join(","), "agent listening");
 
+    let mut history = None;
+    if let Some(path) = &args.history {
+        let (file, past) = History::open(path);
+        let boot = history::boot(core.instance());
+        core.jumps_mut().resume(past, boot, &clocks::sample());
+        history = file;
+    }
     let board = Arc::new(Board::new(core));
     let mut tasks = Tasks::new().context("cannot listen for signals")?;
     for (number, source) in sources.into_iter().enumerate() {
@@ -67,6 +77,9 @@ pub async fn run(args: AgentArgs) -> anyhow::Result<ExitCode> {
     tasks.spawn("watch", async move {
         tokio::task::spawn_blocking(move || watch::run(&watched, &stop)).await.context("the step watcher failed")
     });
+    if let Some(history) = history {
+        tasks.spawn("history", history::keep(board.clone(), history, tasks.stop()));
+    }
     let router = http::router(board, tasks.stop());
     tasks.spawn("http", serve::run(listener, router, serve::Limits::default(), tasks.stop()));
     tasks.run().await?;

@@ -136,6 +136,7 @@ fn kernel_replies() {
             est_error_us: fields["esterror"],
             time_s: fields["time_s"],
             time_fraction: fields["time_fraction"],
+            tick_us: 10_000,
             tai: small("tai"),
         };
         match kernel::decode(&timex) {
