@@ -261,7 +261,8 @@ fn one<'a>(news: &[&'a JumpReport]) -> Result<&'a JumpReport> {
 /// The answer left so long after the clock had been set, and the agent had known for the jump's age by then.
 fn noticed_after(stepped: &Stepped, jump: &JumpReport) -> Result<Duration> {
     let left = Delta::from_nanos(stepped.report.sent_unix_nanos.saturating_sub(stepped.set_to));
-    let age = Delta::from_seconds(jump.age_seconds).context("an impossible age")?;
+    let age: Option<f64> = jump.age_seconds.into();
+    let age = age.and_then(Delta::from_seconds).context("an impossible age")?;
     ensure!(left > age, "the agent claims to have known {age:?} ago of a step {left:?} ago");
     Ok(left.minus(age).magnitude())
 }
