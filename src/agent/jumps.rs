@@ -387,7 +387,7 @@ fn word(measured: &Measured) -> Word<'_> {
 fn role(name: &str) -> Option<Role> {
     match name {
         "kernel" => None,
-        "chrony" => Some(Role::Daemon),
+        "chrony" | "ntpd-rs" => Some(Role::Daemon),
         _ => Some(Role::Outside),
     }
 }
