@@ -16,7 +16,7 @@ export RUST_LIB_BACKTRACE ?= 0
 export KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt clippy deny bench fuzz crds clean prerequisites tools control-plane
+.PHONY: help demo test check fmt clippy deny bench fuzz crds clean prerequisites tools guest control-plane
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ demo: prerequisites tools control-plane ## Show the whole story on a real contro
 	@$(CARGO) build --locked --bin clockwarden --example demo
 	@scripts/tools -- $(CARGO) run --locked --quiet --example demo
 
-test: prerequisites tools control-plane ## Run all tests, also those on a real API server and real clocks
+test: prerequisites tools guest control-plane ## Run all tests, also those on a real API server and real clocks
 	@echo "test: building and running all tests"
 	@scripts/tools -- $(CARGO) test --locked --no-fail-fast
 
@@ -72,6 +72,10 @@ prerequisites: ## Look for Rust, Go and a C compiler (as root with apt: install 
 
 tools: ## Find or fetch chronyd, libfaketime and node_exporter
 	@scripts/tools
+
+# Exit 2: there can be none here, which the test says once more when it is skipped.
+guest: ## Find or fetch a virtual machine, whose clock the tests may set (CLOCKWARDEN_TEST_GUEST=off: do without)
+	@said=$$(scripts/guest); case $$? in 0) echo "$$said" ;; 2) echo "guest: none can be had here: $$said" ;; *) exit 2 ;; esac
 
 control-plane: prerequisites ## Build etcd and Kubernetes for the tests (7 minutes once)
 	@bin=$$(tests/control-plane/build) && echo "control plane: $$bin"

@@ -3,6 +3,7 @@
 use crate::agent::args::AgentArgs;
 use crate::controller::ControllerArgs;
 use crate::lint::LintArgs;
+use crate::scan::ScanArgs;
 use crate::telemetry::LogFormat;
 use crate::webhook::WebhookArgs;
 
@@ -23,13 +24,26 @@ pub struct Cli {
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Measures this machine's clock and tells whoever asks.
+    ///
+    /// Asks every witness that there is: the kernel, the NTP daemon, and the servers named with --reference. Where they
+    /// agree, the offset is known with a bound; where they cannot all be true, that is said. Notices when the clock is
+    /// set. Sign: positive means that this clock is ahead. Sets nothing, and uses no Kubernetes credentials.
     Agent(AgentArgs),
     /// Measures every node's clock, and taints or cordons the nodes beyond tolerance.
+    ///
+    /// Does as the TimeSyncPolicies of the cluster say, and undoes it when a node has recovered. Works inside a cluster
+    /// and outside of one (KUBECONFIG); two of them share the work by a lease: one acts, the other stands by.
     Controller(ControllerArgs),
     /// Refuses workload configuration whose clock settings the TimeSyncPolicies forbid.
+    ///
+    /// Serves admission reviews at /validate. In a namespace that no policy matches, everything is admitted.
     Webhook(WebhookArgs),
     /// Finds unsafe clock-skew settings in files, directories or stdin.
+    ///
+    /// The engine of the webhook, without a cluster: Kubernetes manifests and plain configuration files.
     Lint(LintArgs),
+    /// Shows every node's clock of a cluster in half a minute, installing nothing.
+    Scan(ScanArgs),
     /// Prints the CustomResourceDefinitions as YAML, for `kubectl apply -f -`.
     Crds,
 }

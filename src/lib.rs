@@ -7,6 +7,7 @@
 //! controller  report ─▶ fleet ─▶ evaluation (a value) ─▶ plan (writes) ─▶ apply  (the only place that writes)
 //! webhook     object ─▶ settings ─▶ findings ─▶ judged by policy ─▶ verdict
 //! lint        file   ─▶ settings ─▶ findings ─▶ report
+//! scan        lease  ─▶ heartbeat ─▶ estimate ─▶ table             (a cluster's clocks, nothing installed)
 //! ```
 //!
 //! | module | holds | and does not know |
@@ -19,7 +20,9 @@
 //! | [`controller`] | watch, ask, evaluate, plan, apply, under a lease | products and settings |
 //! | [`webhook`] | AdmissionReview to verdict, TLS, certificates | clocks |
 //! | [`lint`] | files to findings, printed | clusters |
-//! | [`runtime`], [`telemetry`], [`cli`], [`duration`], [`sys`] | tasks and clocks, logs and metrics, flags, text, system calls | |
+//! | [`heartbeats`] | a cluster's leases, watched; which of their renewals count | tolerances, and who asks |
+//! | [`scan`] | heartbeats to a table of clocks, nothing installed | how heartbeats are had |
+//! | [`runtime`], [`telemetry`], [`cli`], [`duration`], [`exposition`], [`sys`] | tasks and clocks, logs and metrics, flags, durations and exporters' pages as text, system calls | |
 //!
 //! To add a clock source start at [`agent::sources`], a config format at [`inspect::formats`], a product in
 //! `src/inspect/catalogue`, a rule at [`inspect::rules`]; CONTRIBUTING.md has the steps.
@@ -48,10 +51,13 @@ pub mod cli;
 pub mod clock;
 pub mod controller;
 pub mod duration;
+pub mod exposition;
+pub mod heartbeats;
 pub mod inspect;
 pub mod lint;
 pub mod policy;
 pub mod runtime;
+pub mod scan;
 pub mod sys;
 pub mod telemetry;
 pub mod webhook;

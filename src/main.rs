@@ -2,7 +2,7 @@
 
 use clap::Parser as _;
 use clockwarden::cli::{Cli, Command};
-use clockwarden::{agent, api, controller, lint, runtime, telemetry, webhook};
+use clockwarden::{agent, api, controller, lint, runtime, scan, telemetry, webhook};
 use std::process::ExitCode;
 
 #[tokio::main]
@@ -16,6 +16,7 @@ async fn main() -> ExitCode {
         Command::Lint(args) => {
             Ok(lint::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock()).into())
         }
+        Command::Scan(args) => scan::run(args).await,
         Command::Crds => api::crds_yaml().and_then(|yaml| runtime::print(&yaml)),
     };
     ended.unwrap_or_else(|error| {

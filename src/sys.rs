@@ -41,6 +41,12 @@ pub struct Timex {
 pub const STA_UNSYNC: i32 = libc::STA_UNSYNC;
 /// `STA_NANO`: `offset` and the fraction of `time` are nanoseconds.
 pub const STA_NANO: i32 = libc::STA_NANO;
+/// `TIME_INS`: a leap second will be inserted at the end of the day.
+pub const TIME_INS: i32 = libc::TIME_INS;
+/// `TIME_DEL`: the last second of the day will be left out.
+pub const TIME_DEL: i32 = libc::TIME_DEL;
+/// `TIME_OOP`: a leap second is being inserted now.
+pub const TIME_OOP: i32 = libc::TIME_OOP;
 /// `TIME_ERROR`: the clock is not synchronised.
 pub const TIME_ERROR: i32 = libc::TIME_ERROR;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use clockwarden::cli;
 use serde_json::Value;
 
@@ -166,4 +166,28 @@ fn the_webhook_is_asked_about_every_kind_that_the_catalogue_knows() -> Result<()
 fn plural(kind: &str) -> String {
     let small = kind.to_lowercase();
     if small.ends_with('s') || small.ends_with("ch") { format!("{small}es") } else { format!("{small}s") }
+}
+
+/// `docs/cli.md`: what `--help` says, of every command. `UPDATE_GOLDEN=1 cargo test --test generated` rewrites it.
+#[test]
+fn the_reference_of_the_command_line_is_what_help_says() -> Result<()> {
+    let mut whole = cli::Cli::command().term_width(100);
+    whole.build();
+    let mut page = String::from(
+        "# Command line\n\nWhat `clockwarden COMMAND --help` prints; generated from the code, do not edit.\n",
+    );
+    for command in whole.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+        let name = command.get_name().to_owned();
+        let help = command.render_long_help().to_string();
+        let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+        page.push_str(&format!("\n## clockwarden {name}\n\n```text\n{}\n```\n", lines.join("\n").trim_end()));
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md"), &page)?;
+    }
+    ensure!(
+        read("docs/cli.md")? == page,
+        "docs/cli.md is out of date: run `UPDATE_GOLDEN=1 cargo test --test generated` and read the diff"
+    );
+    Ok(())
 }

@@ -1,27 +1,6 @@
-//! Every format's parser, and the look at a whole file, on any text: no panic, and no tree that outgrows its input.
 #![no_main]
 
-use clockwarden::inspect::formats::{FORMATS, detect};
-use clockwarden::inspect::tree::Tree;
-use clockwarden::inspect::{Bounds, Catalogue, Limits, inspect_file};
-use libfuzzer_sys::fuzz_target;
+#[path = "../checks/formats.rs"]
+mod check;
 
-fn size(tree: &Tree) -> usize {
-    match tree {
-        Tree::Scalar(_) => 1,
-        Tree::Map(entries) => 1 + entries.iter().map(|entry| size(&entry.value)).sum::<usize>(),
-        Tree::List(items) => 1 + items.iter().map(size).sum::<usize>(),
-    }
-}
-
-fuzz_target!(|text: &str| {
-    let limits = Limits::default();
-    let _ = detect(None, text);
-    for format in FORMATS {
-        let (tree, _) = (format.parse)(text, &limits);
-        assert!(size(&tree) <= text.len() * 2 + limits.expanded + 2, "{}", format.name);
-        let name = format!("a.{}", format.extensions[0]);
-        let file = inspect_file(Some(&name), text, Catalogue::builtin(), &Bounds::default(), &limits);
-        assert!(file.documents.iter().all(|(_, found)| found.findings.len() <= limits.settings));
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::check(bytes));

@@ -1,15 +1,6 @@
-//! A whole object as an admission review brings it, on any bytes.
 #![no_main]
 
-use clockwarden::inspect::json::tree_from_json;
-use clockwarden::inspect::{Bounds, Catalogue, Limits, inspect, introduced, mentions_skew};
-use libfuzzer_sys::fuzz_target;
+#[path = "../checks/objects.rs"]
+mod check;
 
-fuzz_target!(|bytes: &[u8]| {
-    let limits = Limits::default();
-    let Ok(object) = tree_from_json(bytes, &limits) else { return };
-    let found = inspect(&object, Catalogue::builtin(), &Bounds::default(), &limits);
-    assert!(found.findings.len() <= limits.settings);
-    assert!(found.findings.is_empty() || mentions_skew(bytes), "hidden by the prefilter");
-    assert!(introduced(&found.findings, &found.findings).is_empty(), "nothing is new against itself");
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::check(bytes));

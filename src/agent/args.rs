@@ -8,20 +8,14 @@ use std::time::Duration;
 
 /// Measures this machine's clock and tells whoever asks.
 #[derive(Debug, Clone, clap::Args)]
-#[command(
-    long_about = "Measures this machine's clock, and notices when it is set.\n\n\
-        Asks every witness there is: the kernel (adjtimex), chronyd if one runs, and the NTP servers named with \
-        --reference. Where they agree, the offset is known with a bound; where they cannot all be true, that is said. \
-        Sign: positive means that this clock is ahead. Nothing is ever set, and no Kubernetes credentials are used.",
-    after_long_help = "Examples:\n  \
+#[command(after_long_help = "Examples:\n  \
         Look once, as a person:\n      clockwarden agent --once\n  \
         Against a server of your own, as JSON:\n      clockwarden agent --once --reference ntp://10.0.0.1 -o json\n  \
         On every node, two references:\n      \
         clockwarden agent --reference ntp://169.254.169.123 --reference ntp://time.example.com\n  \
         Ask it by hand:\n      curl -s http://127.0.0.1:9555/v1/clock\n      \
         curl -s 'http://127.0.0.1:9555/v1/clock?after=7&wait=10s'   # answers as soon as there is news\n\n\
-        Exit codes of --once: 0 synchronized, 1 drifting, 2 could not tell."
-)]
+        Exit codes of --once: 0 synchronized, 1 drifting, 2 could not tell.")]
 pub struct AgentArgs {
     /// Where to listen: /v1/clock, /metrics, /healthz, /readyz.
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:9555")]
@@ -47,6 +41,12 @@ pub struct AgentArgs {
     /// something happened, at the start and at the end; one that is not a history of the agent is left alone.
     #[arg(long, value_name = "FILE", conflicts_with = "once")]
     pub history: Option<PathBuf>,
+
+    /// Below which folder this machine's own files are found: chrony.conf, sockets of daemons, devices.
+    ///
+    /// In a pod: where the node's root is mounted, for example /host.
+    #[arg(long, value_name = "FOLDER", default_value = "/")]
+    pub host_root: PathBuf,
 
     /// Measure once, print a diagnosis, exit.
     #[arg(long)]

@@ -352,6 +352,17 @@ impl Jumps {
         self.counts
     }
 
+    /// For how long nothing has happened, by the boot clock; zero while the clock is slewed. `None` if nothing has since
+    /// the machine was started, as far as is remembered.
+    #[must_use]
+    pub fn since_last(&self, now: &Sample) -> Option<Duration> {
+        if self.slews.ongoing(now).is_some() {
+            return Some(Duration::ZERO);
+        }
+        let newest = self.ring.iter().rev().find(|noticed| noticed.boot == self.boot)?;
+        Some(now.boot.since(newest.jump.after.boot))
+    }
+
     /// All that is remembered, oldest first, and this start of the machine.
     #[must_use]
     pub fn kept(&self) -> (&Ring, &Arc<str>) {

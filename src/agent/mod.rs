@@ -43,7 +43,11 @@ use tokio::net::TcpListener;
 /// # Errors
 /// If the address cannot be listened on, or a task ends although nobody asked it to.
 pub async fn run(args: AgentArgs) -> anyhow::Result<ExitCode> {
-    let settings = Settings { references: args.references.clone(), chrony: args.chrony.clone() };
+    let settings = Settings {
+        references: args.references.clone(),
+        chrony: args.chrony.clone(),
+        host_root: args.host_root.clone(),
+    };
     let sources = sources::all(&settings);
     let mut core = core(&args, &sources)?;
     if args.once {

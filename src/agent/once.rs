@@ -2,6 +2,7 @@
 
 use super::args::{AgentArgs, Output};
 use super::clocks;
+use super::report::SourceDetail;
 use super::sources::{Outcome, Source};
 use super::state::Core;
 use futures::future::join_all;
@@ -22,8 +23,10 @@ const BURST_SPACING: Duration = Duration::from_millis(50);
 /// If the answer cannot be written; a closed pipe is no error.
 pub async fn run(mut core: Core, sources: Vec<Box<dyn Source>>, args: &AgentArgs) -> anyhow::Result<ExitCode> {
     let outcomes = join_all(sources.into_iter().map(burst)).await;
-    for (number, outcome) in outcomes.into_iter().enumerate() {
-        core.polled(number, outcome, &clocks::sample());
+    for (number, (outcome, detail)) in outcomes.into_iter().enumerate() {
+        let clocks = clocks::sample();
+        core.described(number, detail, &clocks);
+        core.polled(number, outcome, &clocks);
     }
     let mut report = core.report(&clocks::sample());
     report.received_unix_nanos = crate::runtime::wall_now().unix_nanos();
@@ -42,19 +45,19 @@ pub async fn run(mut core: Core, sources: Vec<Box<dyn Source>>, args: &AgentArgs
     Ok(ExitCode::from(diagnosis.exit))
 }
 
-/// The best of a few quick polls; the first that fails ends it.
-async fn burst(mut source: Box<dyn Source>) -> Outcome {
+/// The best of a few quick polls, and what the last of them told besides; the first that fails ends it.
+async fn burst(mut source: Box<dyn Source>) -> (Outcome, Option<SourceDetail>) {
     let mut best = source.poll().await;
     for _ in 1..source.burst() {
-        let Outcome::Measured(so_far) = &best else { return best };
+        let Outcome::Measured(so_far) = &best else { break };
         tokio::time::sleep(BURST_SPACING).await;
         match source.poll().await {
             Outcome::Measured(next) if next.interval.bound() < so_far.interval.bound() => {
                 best = Outcome::Measured(next);
             }
             Outcome::Measured(_) => {}
-            Outcome::Unanswered(_) | Outcome::Withdrawn(_) | Outcome::Absent => return best,
+            Outcome::Unanswered(_) | Outcome::Withdrawn(_) | Outcome::Absent => break,
         }
     }
-    best
+    (best, source.detail())
 }

@@ -32,7 +32,13 @@ pub async fn run(
         };
         let polled = mono_now();
         log_changes(source.name(), &outcome, &mut trouble);
-        board.with(|core, clocks| core.polled(number, outcome, clocks));
+        let detail = source.detail();
+        let at_ease = board.with(|core, clocks| {
+            core.described(number, detail, clocks);
+            core.polled(number, outcome, clocks);
+            core.at_ease(clocks)
+        });
+        source.at_ease(at_ease);
         let mut next = polled.after(source.spacing().max(SPACING_MIN));
         loop {
             let wait = next.since(mono_now());

@@ -27,6 +27,10 @@ pub struct Report {
     /// not synchronised, and no reference answers. Zero while something does.
     #[serde(default)]
     pub undisciplined_seconds: f64,
+    /// The servers that the witnesses go back to, as far as they tell: one name for each that is independent of the
+    /// others. A single name means that a fault of that server would not be noticed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<String>,
     /// Every source, also those with an error. A source that is absent from this node is left out.
     pub sources: Vec<SourceReport>,
     /// Changes with every start of the agent: sequences of different instances do not compare.
@@ -73,6 +77,57 @@ pub struct SourceReport {
     pub reference: Option<String>,
     /// Why there is no fresh evidence: what was tried, what came back, what to do.
     pub error: Option<String>,
+    /// What it tells besides the offset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<SourceDetail>,
+}
+
+/// What a source tells besides the offset, as far as it does.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SourceDetail {
+    /// Distance from a clock that is right by itself: 1 for a server with a reference clock (RFC 5905).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stratum: Option<u32>,
+    /// `none`, `insert` or `delete` (a leap second is announced), `unsynchronised`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leap: Option<String>,
+    /// Round trip to the end of the chain, seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root_delay_seconds: Option<f64>,
+    /// Error that has accumulated since that end, seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root_dispersion_seconds: Option<f64>,
+    /// How long ago a daemon last heard from what it follows, seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_update_seconds: Option<f64>,
+    /// How many servers and reference clocks a daemon is configured with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configured: Option<u32>,
+    /// How many of them have answered lately.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reachable: Option<u32>,
+    /// How many of them it follows, or could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selectable: Option<u32>,
+    /// How many of them contradict the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub falsetickers: Option<u32>,
+    /// Part of the bound that nobody measured, seconds: an assumption in the place of a claim of no error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assumed_seconds: Option<f64>,
+    /// A correction that the kernel reports but cannot hold, seconds: an artefact (node_exporter #3764), or the truth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_seconds: Option<f64>,
+    /// A setting that lets the daemon step the clock at any time, and where it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_unbounded: Option<String>,
+    /// How long until the next poll, seconds: a source that costs others nothing is asked more often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poll_seconds: Option<f64>,
+    /// Names by which two witnesses are seen to go back to one server: the server asked, and what that follows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<String>,
 }
 
 /// Something that happened to the wall clock: it was set or slewed, the machine slept or stood still.
@@ -94,20 +149,21 @@ pub struct JumpReport {
     /// started last.
     #[serde(default)]
     pub age_seconds: Option<f64>,
-    /// RFC 3339: what the clock showed at the last look before it; for a slew, where it began.
-    #[serde(default)]
-    pub wall_began: String,
+    /// RFC 3339: what the clock showed at the last look before it; for a slew, where it began. Absent where only the
+    /// outside was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_began: Option<String>,
     /// RFC 3339: what the clock would have shown without it when it was noticed.
     pub wall_before: String,
     /// RFC 3339: what it showed.
     pub wall_after: String,
     /// The monotonic clock at the last look before it, seconds; comparable with the kernel's log of the same start of
     /// the machine, and with nothing else.
-    #[serde(default)]
-    pub monotonic_began_seconds: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monotonic_began_seconds: Option<f64>,
     /// The monotonic clock when it was noticed, or was over, seconds.
-    #[serde(default)]
-    pub monotonic_noticed_seconds: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monotonic_noticed_seconds: Option<f64>,
     /// How it was noticed: `timerfd` (the kernel told at once), `comparison` (of the clocks), `restart` (comparison
     /// with what an earlier run wrote down), `oscillator` (the rate of the clock), `witness` (sources).
     pub evidence: String,

@@ -14,14 +14,18 @@
 mod words;
 
 use crate::agent::jumps::{Evidence, Jumps};
-use crate::agent::report::{Report, SourceReport};
+use crate::agent::report::{Report, SourceDetail, SourceReport};
 use crate::agent::sources::{Measured, Outcome};
 use crate::clock::standing::{Judgement, judge};
-use crate::clock::{Fused, Mono, OffsetInterval, Reading, Sample, Standing, State, Tolerance, Why, fuse};
+use crate::clock::{
+    Fused, Leap, Mono, OffsetInterval, Reading, Sample, Smear, Standing, State, Tolerance, Why, fuse, lineage, smear,
+};
 use std::time::Duration;
 
 /// An offset that moved by less is not worth waking anybody for.
 const MOVED: Duration = Duration::from_millis(10);
+/// For so long after a jump the sources are not at ease.
+const UNREST: Duration = Duration::from_secs(300);
 
 /// Who reports.
 #[derive(Debug, Clone)]
@@ -49,6 +53,8 @@ struct Witness {
     name: String,
     heard: Heard,
     measured: Option<Measured>,
+    /// What it told besides the offset, and when.
+    detail: Option<(SourceDetail, Mono)>,
 }
 
 /// What the last poll of a source gave.
@@ -64,6 +70,8 @@ struct View {
     /// One for each witness: offset and age, where there is evidence.
     each: Vec<Option<(OffsetInterval, Duration)>>,
     fused: Fused,
+    /// Why they contradict one another, if that is why.
+    smear: Option<Smear>,
     undisciplined: Duration,
 }
 
@@ -81,7 +89,8 @@ impl Core {
     /// Knows nothing yet. `names` are those of the sources, in the order by which [`Core::polled`] counts them.
     #[must_use]
     pub fn new(who: Identity, tolerance: Tolerance, names: &[&str], first: Sample) -> Core {
-        let witness = |name: &&str| Witness { name: (*name).to_owned(), heard: Heard::NotYet, measured: None };
+        let witness =
+            |name: &&str| Witness { name: (*name).to_owned(), heard: Heard::NotYet, measured: None, detail: None };
         let now = first.after;
         let standing = Standing::new(now);
         Core {
@@ -122,6 +131,23 @@ impl Core {
             }
         }
         self.look(clocks, Evidence::Comparison);
+    }
+
+    /// Takes what the source with that number tells besides the offset; comes before what it measured.
+    pub fn described(&mut self, source: usize, detail: Option<SourceDetail>, clocks: &Sample) {
+        if let Some(witness) = self.witnesses.get_mut(source) {
+            witness.detail = detail.map(|detail| (detail, clocks.after));
+        }
+    }
+
+    /// Whether the clock is right, all agree on it, and nothing has happened to it for a while: then asking less often
+    /// loses little.
+    #[must_use]
+    pub fn at_ease(&mut self, clocks: &Sample) -> bool {
+        let jumped = self.jumps.since_last(clocks).is_some_and(|since| since < UNREST);
+        !jumped
+            && self.standing.state() == State::Synchronized
+            && matches!(self.view(clocks).fused, Fused::Agreed(interval) if interval.surely_within(self.tolerance.offset_max))
     }
 
     /// Looks at the clocks: a jump is noticed here, whoever looks first, and the evidence is judged afresh, since time
@@ -178,7 +204,8 @@ impl Core {
             offset_seconds: offset.map(|s| s.offset),
             error_bound_seconds: offset.map(|s| s.bound),
             undisciplined_seconds: view.undisciplined.as_secs_f64(),
-            sources: self.witnesses.iter().zip(&view.each).filter_map(|(w, it)| w.report(*it)).collect(),
+            roots: self.roots(&view),
+            sources: self.witnesses.iter().zip(&view.each).filter_map(|(w, it)| w.report(*it, clocks.after)).collect(),
             instance: self.who.instance.clone(),
             sequence: self.sequence,
             jumps: self.jumps.reports(clocks),
@@ -218,12 +245,28 @@ impl Core {
             }));
         }
         let fused = fuse(&readings, now, self.tolerance.stale_after);
-        View { each, fused, undisciplined: now.since(self.vouched) }
+        let smear = match fused {
+            Fused::Conflict { .. } => {
+                let intervals: Vec<OffsetInterval> = each.iter().flatten().map(|(interval, _)| *interval).collect();
+                smear::recognise(&intervals, clocks.wall, self.witnesses.iter().any(Witness::announces_leap))
+            }
+            Fused::Agreed(_) | Fused::Silent => None,
+        };
+        View { each, fused, smear, undisciplined: now.since(self.vouched) }
+    }
+
+    /// The independent servers that the witnesses with evidence go back to.
+    fn roots(&self, view: &View) -> Vec<String> {
+        let testifying = self.witnesses.iter().zip(&view.each).filter(|(_, evidence)| evidence.is_some());
+        let named: Vec<&[String]> =
+            testifying.filter_map(|(w, _)| w.detail.as_ref()).map(|(detail, _)| detail.roots.as_slice()).collect();
+        lineage::roots(&named)
     }
 
     fn judge(&mut self, view: &View, now: Mono) {
         let judgement = match &view.fused {
             Fused::Agreed(interval) => judge(*interval, Duration::ZERO, view.undisciplined, &self.tolerance),
+            Fused::Conflict { .. } if view.smear.is_some() => Judgement::Nothing(Why::LeapSmear),
             Fused::Conflict { .. } => Judgement::Nothing(Why::Conflict),
             Fused::Silent if self.witnesses.iter().any(|w| w.measured.is_some()) => Judgement::Nothing(Why::Stale),
             Fused::Silent => Judgement::Nothing(match self.standing.state() {
@@ -271,7 +314,12 @@ impl Witness {
         }
     }
 
-    fn report(&self, evidence: Option<(OffsetInterval, Duration)>) -> Option<SourceReport> {
+    fn announces_leap(&self) -> bool {
+        let leap = self.detail.as_ref().and_then(|(detail, _)| detail.leap.as_deref());
+        [Leap::Insert, Leap::Delete].into_iter().any(|coming| leap == Some(coming.as_str()))
+    }
+
+    fn report(&self, evidence: Option<(OffsetInterval, Duration)>, now: Mono) -> Option<SourceReport> {
         if !self.exists() {
             return None;
         }
@@ -286,6 +334,12 @@ impl Witness {
                 Heard::Error(because) => Some(because.clone()),
                 Heard::NotYet | Heard::Absent | Heard::Evidence => None,
             },
+            detail: self.detail.as_ref().map(|(detail, told)| {
+                let mut detail = detail.clone();
+                let since = now.since(*told).as_secs_f64();
+                detail.last_update_seconds = detail.last_update_seconds.map(|age_s| age_s + since);
+                detail
+            }),
         })
     }
 }

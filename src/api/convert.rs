@@ -98,12 +98,15 @@ fn source(spec: &SourceSpec, tolerance: &Tolerance) -> Result<Source, InvalidPol
             port("spec.source.agent.port", agent.port).map(|port| Source::Agent { port })
         }
         (None, Some(exporter), None, None) => {
-            port("spec.source.nodeExporter.port", exporter.port).map(|_| Source::Unsupported("nodeExporter"))
+            port("spec.source.nodeExporter.port", exporter.port).map(|port| Source::NodeExporter { port })
         }
         (None, None, Some(prometheus), None) => {
             let host = ["http://", "https://"].iter().find_map(|scheme| prometheus.url.strip_prefix(scheme));
             match host {
-                Some(host) if !host.is_empty() && !host.contains(' ') => Ok(Source::Unsupported("prometheus")),
+                Some(host) if !host.is_empty() && !host.contains(' ') => {
+                    let url = prometheus.url.trim_end_matches('/').to_owned();
+                    Ok(Source::Prometheus { url, node_label: None })
+                }
                 _ => Err(invalid(
                     "spec.source.prometheus.url",
                     format!("{:?} is not http://HOST or https://HOST", prometheus.url),
@@ -112,11 +115,12 @@ fn source(spec: &SourceSpec, tolerance: &Tolerance) -> Result<Source, InvalidPol
         }
         (None, None, None, Some(lease)) => {
             let field = "spec.source.lease.maxDelay";
-            if positive(field, &lease.max_delay)? >= tolerance.offset_max {
+            let delay_max = positive(field, &lease.max_delay)?;
+            if delay_max >= tolerance.offset_max {
                 let message = "must be shorter than tolerance.maxOffset: it is part of the error of every reading";
                 return Err(invalid(field, message));
             }
-            Ok(Source::Unsupported("lease"))
+            Ok(Source::Lease { delay_max })
         }
         _ => Err(invalid("spec.source", "must have exactly one of agent, nodeExporter, prometheus, lease")),
     }

@@ -7,7 +7,7 @@
 //! Does not know: where readings come from, policies, the current time.
 
 use super::interval::OffsetInterval;
-use super::time::Mono;
+use super::time::{Delta, Mono};
 use std::time::Duration;
 
 /// What one source said, and when.
@@ -32,9 +32,22 @@ pub enum Fused {
         largest: OffsetInterval,
         /// The sources that exclude it, in the order of their names.
         dissent: Vec<String>,
+        /// Every two that cannot both be true, those furthest apart first.
+        disputes: Vec<Dispute>,
     },
     /// Nothing fresh. Neither zero nor healthy.
     Silent,
+}
+
+/// Two sources that cannot both be true.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispute {
+    /// The source against which the clock is further behind, or less far ahead.
+    pub low: String,
+    /// The other one.
+    pub high: String,
+    /// By how much the nearest that they allow still differs: the truth is at least as far from one of them.
+    pub apart: Duration,
 }
 
 /// Ages each reading to `now`, drops those older than `stale_after`, and intersects the rest.
@@ -58,7 +71,20 @@ pub fn fuse(readings: &[Reading], now: Mono, stale_after: Duration) -> Fused {
     let mut dissent: Vec<String> =
         fresh.iter().filter(|(_, it)| !it.overlaps(largest)).map(|(name, _)| (*name).to_owned()).collect();
     dissent.sort();
-    Fused::Conflict { largest, dissent }
+    Fused::Conflict { largest, dissent, disputes: disputes(&fresh) }
+}
+
+/// Every two that do not overlap; of several, those furthest apart first, then by name.
+fn disputes(fresh: &[(&str, OffsetInterval)]) -> Vec<Dispute> {
+    let between = |(low, below): &(&str, OffsetInterval), (high, above): &(&str, OffsetInterval)| {
+        let apart = above.low().minus(below.high());
+        let dispute = || Dispute { low: (*low).to_owned(), high: (*high).to_owned(), apart: apart.magnitude() };
+        (apart > Delta::ZERO).then(dispute)
+    };
+    let mut all: Vec<Dispute> =
+        fresh.iter().flat_map(|low| fresh.iter().filter_map(move |high| between(low, high))).collect();
+    all.sort_by(|a, b| b.apart.cmp(&a.apart).then_with(|| (&a.low, &a.high).cmp(&(&b.low, &b.high))));
+    all
 }
 
 /// The place that most intervals cover, and how many do; the lowest one where several tie. `None` without intervals.
@@ -95,7 +121,6 @@ pub fn most_overlap(intervals: &[OffsetInterval]) -> Option<(OffsetInterval, usi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::time::Delta;
     use proptest::prelude::*;
 
     fn it(low: i64, high: i64) -> OffsetInterval {
@@ -145,17 +170,24 @@ mod tests {
     fn a_conflict_names_who_disagrees_and_is_not_averaged() {
         let readings = [reading("b", 0, 2, 0), reading("c", 1, 3, 0), reading("a", 90, 91, 0)];
         let fused = fuse(&readings, Mono::from_nanos(0), Duration::from_secs(1));
-        assert_eq!(fused, Fused::Conflict { largest: it(1, 2), dissent: vec!["a".into()] });
+        let dispute =
+            |low: &str, apart| Dispute { low: low.into(), high: "a".into(), apart: Duration::from_nanos(apart) };
+        let disputes = vec![dispute("b", 88), dispute("c", 87)];
+        assert_eq!(fused, Fused::Conflict { largest: it(1, 2), dissent: vec!["a".into()], disputes });
     }
 
     #[test]
-    fn an_offset_of_two_to_the_32_nanoseconds_is_a_conflict_when_alone_in_saying_so() {
-        // Seen on KVM guests (node_exporter #3764): corroborate, never discard by size.
-        let artefact = reading("kernel", 4_294_967_296, 4_294_968_296, 0);
-        let chrony = reading("chrony", -500, 500, 0);
-        let both = fuse(&[artefact.clone(), chrony], Mono::from_nanos(0), Duration::from_secs(1));
-        assert!(matches!(both, Fused::Conflict { .. }));
-        assert!(matches!(fuse(&[artefact], Mono::from_nanos(0), Duration::from_secs(1)), Fused::Agreed(_)));
+    fn an_offset_of_two_to_the_32_nanoseconds_is_whatever_a_second_witness_says() {
+        // Seen on KVM guests (node_exporter #3764). The kernel's interval covers zero and the reported offset; neither
+        // reading is dropped for its size, and neither is believed alone.
+        const ARTEFACT: i64 = 1 << 32;
+        let kernel = reading("kernel", -1_000, ARTEFACT + 1_000, 0);
+        let with = |low, high| {
+            fuse(&[kernel.clone(), reading("chrony", low, high, 0)], Mono::from_nanos(0), Duration::from_secs(1))
+        };
+        assert_eq!(with(-500, 500), Fused::Agreed(it(-500, 500)));
+        assert_eq!(with(ARTEFACT - 500, ARTEFACT + 500), Fused::Agreed(it(ARTEFACT - 500, ARTEFACT + 500)));
+        assert!(matches!(with(-900_000, -800_000), Fused::Conflict { .. }));
     }
 
     proptest! {
@@ -168,6 +200,31 @@ mod tests {
             let (place, count) = most_overlap(&intervals).unwrap();
             prop_assert_eq!(count, intervals.len());
             prop_assert!(place.contains(Delta::from_nanos(truth)));
+        }
+
+        #[test]
+        fn the_order_of_the_witnesses_does_not_matter(
+            edges in prop::collection::vec((-20i64..20, 0i64..15, 0u64..3), 0..7), turns in 0usize..7,
+        ) {
+            let readings: Vec<Reading> = edges
+                .iter()
+                .enumerate()
+                .map(|(n, (low, width, taken))| reading(&format!("s{n}"), *low, low + width, *taken))
+                .collect();
+            let mut turned = readings.clone();
+            turned.rotate_left(turns.min(readings.len()));
+            let mut reversed = turned.clone();
+            reversed.reverse();
+            let fused = |of: &[Reading]| fuse(of, Mono::from_nanos(3), Duration::from_nanos(2));
+            prop_assert_eq!(fused(&readings), fused(&turned));
+            prop_assert_eq!(fused(&readings), fused(&reversed));
+            // A conflict names somebody, and whoever dissents disputes somebody.
+            if let Fused::Conflict { dissent, disputes, .. } = fused(&readings) {
+                prop_assert!(!dissent.is_empty());
+                for name in dissent {
+                    prop_assert!(disputes.iter().any(|d| d.low == name || d.high == name));
+                }
+            }
         }
 
         #[test]

@@ -11,20 +11,25 @@
 pub mod consensus;
 pub mod exchange;
 pub mod fuse;
+pub mod heartbeat;
 pub mod interval;
 pub mod jump;
+pub mod lineage;
 pub mod pause;
 pub mod slew;
+pub mod smear;
 pub mod standing;
 pub mod steps;
 pub mod time;
 
 pub use consensus::{Consensus, consensus};
 pub use exchange::Exchange;
-pub use fuse::{Fused, Reading, fuse};
+pub use fuse::{Dispute, Fused, Reading, fuse};
+pub use heartbeat::{Beat, Delivery, Heartbeat};
 pub use interval::{OffsetInterval, Seconds};
 pub use jump::{Cause, Jump};
 pub use slew::{Discipline, SlewDetector};
+pub use smear::{Leap, Smear};
 pub use standing::{Judgement, Standing, State, Tolerance, Why};
 pub use steps::{Sample, StepDetector};
 pub use time::{Boot, Delta, Human, Mono, Raw, Wall};

@@ -39,6 +39,8 @@ pub enum Why {
     TooUncertain,
     /// The witnesses contradict one another.
     Conflict,
+    /// The witnesses contradict one another as smearing and stepping servers do around a leap second.
+    LeapSmear,
     /// The offset against this controller is known, but not what the right time is: no consensus, no reference.
     NoYardstick,
     /// Inside tolerance, but nothing has disciplined the clock for longer than `unsynchronized_max`.
@@ -54,6 +56,7 @@ impl Why {
             Why::Stale => "Stale",
             Why::TooUncertain => "TooUncertain",
             Why::Conflict => "SourcesConflict",
+            Why::LeapSmear => "LeapSmear",
             Why::NoYardstick => "NoYardstick",
             Why::Unsynchronized => "Unsynchronized",
         }

@@ -1,70 +1,75 @@
-//! One kept-alive HTTP/1.1 connection to one agent, with every answer timed.
+//! One kept-alive HTTP/1.1 connection to one server, with every answer timed.
 //!
 //! A plain connection instead of a pooled client: what is between the two readings of our clock must be the round
-//! trip and nothing else, no queueing for a connection and no retry behind our back.
+//! trip and nothing else, no queueing for a connection, no redirect and no retry behind our back. Whoever is asked may
+//! be broken or hostile: time and size of an answer are bounded, and its body is handed on piece by piece.
+//!
+//! Does not know: what is asked, and what an answer means.
 
 use crate::agent::clocks;
-use crate::agent::report::Report;
-use crate::clock::exchange::ExchangeError;
-use crate::clock::{Exchange, Sample, Wall};
+use crate::clock::{Human, Mono, Sample};
 use crate::runtime::mono_now;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, StatusCode, header};
+use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// An agent's report is a few kilobytes; whatever sends more is not an agent.
-const ANSWER_MAX: usize = 64 * 1024;
-/// For connecting, and for an answer beyond the time of holding.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// For connecting, and for an answer that is not held back.
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Why there is no reading.
+/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum PollError {
+pub enum HttpError {
     /// TCP.
     #[error("cannot be reached")]
     Connect(#[source] std::io::Error),
     /// Nothing within the time allowed.
-    #[error("did not answer within {0:?}")]
+    #[error("did not answer within {}", Human(*.0))]
     Timeout(Duration),
-    /// HTTP went wrong.
+    /// HTTP went wrong, or the answer was cut off.
     #[error("the connection broke")]
-    Http(#[source] hyper::Error),
-    /// An HTTP status other than 200.
-    #[error("answered {0} to GET /v1/clock: is this port clockwarden's agent?")]
-    Status(StatusCode),
-    /// Too long, or cut off.
-    #[error("its answer is longer than {ANSWER_MAX} bytes or was cut off")]
-    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// No report.
-    #[error("its answer is no report")]
-    Json(#[source] serde_json::Error),
-    /// A report that makes no sense.
-    #[error("its answer cannot be used: {0}")]
-    Unusable(String),
-    /// Impossible times.
-    #[error("its answer cannot be used")]
-    Exchange(#[source] ExchangeError),
+    Broken(#[source] hyper::Error),
+    /// More than we want to read.
+    #[error("its answer is longer than {0} bytes")]
+    TooLong(usize),
+    /// The question cannot be put as HTTP.
+    #[error("it cannot be asked")]
+    Question(#[source] hyper::http::Error),
 }
 
-/// An answer, timed.
-#[derive(Debug)]
+/// One question.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Path and query.
+    pub path: String,
+    /// A form to be sent (`POST`); without one it is a `GET`.
+    pub form: Option<String>,
+    /// How long the whole answer may take.
+    pub patience: Duration,
+    /// How many bytes it may have.
+    pub limit: usize,
+}
+
+/// When an answer was had, and what its status was.
+#[derive(Debug, Clone, Copy)]
 pub struct Answer {
-    /// When it was asked, when it came, what it says about its own time.
-    pub exchange: Exchange,
-    /// Our clocks just after its last byte.
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// It comes out of a cache: only those say how old it is (`Age`, RFC 9111, section 5.1).
+    pub cached: bool,
+    /// Just before the question was sent.
+    pub sent: Mono,
+    /// Our clocks just after the last byte.
     pub clocks: Sample,
-    /// What it says.
-    pub report: Report,
 }
 
 /// The connection, made on demand and remade after any error.
 pub struct Connection {
     address: String,
-    open: Option<(SendRequest<Empty<Bytes>>, tokio::task::AbortHandle)>,
+    open: Option<(SendRequest<Full<Bytes>>, tokio::task::AbortHandle)>,
 }
 
 impl Drop for Connection {
@@ -74,83 +79,110 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Not connected yet.
+    /// Not connected yet; `address` is `HOST:PORT`, with brackets around an IPv6 address.
     #[must_use]
     pub fn new(address: String) -> Connection {
         Connection { address, open: None }
     }
 
-    /// Asks once. `after` is what we know already (instance and sequence): the agent may hold the question for `hold`
-    /// until it knows something newer.
+    /// Asks once. Every piece of the body is given to `take`, with our clocks as they were just after it had come.
     ///
     /// # Errors
-    /// Why there is no usable answer; the connection is closed then.
-    pub async fn ask(&mut self, after: Option<&(String, u64)>, hold: Duration) -> Result<Answer, PollError> {
-        let answer = self.try_ask(after, hold).await;
+    /// Why there is no whole answer; the connection is closed then.
+    pub async fn ask(
+        &mut self,
+        question: &Question,
+        take: impl FnMut(&[u8], &Sample) + Send,
+    ) -> Result<Answer, HttpError> {
+        let answer = self.try_ask(question, take).await;
         if answer.is_err() {
             self.close();
         }
         answer
     }
 
-    async fn try_ask(&mut self, after: Option<&(String, u64)>, hold: Duration) -> Result<Answer, PollError> {
-        let path = match after {
-            Some((instance, sequence)) => {
-                format!("/v1/clock?after={sequence}&instance={instance}&wait={}ms", hold.as_millis())
-            }
-            None => "/v1/clock".to_owned(),
-        };
-        let request = Request::get(path)
-            .header(header::HOST, self.address.as_str())
-            .header(header::USER_AGENT, concat!("clockwarden/", env!("CARGO_PKG_VERSION")))
-            .body(Empty::new())
-            .map_err(|error| PollError::Unusable(format!("its instance name breaks the request: {error}")))?;
-        let sender = self.connected().await?;
-        let patience = hold.saturating_add(PATIENCE);
-        let exchange = async {
-            let sent = mono_now();
-            let response = sender.send_request(request).await.map_err(PollError::Http)?;
-            if response.status() != StatusCode::OK {
-                return Err(PollError::Status(response.status()));
-            }
-            let body =
-                Limited::new(response.into_body(), ANSWER_MAX).collect().await.map_err(PollError::Body)?.to_bytes();
-            let clocks = clocks::sample();
-            let report: Report = serde_json::from_slice(&body).map_err(PollError::Json)?;
-            let exchange = Exchange {
-                sent,
-                received: clocks.after,
-                received_wall: clocks.wall,
-                left: Wall::from_unix_nanos(report.sent_unix_nanos),
-                held: Duration::from_nanos(report.held_nanos),
-            };
-            Ok(Answer { exchange, clocks, report })
-        };
-        tokio::time::timeout(patience, exchange).await.map_err(|_| PollError::Timeout(patience))?
+    /// Asks once, and collects the body.
+    ///
+    /// # Errors
+    /// Why there is no whole answer; the connection is closed then.
+    pub async fn ask_whole(&mut self, question: &Question) -> Result<(Answer, Vec<u8>), HttpError> {
+        let mut body = Vec::new();
+        let answer = self.ask(question, |piece, _| body.extend_from_slice(piece)).await?;
+        Ok((answer, body))
     }
 
-    async fn connected(&mut self) -> Result<&mut SendRequest<Empty<Bytes>>, PollError> {
-        if self.open.as_ref().is_none_or(|(sender, _)| sender.is_closed()) {
-            self.close();
-            let connect = async {
-                let stream = TcpStream::connect(&self.address).await.map_err(PollError::Connect)?;
-                stream.set_nodelay(true).map_err(PollError::Connect)?;
-                http1::handshake(TokioIo::new(stream)).await.map_err(PollError::Http)
-            };
-            let (sender, connection) =
-                tokio::time::timeout(PATIENCE, connect).await.map_err(|_| PollError::Timeout(PATIENCE))??;
-            // The driver ends with the sender or is aborted with this value; its error reaches us through the sender.
-            let driver = tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::trace!(%error, "agent connection ended");
+    async fn try_ask(
+        &mut self,
+        question: &Question,
+        mut take: impl FnMut(&[u8], &Sample) + Send,
+    ) -> Result<Answer, HttpError> {
+        let request = self.request(question).map_err(HttpError::Question)?;
+        let sender = self.connected().await?;
+        let exchange = async {
+            let sent = mono_now();
+            let response = sender.send_request(request).await.map_err(HttpError::Broken)?;
+            let (head, mut body) = response.into_parts();
+            let (mut clocks, mut length) = (clocks::sample(), 0usize);
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(HttpError::Broken)?;
+                clocks = clocks::sample();
+                let Some(piece) = frame.data_ref() else { continue };
+                length = length.saturating_add(piece.len());
+                if length > question.limit {
+                    return Err(HttpError::TooLong(question.limit));
                 }
-            });
-            self.open = Some((sender, driver.abort_handle()));
+                take(piece, &clocks);
+            }
+            let cached = head.headers.get(header::AGE).is_some_and(|age| age.as_bytes() != b"0");
+            Ok(Answer { status: head.status, cached, sent, clocks })
+        };
+        let patience = question.patience;
+        tokio::time::timeout(patience, exchange).await.map_err(|_| HttpError::Timeout(patience))?
+    }
+
+    fn request(&self, question: &Question) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let method = if question.form.is_some() { Method::POST } else { Method::GET };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(&question.path)
+            .header(header::HOST, self.address.as_str())
+            // What was kept somewhere is no measurement.
+            .header(header::CACHE_CONTROL, "no-cache, no-store")
+            .header(header::USER_AGENT, concat!("clockwarden/", env!("CARGO_PKG_VERSION")));
+        if question.form.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         }
-        match self.open.as_mut() {
-            Some((sender, _)) => Ok(sender),
-            None => Err(PollError::Unusable("no connection".to_owned())),
-        }
+        request.body(question.form.clone().unwrap_or_default().into())
+    }
+
+    async fn connected(&mut self) -> Result<&mut SendRequest<Full<Bytes>>, HttpError> {
+        let open = match self.open.take() {
+            Some((sender, driver)) if !sender.is_closed() => (sender, driver),
+            closed => {
+                if let Some((_, driver)) = closed {
+                    driver.abort();
+                }
+                self.connect().await?
+            }
+        };
+        Ok(&mut self.open.insert(open).0)
+    }
+
+    async fn connect(&self) -> Result<(SendRequest<Full<Bytes>>, tokio::task::AbortHandle), HttpError> {
+        let connect = async {
+            let stream = TcpStream::connect(&self.address).await.map_err(HttpError::Connect)?;
+            stream.set_nodelay(true).map_err(HttpError::Connect)?;
+            http1::handshake(TokioIo::new(stream)).await.map_err(HttpError::Broken)
+        };
+        let (sender, connection) =
+            tokio::time::timeout(PATIENCE, connect).await.map_err(|_| HttpError::Timeout(PATIENCE))??;
+        // The driver ends with the sender or is aborted with this value; its error reaches us through the sender.
+        let driver = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::trace!(%error, "a connection ended");
+            }
+        });
+        Ok((sender, driver.abort_handle()))
     }
 
     fn close(&mut self) {

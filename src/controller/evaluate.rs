@@ -6,15 +6,15 @@
 //! queue, and a restart forgets nothing but how long something has lasted, which errs on the side of waiting.
 
 use super::fleet::{self, Fleet, PolicyEntry};
-use super::observe::{AgentReading, Observation, Target};
+use super::sources::{self, Asked, NodeReading, Observation, Observed, Wanted};
 use crate::api::node_marks;
 use crate::clock::consensus::pairwise_skew;
 use crate::clock::standing::judge;
-use crate::clock::{Judgement, OffsetInterval, Sample, Standing, State, Why};
+use crate::clock::{Human, Judgement, OffsetInterval, Sample, Standing, State, Why};
 use crate::policy::decide::{HandsOff, next_due};
 use crate::policy::{
-    Assessment, Candidate, Decision, Limit, Mark, Marks, NodeEvidence, Outcome, Policy, Source, Suspicion, Yardstick,
-    assess, decide,
+    Assessment, Candidate, Decision, Limit, Mark, Marks, NodeEvidence, Outcome, Policy, Suspicion, Yardstick, assess,
+    decide,
 };
 use k8s_openapi::api::core::v1::Node;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -79,20 +79,18 @@ const FIRST_ANSWER: Duration = Duration::from_secs(5);
 /// The skew between nodes is told from readings no older than this; the default of `staleAfter`.
 const SKEW_AGE: Duration = Duration::from_secs(60);
 
-/// Which agents to ask, and at least how often.
+/// What to ask, about which nodes, and at least how often.
 #[must_use]
-pub fn targets(fleet: &Fleet) -> HashMap<Target, Duration> {
-    let mut wanted: HashMap<Target, Duration> = HashMap::new();
+pub fn wanted(fleet: &Fleet) -> Wanted<'_> {
+    let mut wanted = Wanted::new();
     for policy in fleet.policies.iter().filter_map(|(_, entry)| entry.policy.as_ref().ok()) {
-        let Source::Agent { port } = policy.source else { continue };
-        if policy.deleting {
+        if policy.deleting || sources::unsupported(&policy.source).is_some() {
             continue;
         }
+        let nodes = wanted.entry(policy.source.clone()).or_default();
         for (name, node) in fleet.nodes.iter().filter(|(_, node)| matches(policy, node)) {
-            if let Some(target) = target(name, node, port) {
-                let interval = wanted.entry(target).or_insert(policy.interval);
-                *interval = policy.interval.min(*interval);
-            }
+            let asked = nodes.entry(name.as_str()).or_insert(Asked { node, interval: policy.interval });
+            asked.interval = policy.interval.min(asked.interval);
         }
     }
     wanted
@@ -105,11 +103,6 @@ pub fn references(fleet: &Fleet) -> BTreeSet<&String> {
     policies.filter(|policy| !policy.deleting).flat_map(|policy| &policy.references).collect()
 }
 
-fn target(name: &str, node: &Node, port: u16) -> Option<Target> {
-    let address = fleet::address(node)?;
-    Some(Target { node: name.to_owned(), address: fleet::authority(address, port) })
-}
-
 fn matches(policy: &Policy, node: &Node) -> bool {
     static NONE: BTreeMap<String, String> = BTreeMap::new();
     policy.nodes.matches(node.metadata.labels.as_ref().unwrap_or(&NONE))
@@ -119,7 +112,7 @@ fn matches(policy: &Policy, node: &Node) -> bool {
 #[must_use]
 pub fn evaluate(
     fleet: &Fleet,
-    observations: &HashMap<Target, Observation>,
+    observed: &Observed,
     ours: &dyn Fn(&Policy) -> Option<OffsetInterval>,
     memory: &mut Memory,
     clocks: &Sample,
@@ -128,7 +121,7 @@ pub fn evaluate(
     let mut standings = HashMap::new();
     for (name, entry) in fleet.policies.iter() {
         let view = match &entry.policy {
-            Ok(policy) => one_policy(policy, fleet, observations, ours(policy), &memory.standings, clocks),
+            Ok(policy) => one_policy(policy, fleet, observed, ours(policy), &memory.standings, clocks),
             Err(error) => unusable(error.clone()),
         };
         for node in &view.nodes {
@@ -140,15 +133,23 @@ pub fn evaluate(
     }
     memory.standings = standings;
     out.desired = desired(fleet, &out.policies);
-    let measured: Vec<OffsetInterval> = observations
-        .iter()
-        .filter(|(target, _)| fleet.nodes.get(&target.node).is_some())
-        .filter_map(|(_, observation)| observation.reading.as_ref())
-        .filter(|reading| reading.age(clocks) <= SKEW_AGE)
-        .map(|reading| reading.against_us_now(clocks))
-        .collect();
-    out.skew = if measured.len() >= 2 { pairwise_skew(&measured) } else { None };
+    out.skew = skew(fleet, observed, clocks);
     out
+}
+
+/// From the narrowest fresh reading of each node.
+fn skew(fleet: &Fleet, observed: &Observed, clocks: &Sample) -> Option<OffsetInterval> {
+    let mut best: HashMap<&str, OffsetInterval> = HashMap::new();
+    for (node, observation) in observed.iter().filter(|(node, _)| fleet.nodes.get(node).is_some()) {
+        let fresh = observation.reading.as_ref().filter(|reading| reading.age(clocks) <= SKEW_AGE);
+        let Some(interval) = fresh.and_then(|reading| reading.against_us_now(clocks)) else { continue };
+        let known = best.entry(node).or_insert(interval);
+        if interval.bound() < known.bound() {
+            *known = interval;
+        }
+    }
+    let measured: Vec<OffsetInterval> = best.into_values().collect();
+    if measured.len() >= 2 { pairwise_skew(&measured) } else { None }
 }
 
 fn unusable(why: String) -> PolicyView {
@@ -158,25 +159,21 @@ fn unusable(why: String) -> PolicyView {
 fn one_policy(
     policy: &Policy,
     fleet: &Fleet,
-    observations: &HashMap<Target, Observation>,
+    observed: &Observed,
     ours: Option<OffsetInterval>,
     standings: &HashMap<(String, String), Standing>,
     clocks: &Sample,
 ) -> PolicyView {
     let now = clocks.after;
-    let port = match policy.source {
-        Source::Agent { port } => port,
-        Source::Unsupported(source) => {
-            return unusable(format!("spec.source: this version cannot read {source} yet; use agent"));
-        }
-    };
+    if let Some(source) = sources::unsupported(&policy.source) {
+        return unusable(format!("spec.source: this version cannot read {source} yet; use agent"));
+    }
     if policy.deleting {
         return PolicyView { nodes: Vec::new(), suspicion: None, unusable: None, cap: 0 };
     }
     let nodes: Vec<(&String, &Node)> = fleet.nodes.iter().filter(|(_, node)| matches(policy, node)).collect();
-    let seen: Vec<Option<&Observation>> =
-        nodes.iter().map(|(name, node)| observations.get(&target(name, node, port)?)).collect();
-    let readings: Vec<Option<&AgentReading>> = seen.iter().map(|o| o.and_then(|o| o.reading.as_ref())).collect();
+    let seen: Vec<Option<&Observation>> = nodes.iter().map(|(name, _)| observed.get(&policy.source, name)).collect();
+    let readings: Vec<Option<&NodeReading>> = seen.iter().map(|o| o.and_then(|o| o.reading.as_ref())).collect();
     let evidence: Vec<NodeEvidence> = readings.iter().map(|r| evidence(*r, policy, clocks)).collect();
     let assessment = assess(&evidence, ours, &policy.tolerance);
     let mut views: Vec<NodeView> = Vec::with_capacity(nodes.len());
@@ -188,12 +185,7 @@ fn one_policy(
         let before = before.unwrap_or_else(|| Standing::new(now));
         let standing = before.observe(judgement(reading, offset, &assessment, policy, clocks), now);
         let (acted, hands_off) = marks_of(policy, node);
-        let failure = seen.get(index).copied().flatten().and_then(|o| o.failure.as_ref());
-        let addressless = fleet::address(node).is_none();
-        let failure = failure.map(|f| f.message.clone()).or_else(|| {
-            addressless
-                .then(|| format!("node {name} has no address in status.addresses at which its agent could be asked"))
-        });
+        let failure = failure(name, node, seen.get(index).copied().flatten(), policy, clocks);
         let never = standing.state() == State::Unknown(Why::NeverMeasured);
         candidates.push(Candidate { node: (*name).clone(), standing, offset, acted, hands_off });
         views.push(NodeView {
@@ -218,18 +210,38 @@ fn one_policy(
     PolicyView { nodes: views, suspicion: assessment.suspicion, unusable: None, cap }
 }
 
+/// Why there is no better evidence about a node, if its source knows.
+fn failure(name: &str, node: &Node, seen: Option<&Observation>, policy: &Policy, clocks: &Sample) -> Option<String> {
+    if sources::asks_nodes(&policy.source) && fleet::address(node).is_none() {
+        return Some(format!("node {name} has no address in status.addresses at which it could be asked"));
+    }
+    let seen = seen?;
+    if seen.failure.is_some() {
+        return seen.failure.clone();
+    }
+    let reading = seen.reading.as_ref()?;
+    let (age, limit) = (reading.age_then, policy.tolerance.stale_after);
+    if age > limit && clocks.after.since(reading.clocks.after) <= limit {
+        let (age, limit) = (Human(age), Human(limit));
+        return Some(format!(
+            "what the source has of node {name} was {age} old already; tolerance.staleAfter is {limit}"
+        ));
+    }
+    reading.lacks.clone()
+}
+
 /// The evidence about one node, aged to now; what is stale is none.
-fn evidence(reading: Option<&AgentReading>, policy: &Policy, clocks: &Sample) -> NodeEvidence {
+fn evidence(reading: Option<&NodeReading>, policy: &Policy, clocks: &Sample) -> NodeEvidence {
     let Some(reading) = reading else { return NodeEvidence::default() };
     let age = reading.age(clocks);
     if age > policy.tolerance.stale_after {
         return NodeEvidence::default();
     }
-    NodeEvidence { against_us: Some(reading.against_us_now(clocks)), own: reading.own.map(|it| it.aged(age)) }
+    NodeEvidence { against_us: reading.against_us_now(clocks), own: reading.own.map(|it| it.aged(age)) }
 }
 
 fn judgement(
-    reading: Option<&AgentReading>,
+    reading: Option<&NodeReading>,
     offset: Option<OffsetInterval>,
     assessment: &Assessment,
     policy: &Policy,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! watch (nodes, policies, NodeClocks) ─┐
-//! observe (agents, long poll) ─────────┼─▶ the loop below: index ─▶ evaluate ─▶ plan ─▶ apply ─▶ API server
+//! sources (agents, exporters, …) ──────┼─▶ the loop below: index ─▶ evaluate ─▶ plan ─▶ apply ─▶ API server
 //! elect (leader lease) ────────────────┘        ▲                                       │
 //!                                               └──────── what a write answered ────────┘
 //! ```
@@ -19,11 +19,11 @@ pub mod evaluate;
 pub mod fleet;
 pub mod http;
 pub mod lease;
-pub mod observe;
 pub mod plan;
 pub mod policy_status;
 pub mod record;
 pub mod references;
+pub mod sources;
 pub mod watch;
 
 pub use args::ControllerArgs;
@@ -40,9 +40,9 @@ use fleet::Fleet;
 use http::Published;
 use kube::{Api, Client};
 use lease::{Election, Periods};
-use observe::{Observation, Observations, Pollers};
 use policy_status::Shown;
 use references::References;
+use sources::{Observations, Pollers};
 use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -139,7 +139,7 @@ impl Control {
             }
             pause = ROUND_MAX;
             if self.fleet.synced() {
-                pollers.set(&evaluate::targets(&self.fleet));
+                pollers.set(&evaluate::wanted(&self.fleet));
                 self.references.set(&evaluate::references(&self.fleet));
                 pause = self.round(&stop).await;
             }
@@ -183,11 +183,7 @@ impl Control {
         self.observations.with(|observed| {
             let evaluation =
                 evaluate::evaluate(fleet, observed, &|policy| references.ours(policy, clocks), memory, clocks);
-            let mut by_node: HashMap<String, Vec<&Observation>> = HashMap::new();
-            for (target, observation) in observed {
-                by_node.entry(target.node.clone()).or_default().push(observation);
-            }
-            let plan = plan::plan(fleet, &evaluation, &by_node, shown, clocks);
+            let plan = plan::plan(fleet, &evaluation, observed, shown, clocks);
             (evaluation, plan)
         })
     }

@@ -7,16 +7,15 @@
 use super::apply::Write;
 use super::evaluate::Evaluation;
 use super::fleet::Fleet;
-use super::observe::Observation;
 use super::policy_status::{self, Shown};
 use super::record;
+use super::sources::Observed;
 use crate::agent::report::JumpReport;
 use crate::api::{NODE_CONDITION, NodeClock, TimeSyncPolicy, node_marks};
 use crate::clock::{Sample, Wall};
 use crate::policy::Marks;
 use k8s_openapi::api::core::v1::{Node, ObjectReference};
 use kube::Resource;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// Everything that is due, in order.
@@ -24,7 +23,7 @@ use std::time::Duration;
 pub fn plan(
     fleet: &Fleet,
     evaluation: &Evaluation,
-    observed: &HashMap<String, Vec<&Observation>>,
+    observed: &Observed,
     shown: &mut Shown,
     clocks: &Sample,
 ) -> Vec<Write> {
@@ -38,11 +37,9 @@ pub fn plan(
         let desired = evaluation.desired.get(name).cloned().unwrap_or_default();
         marks(name, node, desired, &mut undo, &mut act);
         let jumps: Vec<JumpReport> = observed
-            .get(name)
-            .into_iter()
-            .flatten()
+            .of(name)
             .filter_map(|o| o.reading.as_ref())
-            .flat_map(|r| r.report.jumps.iter().map(|jump| aged(jump, r.age(clocks))))
+            .flat_map(|r| r.jumps().iter().map(|jump| aged(jump, clocks.after.since(r.clocks.after))))
             .collect();
         match record::summary(name, evaluation, &tolerance) {
             Some(summary) => tell_of_node(name, node, &summary, &jumps, fleet, now, &mut tell),

@@ -50,7 +50,7 @@ impl References {
             }
             // Policies hold only names that were parsed.
             let Ok(server) = name.parse::<Server>() else { continue };
-            let settings = Settings { references: vec![server], chrony: None };
+            let settings = Settings { references: vec![server], ..Settings::default() };
             for source in sntp::sources(&settings) {
                 let task = self.tasks.spawn(ask(source, (*name).clone(), Arc::clone(&self.latest)));
                 self.running.insert((*name).clone(), task);

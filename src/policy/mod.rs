@@ -51,15 +51,30 @@ pub struct Policy {
 }
 
 /// Where drift is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
     /// Our agents, at each node's own address and this port.
     Agent {
         /// TCP port.
         port: u16,
     },
-    /// One that this version cannot read; nodes stay unknown and the policy says so.
-    Unsupported(&'static str),
+    /// Prometheus' node_exporter, at each node's own address and this port.
+    NodeExporter {
+        /// TCP port.
+        port: u16,
+    },
+    /// A Prometheus server that scrapes node_exporter already.
+    Prometheus {
+        /// Base of its HTTP API, `http://HOST[:PORT][/PATH]` without a slash at the end.
+        url: String,
+        /// The label of its series that names the node; without one, the usual ones are looked at.
+        node_label: Option<String>,
+    },
+    /// The heartbeat leases of the kubelets.
+    Lease {
+        /// The longest delay assumed between a kubelet's writing the time and our seeing it.
+        delay_max: Duration,
+    },
 }
 
 /// What is done about a drifting node.

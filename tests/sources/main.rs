@@ -55,7 +55,21 @@ fn bytes(text: &str) -> Vec<u8> {
 
 #[test]
 fn chronyd_replies() {
-    check("chrony", 15, |_, text| match chrony::decode(&bytes(text), SEQUENCE) {
+    check("chrony", 26, |name, text| match name.split_once('-').map(|(question, _)| question) {
+        Some("count") => match chrony::decode_count(&bytes(text), SEQUENCE) {
+            Err(error) => format!("error: {error}\n"),
+            Ok(count) => format!("sources: {count}\n"),
+        },
+        Some("source") => match chrony::decode_source(&bytes(text), SEQUENCE) {
+            Err(error) => format!("error: {error}\n"),
+            Ok(source) => format!("{source:#?}\n"),
+        },
+        _ => tracking(text),
+    });
+}
+
+fn tracking(text: &str) -> String {
+    match chrony::decode(&bytes(text), SEQUENCE) {
         Err(error) => format!("error: {error}\n"),
         Ok(reply) => {
             let evidence = match reply.interval(Duration::from_secs(2)) {
@@ -73,7 +87,7 @@ fn chronyd_replies() {
                 reply.root_dispersion_s
             )
         }
-    });
+    }
 }
 
 #[test]
@@ -127,23 +141,15 @@ fn kernel_replies() {
         };
         match kernel::decode(&timex) {
             Err(error) => format!("error: {error}\n"),
-            Ok(reply) => {
-                // Our wall clock, read within a bracket of 2 us, is the kernel's.
-                let clocks = Sample {
-                    before: Mono::from_nanos(1_000),
-                    wall: reply.wall,
-                    boot: Boot::from_nanos(1_000),
-                    raw: Raw::from_nanos(1_000),
-                    after: Mono::from_nanos(3_000),
-                };
-                format!(
-                    "kernel's clock: {}\npending: {}\nmaxerror: {:?}\noffset: {}\n",
-                    clockwarden::runtime::rfc3339(reply.wall),
-                    reply.pending,
-                    reply.error_max,
-                    reply.interval(&clocks)
-                )
-            }
+            Ok(reply) => format!(
+                "kernel's clock: {}\npending: {}\nmaxerror: {:?}, assumed: {:?}\nleap: {}\noffset: {}\n",
+                clockwarden::runtime::rfc3339(reply.wall),
+                reply.pending,
+                reply.error_max,
+                reply.error_assumed,
+                reply.leap.as_str(),
+                reply.interval()
+            ),
         }
     });
 }

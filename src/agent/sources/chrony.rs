@@ -1,37 +1,39 @@
-//! What chronyd knows: the "tracking" answer of its command protocol, version 6, over UDP or its Unix socket.
+//! What chronyd knows: "tracking" and "sources" of its command protocol, over UDP or its Unix socket.
 //!
-//! The layout, from the published description of the protocol: all numbers are big-endian. A request is a header of 20
-//! bytes (version, kind, two reserved, command, attempt, sequence, 8 reserved) and is padded to at least the length
-//! of its reply, so that nobody can use chronyd to amplify; a reply has a header of 28 bytes (version, kind, two
-//! reserved, command, kind of reply, status, 6 reserved, sequence, 8 reserved). Tracking needs no rights over UDP on
-//! loopback. Over the Unix socket chronyd answers only a client that has bound a path of its own.
+//! Both need no rights over UDP on loopback. Over the Unix socket chronyd answers only a client that has bound a path of
+//! its own. (`ntpdata` would tell what each server itself follows, but chronyd answers it over the socket only.)
 //!
 //! How sure: chronyd calls the correction that it has yet to make "system time"; in the protocol it is positive when
 //! the clock is slow (chronyc prints "slow of NTP time"), so that our offset is its negative. Around that, the truth
 //! lies within root dispersion plus half the root delay (RFC 5905, section 11.1). chronyd makes the correction by
 //! slewing, by at most a tenth of a second per second, while our reading is in use; so the bound also takes in the
-//! correction, as far as it can be made in that time.
+//! correction, as far as it can be made in that time. A chronyd that has lost its servers goes on vouching, and its
+//! dispersion grows; how long ago it last heard from one is told beside the offset.
 //!
-//! Does not know: NTP, other sources. `exchange` does the talking.
+//! What chronyd says is about the kernel's clock. Where this process reads another one (libfaketime), the difference is
+//! added: the report is about the clock that we serve.
+//!
+//! Does not know: NTP, other sources. `wire` holds the bytes, `exchange` does the talking, `config` reads chrony.conf.
 
+mod config;
 mod exchange;
+mod wire;
 
-use super::{BoxFuture, Duration, Fields, Measured, Outcome, Settings, Source, random};
-use crate::agent::clocks;
-use crate::clock::{Delta, OffsetInterval};
+pub use config::{Place, unbounded_step};
+pub use wire::{
+    DecodeError, Reply, Standing, Upstream, decode, decode_count, decode_source, request, request_count, request_source,
+};
+
+use super::kernel::seen_by_us;
+use super::{BoxFuture, Duration, Measured, Outcome, Settings, Source, random, under};
+use crate::agent::report::SourceDetail;
+use crate::clock::{Delta, Leap, Mono, OffsetInterval};
+use crate::runtime::mono_now;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-const VERSION: u8 = 6;
-const KIND_REQUEST: u8 = 1;
-const KIND_REPLY: u8 = 2;
-const COMMAND_TRACKING: u16 = 33;
-const REPLY_TRACKING: u16 = 5;
-const REPLY_HEADER: usize = 28;
-/// Header, and the fields of tracking as far as we read them: to the end of "last update interval".
-const REPLY_LENGTH: usize = REPLY_HEADER + 76;
 /// chronyd's command port (chrony.conf(5), `cmdport`).
 pub const PORT: u16 = 323;
 /// Where Debian, Fedora and others put its socket (chrony.conf(5), `bindcmdaddress`).
@@ -78,97 +80,6 @@ impl fmt::Display for At {
     }
 }
 
-/// A request for tracking with this sequence number.
-#[must_use]
-pub fn request(sequence: u32) -> [u8; REPLY_LENGTH] {
-    let mut bytes = [0; REPLY_LENGTH];
-    let [high, low] = COMMAND_TRACKING.to_be_bytes();
-    let [a, b, c, d] = sequence.to_be_bytes();
-    let header = [VERSION, KIND_REQUEST, 0, 0, high, low, 0, 0, a, b, c, d];
-    for (place, value) in bytes.iter_mut().zip(header) {
-        *place = value;
-    }
-    bytes
-}
-
-/// What chronyd says.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reply {
-    /// Reference identifier: four letters, or (a hash of) an address.
-    pub reference_id: u32,
-    /// Address of the server that it follows, if that is one.
-    pub server: Option<IpAddr>,
-    /// Distance from a clock that is right by itself; 0 without a reference.
-    pub stratum: u16,
-    /// 0 normal, 1 and 2 a leap second is coming, 3 not synchronised.
-    pub leap: u16,
-    /// The correction that the clock still needs, seconds; positive: it is slow.
-    pub correction_s: f64,
-    /// Round trip to the end of the chain, seconds.
-    pub root_delay_s: f64,
-    /// Error that has accumulated since that end, seconds.
-    pub root_dispersion_s: f64,
-}
-
-/// Why bytes are no tracking reply to our request.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// Not enough of them.
-    #[error("an answer of {got} bytes is no tracking reply of chronyd ({REPLY_LENGTH} needed)")]
-    Short {
-        /// How many there are.
-        got: usize,
-    },
-    /// Not chronyd, or one of another time.
-    #[error("the answer is not of chronyd's command protocol version 6 (version {version}, kind {kind})")]
-    Foreign {
-        /// The version byte.
-        version: u8,
-        /// The kind byte.
-        kind: u8,
-    },
-    /// An answer to somebody else, or a forged one.
-    #[error("the answer is not to our question (sequence {got:#010x} for {sent:#010x})")]
-    Sequence {
-        /// Ours.
-        sent: u32,
-        /// Its.
-        got: u32,
-    },
-    /// chronyd refused.
-    #[error("chronyd refused the question with status {status}{}", status_hint(*.status))]
-    Refused {
-        /// The status field.
-        status: u16,
-    },
-    /// Something else than tracking.
-    #[error("chronyd answered something else (command {command}, reply {reply}) than tracking")]
-    Other {
-        /// The command that it answers.
-        command: u16,
-        /// The kind of reply.
-        reply: u16,
-    },
-    /// A number that cannot be.
-    #[error("chronyd says {field} is {value}, which cannot be")]
-    Nonsense {
-        /// Which.
-        field: &'static str,
-        /// Its value, as printed.
-        value: String,
-    },
-}
-
-fn status_hint(status: u16) -> &'static str {
-    match status {
-        2 => " (not authorised: ask over its Unix socket, or allow this address with cmdallow)",
-        6 => " (not enabled)",
-        18 => " (it speaks another protocol version)",
-        19 => " (it expects another length: its protocol differs from ours)",
-        _ => "",
-    }
-}
-
 /// Why a good reply is no evidence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoEvidence {
@@ -184,64 +95,6 @@ pub enum NoEvidence {
         /// The stratum that it claims.
         stratum: u16,
     },
-}
-
-/// Reads an answer to the request with that sequence number.
-///
-/// # Errors
-/// If the bytes are anything else than a tracking reply to it.
-pub fn decode(bytes: &[u8], sequence: u32) -> Result<Reply, DecodeError> {
-    let short = || DecodeError::Short { got: bytes.len() };
-    let fields = Fields(bytes);
-    let [version, kind] = fields.bytes(0).ok_or_else(short)?;
-    if version != VERSION || kind != KIND_REPLY {
-        return Err(DecodeError::Foreign { version, kind });
-    }
-    // A refusal has a header and no more.
-    let (command, reply) = (fields.u16(4).ok_or_else(short)?, fields.u16(6).ok_or_else(short)?);
-    let (status, got) = (fields.u16(8).ok_or_else(short)?, fields.u32(16).ok_or_else(short)?);
-    if got != sequence {
-        return Err(DecodeError::Sequence { sent: sequence, got });
-    }
-    if status != 0 {
-        return Err(DecodeError::Refused { status });
-    }
-    if command != COMMAND_TRACKING || reply != REPLY_TRACKING {
-        return Err(DecodeError::Other { command, reply });
-    }
-    if bytes.len() < REPLY_LENGTH {
-        return Err(short());
-    }
-    let at = |offset: usize| REPLY_HEADER + offset;
-    let float = |offset: usize| fields.u32(at(offset)).map(float_from_wire).ok_or_else(short);
-    let server = match fields.u16(at(20)).ok_or_else(short)? {
-        1 => Some(IpAddr::V4(Ipv4Addr::from(fields.bytes::<4>(at(4)).ok_or_else(short)?))),
-        2 => Some(IpAddr::V6(Ipv6Addr::from(fields.bytes::<16>(at(4)).ok_or_else(short)?))),
-        _ => None,
-    };
-    let reply = Reply {
-        reference_id: fields.u32(at(0)).ok_or_else(short)?,
-        server,
-        stratum: fields.u16(at(24)).ok_or_else(short)?,
-        leap: fields.u16(at(26)).ok_or_else(short)?,
-        correction_s: float(40)?,
-        root_delay_s: float(64)?,
-        root_dispersion_s: float(68)?,
-    };
-    for (field, value) in [("root delay", reply.root_delay_s), ("root dispersion", reply.root_dispersion_s)] {
-        if value < 0.0 {
-            return Err(DecodeError::Nonsense { field, value: value.to_string() });
-        }
-    }
-    Ok(reply)
-}
-
-/// chronyd's floating point number: a signed exponent in the upper 7 bits, a signed coefficient in the lower 25;
-/// the value is coefficient times 2^(exponent - 25). Always finite.
-fn float_from_wire(bits: u32) -> f64 {
-    let signed = bits.cast_signed();
-    let (exponent, coefficient) = (signed >> 25, (signed << 7) >> 7);
-    f64::from(coefficient) * 2f64.powi(exponent - 25)
 }
 
 impl Reply {
@@ -276,31 +129,87 @@ impl Reply {
     }
 }
 
+/// What chronyd's sources are like, together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// How many it has.
+    pub configured: u32,
+    /// How many answered one of its last eight polls at least.
+    pub reachable: u32,
+    /// How many it follows, or could.
+    pub selectable: u32,
+    /// How many contradict the others.
+    pub falsetickers: u32,
+    /// How long ago the one that it follows last gave a good sample; if it follows none, any of them.
+    pub last_update: Option<Duration>,
+}
+
+/// Sums up `upstreams`; `configured` may be more than there are of them.
+#[must_use]
+pub fn summary(configured: u32, upstreams: &[Upstream]) -> Summary {
+    let count = |of: &dyn Fn(&Upstream) -> bool| {
+        u32::try_from(upstreams.iter().filter(|upstream| of(upstream)).count()).unwrap_or(u32::MAX)
+    };
+    let newest = |of: &dyn Fn(&Upstream) -> bool| {
+        upstreams.iter().filter(|upstream| of(upstream)).filter_map(|upstream| upstream.since_sample).min()
+    };
+    Summary {
+        configured,
+        reachable: count(&|upstream| upstream.reach != 0),
+        selectable: count(&|upstream| matches!(upstream.standing, Standing::Selected | Standing::Selectable)),
+        falsetickers: count(&|upstream| upstream.standing == Standing::Falseticker),
+        last_update: newest(&|upstream| upstream.standing == Standing::Selected).or_else(|| newest(&|_| true)),
+    }
+}
+
 /// chronyd, unless it is `off`.
 #[must_use]
 pub fn sources(settings: &Settings) -> Vec<Box<dyn Source>> {
+    let socket = under(&settings.host_root, SOCKET);
     let candidates = match &settings.chrony {
         Some(At::Off) => return Vec::new(),
         Some(named) => vec![named.clone()],
-        None => vec![At::Udp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT)), At::Unix(PathBuf::from(SOCKET))],
+        None => vec![At::Udp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT)), At::Unix(socket)],
     };
-    vec![Box::new(Chrony { candidates, named: settings.chrony.is_some(), spacing: CALM })]
+    vec![Box::new(Chrony::new(settings, candidates))]
 }
 
-/// Between two polls; a request costs chronyd some 20 µs.
+/// Between two polls; a request costs chronyd some 20 us.
 const CALM: Duration = Duration::from_secs(8);
 /// While chronyd has a correction to make that matters.
 const SLEWING: Duration = Duration::from_secs(1);
+/// Nobody runs chronyd here: this is how soon one that is started later is noticed.
+const ABSENT: Duration = Duration::from_secs(60);
 const CORRECTION_CALM_S: f64 = 0.01;
+/// Its sources change slowly (it polls them every 16 s and more), and each is a question of its own: every so many polls.
+const SOURCES_EVERY: u32 = 4;
 
 struct Chrony {
     candidates: Vec<At>,
     /// Somebody said that it is there: then its absence is an error.
     named: bool,
     spacing: Duration,
+    host_root: PathBuf,
+    /// Polls until its sources are asked for again.
+    until_sources: u32,
+    /// When they were asked for last.
+    sources_asked: Mono,
+    detail: Option<SourceDetail>,
 }
 
 impl Chrony {
+    fn new(settings: &Settings, candidates: Vec<At>) -> Chrony {
+        Chrony {
+            candidates,
+            named: settings.chrony.is_some(),
+            spacing: CALM,
+            host_root: settings.host_root.clone(),
+            until_sources: 0,
+            sources_asked: mono_now(),
+            detail: None,
+        }
+    }
+
     async fn ask(&mut self) -> Outcome {
         let mut refused = None;
         for at in &self.candidates {
@@ -312,11 +221,11 @@ impl Chrony {
             }
             let answer = match random() {
                 #[expect(clippy::cast_possible_truncation, reason = "any 32 of the random bits will do")]
-                Ok(bits) => exchange::ask(at, bits as u32).await,
+                Ok(bits) => exchange::ask(at, bits as u32, self.until_sources == 0).await,
                 Err(error) => return Outcome::Withdrawn(format!("no random sequence number: {error}")),
             };
             match answer {
-                Ok(reply) => return self.judge(&reply),
+                Ok(answer) => return self.judge(&answer),
                 Err(exchange::AskError::Nobody { .. }) if !self.named => {}
                 // The first failure is that of the usual place; it says most.
                 Err(error) => {
@@ -324,18 +233,50 @@ impl Chrony {
                 }
             }
         }
-        match refused {
-            Some(error) => Outcome::Withdrawn(crate::telemetry::chain(&error)),
-            None => Outcome::Absent,
+        self.detail = None;
+        self.until_sources = 0;
+        self.spacing = CALM;
+        if let Some(error) = refused {
+            return Outcome::Withdrawn(crate::telemetry::chain(&error));
+        }
+        self.spacing = ABSENT;
+        Outcome::Absent
+    }
+
+    fn judge(&mut self, answer: &exchange::Answer) -> Outcome {
+        let reply = &answer.tracking;
+        self.spacing = if reply.correction_s.abs() > CORRECTION_CALM_S { SLEWING } else { CALM };
+        self.describe(answer);
+        match reply.interval(self.spacing.saturating_add(exchange::TIMEOUT)) {
+            Ok(interval) => {
+                let (interval, clocks) = seen_by_us(interval);
+                Outcome::Measured(Measured { interval, clocks, reference: Some(reply.reference()) })
+            }
+            Err(because) => Outcome::Withdrawn(because.to_string()),
         }
     }
 
-    fn judge(&mut self, reply: &Reply) -> Outcome {
-        self.spacing = if reply.correction_s.abs() > CORRECTION_CALM_S { SLEWING } else { CALM };
-        let clocks = clocks::sample();
-        match reply.interval(self.spacing.saturating_add(exchange::TIMEOUT)) {
-            Ok(interval) => Outcome::Measured(Measured { interval, clocks, reference: Some(reply.reference()) }),
-            Err(because) => Outcome::Withdrawn(because.to_string()),
+    fn describe(&mut self, answer: &exchange::Answer) {
+        let reply = &answer.tracking;
+        let first = self.detail.is_none();
+        let known = self.detail.get_or_insert_default();
+        if first {
+            let place = unbounded_step(&self.host_root);
+            known.step_unbounded = place.map(|place| place.to_string());
+        }
+        known.stratum = Some(reply.stratum.into());
+        known.leap = Some(Leap::from_indicator(reply.leap).as_str().to_owned());
+        known.root_delay_seconds = Some(reply.root_delay_s);
+        known.root_dispersion_seconds = Some(reply.root_dispersion_s);
+        known.roots = reply.interval(Duration::ZERO).map(|_| reply.reference()).into_iter().collect();
+        self.until_sources = self.until_sources.checked_sub(1).unwrap_or(SOURCES_EVERY - 1);
+        if let Some(sources) = &answer.sources {
+            known.configured = Some(sources.configured);
+            known.reachable = Some(sources.reachable);
+            known.selectable = Some(sources.selectable);
+            known.falsetickers = Some(sources.falsetickers);
+            known.last_update_seconds = sources.last_update.map(|age| age.as_secs_f64());
+            self.sources_asked = mono_now();
         }
     }
 }
@@ -351,6 +292,13 @@ impl Source for Chrony {
 
     fn spacing(&mut self) -> Duration {
         self.spacing
+    }
+
+    fn detail(&self) -> Option<SourceDetail> {
+        let mut detail = self.detail.clone()?;
+        let since = mono_now().since(self.sources_asked).as_secs_f64();
+        detail.last_update_seconds = detail.last_update_seconds.map(|age_s| age_s + since);
+        Some(detail)
     }
 }
 

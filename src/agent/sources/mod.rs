@@ -10,9 +10,11 @@ pub mod chrony;
 pub mod kernel;
 pub mod sntp;
 
+use crate::agent::report::SourceDetail;
 use crate::clock::{OffsetInterval, Sample};
 use futures::future::BoxFuture;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Makes the sources of one kind which the settings ask for.
@@ -28,6 +30,20 @@ pub struct Settings {
     pub references: Vec<sntp::Server>,
     /// Where chronyd is asked; `None` looks in the usual places and is content to find nothing there.
     pub chrony: Option<chrony::At>,
+    /// Below which folder this machine's own files are found: `/`, or where a pod has them mounted.
+    pub host_root: PathBuf,
+}
+
+/// No references, everything in its usual place.
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { references: Vec::new(), chrony: None, host_root: PathBuf::from("/") }
+    }
+}
+
+/// An absolute path of this machine, where it is found below `host_root`.
+fn under(host_root: &Path, path: &str) -> PathBuf {
+    host_root.join(path.trim_start_matches('/'))
 }
 
 /// All sources that `settings` ask for.
@@ -57,6 +73,15 @@ pub trait Source: Send + 'static {
     fn burst(&self) -> usize {
         1
     }
+
+    /// What the last poll told besides the offset; `None` if nothing.
+    fn detail(&self) -> Option<SourceDetail> {
+        None
+    }
+
+    /// After a poll: whether all witnesses agree, the clock is right, and nothing has happened to it lately. A source
+    /// whose questions cost others something may then ask less often, until it hears otherwise.
+    fn at_ease(&mut self, _yes: bool) {}
 }
 
 /// What one poll gave.

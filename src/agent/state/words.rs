@@ -2,7 +2,7 @@
 
 use super::{Core, View};
 use crate::clock::time::Human;
-use crate::clock::{Fused, OffsetInterval, State, Why};
+use crate::clock::{Dispute, Fused, OffsetInterval, Smear, State, Why};
 
 impl Core {
     /// The reason: the word of [`Why`] where nothing is known, then the facts. `None` for a clock that is right.
@@ -31,6 +31,7 @@ impl Core {
                     format!("{it} is too uncertain to judge by; at most {most} of uncertainty is evidence")
                 }
                 (Why::Conflict, _) => self.conflict(view),
+                (Why::LeapSmear, _) => self.smear(view),
                 (Why::Unsynchronized, _) => format!(
                     "the offset is within {}, but nothing has disciplined the clock for {}",
                     Human(self.tolerance.offset_max),
@@ -46,6 +47,7 @@ impl Core {
         Some(format!("{}: {facts}", why.as_str()))
     }
 
+    /// What each says, and who cannot agree with whom.
     fn conflict(&self, view: &View) -> String {
         let says: Vec<String> = self
             .witnesses
@@ -53,7 +55,19 @@ impl Core {
             .zip(&view.each)
             .filter_map(|(w, it)| it.map(|(interval, _)| format!("{} says {interval}", w.name)))
             .collect();
-        format!("the sources cannot all be true: {}", says.join(", "))
+        format!("the sources cannot all be true: {}; {}", says.join(", "), disputes(&view.fused))
+    }
+
+    fn smear(&self, view: &View) -> String {
+        let why = match view.smear {
+            Some(Smear { announced: true }) => "a leap second is announced",
+            Some(Smear { announced: false }) | None => "a leap second may be near by the date",
+        };
+        format!(
+            "{why}, and the sources are less than 1 s apart, as servers that smear it over a day and servers that step \
+             are: {}",
+            disputes(&view.fused)
+        )
     }
 
     fn silence(&self) -> String {
@@ -63,6 +77,21 @@ impl Core {
         }
         format!("no source has given evidence ({})", there.join(", "))
     }
+}
+
+/// Pairs that are named; the others are only counted.
+const DISPUTES_SHOWN: usize = 4;
+
+/// `a and b differ by at least 15.000 s`.
+fn disputes(fused: &Fused) -> String {
+    let Fused::Conflict { disputes, .. } = fused else { return String::new() };
+    let pair = |d: &Dispute| format!("{} and {} differ by at least {}", d.low, d.high, Human(d.apart));
+    let mut pairs: Vec<String> = disputes.iter().take(DISPUTES_SHOWN).map(pair).collect();
+    let more = disputes.len().saturating_sub(DISPUTES_SHOWN);
+    if more > 0 {
+        pairs.push(format!("and {more} more pairs"));
+    }
+    pairs.join(", ")
 }
 
 /// `15.000 s ahead (± 1.2 ms)`.

@@ -1,12 +1,14 @@
 //! Objects in, evaluation out: no server, no clock.
 
 use super::*;
-use crate::agent::report::Report;
 use crate::api::FINALIZER;
 use crate::clock::{Boot, Delta, Mono, Raw, Wall};
 use crate::controller::fleet::PolicyEntry;
+use crate::policy::Source;
 use serde_json::{Value, json};
-use std::sync::Arc;
+
+/// What a policy asks unless it says otherwise.
+const AGENT: Source = Source::Agent { port: 9555 };
 
 const S: u64 = 1_000_000_000;
 
@@ -50,7 +52,7 @@ fn eager() -> PolicyEntry {
 /// Nodes n1, n2, … whose clocks are so many milliseconds ahead of ours, measured at `taken` seconds.
 struct World {
     fleet: Fleet,
-    observed: HashMap<Target, Observation>,
+    observed: Observed,
     memory: Memory,
 }
 
@@ -59,22 +61,14 @@ impl World {
         let mut fleet = Fleet::default();
         policies.into_iter().for_each(|p| fleet.policies.put(p));
         nodes.into_iter().for_each(|n| fleet.nodes.put(n));
-        World { fleet, observed: HashMap::new(), memory: Memory::default() }
+        World { fleet, observed: Observed::default(), memory: Memory::default() }
     }
 
     fn measure(&mut self, node: &str, offset_ms: i64, own_ms: Option<i64>, taken: u64) {
         let at = |ms: i64| OffsetInterval::new(Delta::from_nanos(ms * 1_000_000), Duration::from_millis(1));
-        let report = json!({"node": "whatever it says", "state": "Unknown", "offsetSeconds": null,
-            "errorBoundSeconds": null, "sources": []});
-        let reading = AgentReading {
-            clocks: clocks(taken),
-            against_us: at(offset_ms),
-            own: own_ms.map(at),
-            undisciplined: Duration::ZERO,
-            report: Arc::new(serde_json::from_value::<Report>(report).unwrap()),
-        };
-        let target = target(node, self.fleet.nodes.get(node).unwrap(), 9555).unwrap();
-        self.observed.insert(target, Observation { reading: Some(reading), failure: None });
+        let reading =
+            NodeReading { against_us: Some(at(offset_ms)), own: own_ms.map(at), ..NodeReading::at(clocks(taken)) };
+        *self.observed.entry(&AGENT, node) = Observation { reading: Some(reading), failure: None };
     }
 
     fn at(&mut self, seconds: u64) -> Evaluation {
@@ -169,9 +163,31 @@ fn silence_becomes_unknown_and_nothing_is_done() {
 fn the_shortest_interval_of_the_policies_wins_and_deleted_policies_ask_nobody() {
     let brisk = policy("brisk", json!({"interval": "1s"}), true);
     let world = World::new(vec![eager(), brisk], three());
-    let wanted = targets(&world.fleet);
-    assert_eq!(wanted.len(), 3);
-    assert!(wanted.values().all(|interval| *interval == Duration::from_secs(1)));
-    let target = Target { node: "n1".into(), address: "127.0.1.1:9555".into() };
-    assert!(wanted.contains_key(&target));
+    let wanted = wanted(&world.fleet);
+    assert_eq!(wanted[&AGENT].keys().collect::<Vec<_>>(), [&"n1", &"n2", &"n3"]);
+    assert!(wanted[&AGENT].values().all(|asked| asked.interval == Duration::from_secs(1)));
+}
+
+#[test]
+fn a_policy_that_changes_over_to_another_source_starts_from_nothing() {
+    let mut world = World::new(vec![eager()], three());
+    [("n1", 0), ("n2", 0), ("n3", 15_000)].iter().for_each(|(n, ms)| world.measure(n, *ms, None, 10));
+    assert_eq!(world.words(10)[2], "Act/Drifting");
+    let elsewhere = json!({"source": {"agent": {"port": 9556}}, "action": {"sustainedFor": "0s"}});
+    world.fleet.policies.put(policy("p", elsewhere, true));
+    assert_eq!(world.words(11), ["Leave/NeverMeasured"; 3]);
+}
+
+#[test]
+fn what_was_stale_when_it_arrived_is_no_evidence_and_says_so() {
+    let mut world = World::new(vec![eager()], three());
+    for node in ["n1", "n2", "n3"] {
+        world.measure(node, 15_000, None, 10);
+        world.observed.entry(&AGENT, node).reading.as_mut().unwrap().age_then = Duration::from_secs(61);
+    }
+    let evaluation = world.at(10);
+    let nodes = &evaluation.policies["p"].nodes;
+    assert!(nodes.iter().all(|n| n.standing.state() == State::Unknown(Why::Stale)));
+    assert!(nodes[0].failure.as_ref().unwrap().contains("staleAfter is 60.000 s"), "{:?}", nodes[0].failure);
+    assert_eq!(evaluation.skew, None);
 }

@@ -1,10 +1,13 @@
-//! One question to chronyd and its answer, over UDP or its Unix socket.
+//! A conversation with chronyd, over UDP or its Unix socket: tracking, and every few times its sources.
 //!
 //! A Unix client must bind a path for chronyd to answer to. It is put beside chronyd's own socket, because that is the
 //! one directory which both see under the same name when chronyd and the agent live in different mount namespaces; it
 //! is made writable for chronyd, which has dropped its rights, and removed whatever happens.
 
-use super::{At, DecodeError, Reply, decode, request};
+use super::{
+    At, DecodeError, Reply, Summary, decode, decode_count, decode_source, request, request_count, request_source,
+    summary,
+};
 use std::fs::Permissions;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,6 +20,8 @@ use tokio::net::{UdpSocket, UnixDatagram};
 pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
 /// Answers to other questions that are passed over before we give up: a forger must not keep us busy.
 const STRAY_MAX: usize = 16;
+/// Of a chronyd with more sources than this (four are usual), only so many are looked at.
+const SOURCES_MAX: u32 = 16;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +54,31 @@ pub(super) enum AskError {
     },
 }
 
-/// Asks for tracking.
-pub(super) async fn ask(at: &At, sequence: u32) -> Result<Reply, AskError> {
-    let failure = match tokio::time::timeout(TIMEOUT, converse(at, sequence)).await {
-        Ok(Ok(reply)) => return Ok(reply),
+/// What chronyd said.
+pub(super) struct Answer {
+    pub(super) tracking: Reply,
+    /// `None` if they were not asked for, or not told.
+    pub(super) sources: Option<Summary>,
+}
+
+/// Asks for tracking; and for the sources if they are wanted, or if they must be the reason why tracking is no evidence.
+/// The questions are numbered from `sequence`.
+pub(super) async fn ask(at: &At, sequence: u32, want_sources: bool) -> Result<Answer, AskError> {
+    let track = async {
+        let socket = Socket::open(at, sequence).await?;
+        let tracking = converse(&socket, &request(sequence), |bytes| decode(bytes, sequence)).await?;
+        Ok((socket, tracking))
+    };
+    let failure = match tokio::time::timeout(TIMEOUT, track).await {
+        Ok(Ok((socket, tracking))) => {
+            let want = want_sources || tracking.interval(Duration::ZERO).is_err();
+            // Tracking stands by itself: a chronyd that does not tell its sources is as good a witness.
+            let sources = match want {
+                true => tokio::time::timeout(TIMEOUT, sources(&socket, sequence)).await.ok().and_then(Result::ok),
+                false => None,
+            };
+            return Ok(Answer { tracking, sources });
+        }
         Ok(Err(failure)) => failure,
         Err(_) => return Err(AskError::Silent { at: at.clone() }),
     };
@@ -118,15 +144,32 @@ impl Socket {
     }
 }
 
+/// Asks how many sources there are, and for each of them; beyond a bound they are only counted.
+async fn sources(socket: &Socket, sequence: u32) -> Result<Summary, Failure> {
+    let count_sequence = sequence.wrapping_add(1);
+    let configured =
+        converse(socket, &request_count(count_sequence), |bytes| decode_count(bytes, count_sequence)).await?;
+    let mut upstreams = Vec::new();
+    for index in 0..configured.min(SOURCES_MAX) {
+        let sequence = count_sequence.wrapping_add(1).wrapping_add(index);
+        let request = request_source(sequence, index);
+        upstreams.push(converse(socket, &request, |bytes| decode_source(bytes, sequence)).await?);
+    }
+    Ok(summary(configured, &upstreams))
+}
+
 /// Sends the question and takes datagrams until one is the answer; those to other questions are passed over.
-async fn converse(at: &At, sequence: u32) -> Result<Reply, Failure> {
-    let socket = Socket::open(at, sequence).await?;
-    socket.send(&request(sequence)).await?;
+async fn converse<T>(
+    socket: &Socket,
+    question: &[u8],
+    decode: impl Fn(&[u8]) -> Result<T, DecodeError>,
+) -> Result<T, Failure> {
+    socket.send(question).await?;
     let mut buffer = [0; 512];
     let mut last = None;
     for _ in 0..STRAY_MAX {
         let length = socket.receive(&mut buffer).await?;
-        match decode(buffer.get(..length).unwrap_or(&buffer), sequence) {
+        match decode(buffer.get(..length).unwrap_or(&buffer)) {
             Ok(reply) => return Ok(reply),
             Err(stray @ DecodeError::Sequence { .. }) => last = Some(stray),
             Err(error) => return Err(Failure::Decode(error)),

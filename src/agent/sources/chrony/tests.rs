@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use std::net::Ipv6Addr;
 
 const REPLY: Reply = Reply {
     reference_id: 0x0A00_0001,
@@ -25,7 +26,7 @@ fn floats_are_read_as_chronyd_writes_them() {
         (0x7F00_0000, -16_777_216.0 * 2f64.powi(38)),
         (0x8000_0001, 2f64.powi(-89)),
     ] {
-        assert!((float_from_wire(bits) - value).abs() <= value.abs() * 1e-12, "{bits:#010x}");
+        assert!((wire::float_from_wire(bits) - value).abs() <= value.abs() * 1e-12, "{bits:#010x}");
     }
 }
 
@@ -84,32 +85,82 @@ fn an_address_says_how_to_ask() {
 fn only_a_chronyd_that_somebody_named_is_missed() {
     let ask = |named| {
         let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut chrony = Chrony { candidates: vec![At::Udp(closed)], named, spacing: CALM };
+        let settings = Settings { chrony: Some(At::Udp(closed)), ..Settings::default() };
+        let mut chrony = Chrony::new(&settings, vec![At::Udp(closed)]);
+        chrony.named = named;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(chrony.poll())
+        let outcome = runtime.block_on(chrony.poll());
+        // One that appears later is found, at the price of one question a minute.
+        assert_eq!(chrony.spacing(), if named { CALM } else { ABSENT });
+        outcome
     };
     assert_eq!(ask(false), Outcome::Absent);
     let Outcome::Withdrawn(because) = ask(true) else { panic!("an absent chronyd that was named is an error") };
     assert!(because.contains("nothing listens there"), "{because}");
 }
 
+#[test]
+fn what_chronyd_hears_of_its_servers_is_summed_up() {
+    let upstream = |standing, reach, since_s: Option<u64>| Upstream {
+        address: None,
+        stratum: 2,
+        standing,
+        reach,
+        since_sample: since_s.map(Duration::from_secs),
+    };
+    use Standing::{Falseticker, Selectable, Selected, Unusable};
+    let some = Duration::from_secs;
+    for (configured, upstreams, expected) in [
+        (0, vec![], (0, 0, 0, 0, None)),
+        // Lost: it never heard from any.
+        (2, vec![upstream(Unusable, 0, None), upstream(Unusable, 0, None)], (2, 0, 0, 0, None)),
+        // Lost an hour ago, and still following.
+        (1, vec![upstream(Selected, 0, Some(3_600))], (1, 0, 1, 0, Some(some(3_600)))),
+        // The one that it follows counts, not the one that was heard last.
+        (
+            3,
+            vec![
+                upstream(Selectable, 0xFF, Some(2)),
+                upstream(Selected, 1, Some(9)),
+                upstream(Falseticker, 3, Some(1)),
+            ],
+            (3, 3, 2, 1, Some(some(9))),
+        ),
+        (2, vec![upstream(Unusable, 0x80, Some(70)), upstream(Unusable, 0, Some(50))], (2, 1, 0, 0, Some(some(50)))),
+        // More than were asked about.
+        (40, vec![upstream(Selected, 1, Some(9))], (40, 1, 1, 0, Some(some(9)))),
+    ] {
+        let got = summary(configured, &upstreams);
+        let got = (got.configured, got.reachable, got.selectable, got.falsetickers, got.last_update);
+        assert_eq!(got, expected, "{upstreams:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), sequence in any::<u32>()) {
-        let _ = decode(&bytes, sequence);
+        let _ = (decode(&bytes, sequence), decode_count(&bytes, sequence), decode_source(&bytes, sequence));
     }
 
     #[test]
     fn no_body_behind_a_good_header_panics(body in prop::collection::vec(any::<u8>(), 0..120), hold in any::<u32>()) {
-        let mut bytes = vec![VERSION, KIND_REPLY, 0, 0, 0, 33, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0];
-        bytes.extend(&body);
-        match decode(&bytes, 7) {
+        let reply = |command, kind| {
+            let mut bytes = vec![6, 2, 0, 0, 0, command, 0, kind, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0];
+            bytes.extend(&body);
+            bytes
+        };
+        match decode(&reply(33, 5), 7) {
             Ok(reply) => {
                 prop_assert!(body.len() >= 76 && reply.correction_s.is_finite());
                 let _ = (reply.reference(), reply.interval(Duration::from_secs(hold.into())));
             }
-            Err(DecodeError::Short { got }) => prop_assert!(got < REPLY_LENGTH),
+            Err(DecodeError::Short { got, needed, .. }) => prop_assert!(got < needed),
             Err(error) => prop_assert!(matches!(error, DecodeError::Nonsense { .. }), "{}", error),
         }
+        prop_assert_eq!(decode_count(&reply(14, 2), 7).is_ok(), body.len() >= 4);
+        prop_assert_eq!(decode_source(&reply(15, 3), 7).is_ok(), body.len() >= 48);
+        // An answer to one question is none to another.
+        let other = matches!(decode_source(&reply(33, 5), 7), Err(DecodeError::Other { .. }));
+        prop_assert!(other);
     }
 }

@@ -129,7 +129,7 @@ fn the_server_decides_how_often_it_is_asked() {
 #[test]
 fn a_server_named_twice_is_one_witness() {
     let server: Server = "ntp://10.0.0.1".parse().unwrap();
-    let settings = Settings { references: vec![server.clone(), server], chrony: None };
+    let settings = Settings { references: vec![server.clone(), server], ..Settings::default() };
     assert_eq!(sources(&settings).len(), 1);
 }
 

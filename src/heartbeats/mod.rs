@@ -1,0 +1,282 @@
+//! Listens to the heartbeats that a cluster sends anyway, and keeps what they say about each clock.
+//!
+//! ```text
+//! watch kube-node-lease ─┐                      ┌─▶ clock::heartbeat (pure), one for each holder
+//! watch kube-system     ─┼─▶ live? (pulse) ─────┤
+//! list, every second    ─┘                      └─▶ set aside: late, unproven, just connected, not renewed
+//! ```
+//!
+//! Only what a watch tells while it is proven live counts: never a list, never what comes with a new connection, never
+//! a bookmark. When a watch breaks, what is known grows older and wider; nothing else happens to it.
+//! Shared by `clockwarden scan` and by policies with `source: lease`. Needs `list` and `watch` on leases.
+//!
+//! kube's `watcher` is not used: it begins anew by itself and does not tell when, and that is the one thing that must
+//! be known here.
+//!
+//! Does not know: tolerances, policies, what is done about a wrong clock.
+
+mod holder;
+mod pulse;
+mod watch;
+
+pub use holder::{CONTROL_PLANE, Holder, NODES, Renewal};
+pub use pulse::{Proof, Pulse, Pulses};
+
+use crate::clock::heartbeat::Estimate;
+use crate::clock::{Beat, Delivery, Heartbeat, Mono, Sample, Wall};
+use crate::runtime::mono_now;
+use kube::Client;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Until the first list is answered, nothing is known of the way; nothing counts then either.
+const ROUND_TRIP_UNKNOWN: Duration = Duration::from_secs(1);
+/// Who has not been heard for so long is forgotten when a watch begins anew: its lease may be gone.
+const FORGET: Duration = Duration::from_secs(3_600);
+
+/// What is taken for granted about the delay of heartbeats; see [`Delivery`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Assumed {
+    /// No beat that counts takes longer.
+    pub delay_max: Duration,
+    /// What every beat of a sender takes is at most this.
+    pub steady: Duration,
+}
+
+/// A part of the listening that does not work at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Since when.
+    pub since: Mono,
+    /// The API server refuses it: waiting will not help.
+    pub is_forbidden: bool,
+    /// For people.
+    pub message: String,
+}
+
+/// What happened to events so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Heartbeats that counted.
+    pub beats: u64,
+    /// Heartbeats that may have been lying somewhere, and say nothing therefore.
+    pub set_aside: u64,
+    /// Watches that broke and were begun anew.
+    pub cuts: u64,
+}
+
+/// Everything known.
+#[derive(Debug)]
+pub struct Book {
+    assumed: Assumed,
+    pulses: Pulses,
+    heard: HashMap<Holder, Track>,
+    counts: Counts,
+    trouble: BTreeMap<&'static str, Trouble>,
+}
+
+#[derive(Debug)]
+struct Track {
+    renewed: Wall,
+    seen: Mono,
+    heartbeat: Heartbeat,
+}
+
+impl Book {
+    fn new(assumed: Assumed) -> Book {
+        Book {
+            assumed,
+            pulses: Pulses::default(),
+            heard: HashMap::new(),
+            counts: Counts::default(),
+            trouble: BTreeMap::new(),
+        }
+    }
+
+    /// Everyone of whom at least one heartbeat counted, with what they allow to be said now. In no order.
+    pub fn estimates(&self, now: &Sample) -> impl Iterator<Item = (&Holder, Estimate)> {
+        let delivery = self.delivery();
+        self.heard.iter().filter_map(move |(holder, track)| Some((holder, track.heartbeat.estimate(now, &delivery)?)))
+    }
+
+    /// What one holder's heartbeats allow to be said now.
+    #[must_use]
+    pub fn estimate(&self, holder: &Holder, now: &Sample) -> Option<Estimate> {
+        self.heard.get(holder)?.heartbeat.estimate(now, &self.delivery())
+    }
+
+    /// The assumptions, with the round trip measured so far.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery {
+        Delivery {
+            delay_max: self.assumed.delay_max,
+            steady: self.assumed.steady,
+            round_trip: self.pulses.round_trip().unwrap_or(ROUND_TRIP_UNKNOWN),
+        }
+    }
+
+    /// What happened to events so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// What does not work, by what it is about: a namespace that is watched, or `list`.
+    #[must_use]
+    pub fn trouble(&self) -> &BTreeMap<&'static str, Trouble> {
+        &self.trouble
+    }
+
+    /// A renewal that a watch told, at `clocks`; `is_settled` unless the watch has just been connected.
+    fn renewed(&mut self, renewal: Renewal, clocks: Sample, is_settled: bool) {
+        let delivery = self.delivery();
+        let is_live = is_settled && self.pulses.prove(renewal.version, clocks.after) == Proof::Live;
+        let track = self.heard.entry(renewal.holder).or_insert_with(|| Track {
+            renewed: Wall::default(),
+            seen: clocks.after,
+            heartbeat: Heartbeat::new(),
+        });
+        // Somebody changed a label, say: the time in it is an old one.
+        if track.renewed == renewal.renewed {
+            return;
+        }
+        track.renewed = renewal.renewed;
+        track.seen = clocks.after;
+        if is_live {
+            track.heartbeat.hear(Beat { renewed: renewal.renewed, clocks }, &delivery);
+            self.counts.beats = self.counts.beats.saturating_add(1);
+        } else {
+            self.counts.set_aside = self.counts.set_aside.saturating_add(1);
+        }
+    }
+}
+
+/// The book, shared by the watches that write it and whoever reads it.
+#[derive(Debug, Clone)]
+pub struct Heartbeats {
+    inner: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    book: Mutex<Book>,
+    changed: Notify,
+}
+
+impl Heartbeats {
+    /// Looks at the book; keep it short, the watches wait.
+    pub fn with<T>(&self, look: impl FnOnce(&Book) -> T) -> T {
+        look(&self.lock())
+    }
+
+    /// Waits for the next change.
+    pub async fn changed(&self) {
+        self.inner.changed.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.inner.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, change: impl FnOnce(&mut Book)) {
+        change(&mut self.lock());
+        self.inner.changed.notify_one();
+    }
+
+    fn works(&self, part: &'static str) {
+        self.write(|book| {
+            book.trouble.remove(part);
+        });
+    }
+
+    fn fails(&self, part: &'static str, is_forbidden: bool, message: String) {
+        self.write(|book| {
+            let since = book.trouble.get(part).map_or_else(mono_now, |trouble| trouble.since);
+            book.trouble.insert(part, Trouble { since, is_forbidden, message });
+        });
+    }
+}
+
+/// Begins to listen. The second value does it, for as long as it is polled; it never ends by itself.
+pub fn listen(client: Client, assumed: Assumed) -> (Heartbeats, impl Future<Output = ()> + Send + 'static) {
+    let shared = Shared { book: Mutex::new(Book::new(assumed)), changed: Notify::new() };
+    let heartbeats = Heartbeats { inner: Arc::new(shared) };
+    let book = heartbeats.clone();
+    let listening = async move {
+        tokio::join!(
+            watch::run(client.clone(), NODES, book.clone()),
+            watch::run(client.clone(), CONTROL_PLANE, book.clone()),
+            watch::pulse(client, book),
+        );
+    };
+    (heartbeats, listening)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Boot, Delta, Raw};
+
+    const MS: i64 = 1_000_000;
+
+    fn clocks(at_ms: i64) -> Sample {
+        let nanos = u64::try_from(at_ms * MS).unwrap();
+        Sample {
+            before: Mono::from_nanos(nanos),
+            wall: Wall::from_unix_nanos(at_ms * MS),
+            boot: Boot::from_nanos(nanos),
+            raw: Raw::from_nanos(nanos),
+            after: Mono::from_nanos(nanos),
+        }
+    }
+
+    /// Lists every second, whose version is the second, and node `n` as told by `(version, renewed ms, arrived ms,
+    /// settled)`; how many beats count and how many are set aside.
+    fn check(told: &[(u64, i64, i64, bool)], beats: u64, set_aside: u64) -> Book {
+        let mut book = Book::new(Assumed { delay_max: Duration::from_millis(250), steady: Duration::from_millis(50) });
+        for (version, renewed, arrived, is_settled) in told {
+            book.pulses = Pulses::default();
+            for second in 0..=u64::try_from(arrived / 1_000).unwrap() {
+                let sent = Mono::from_nanos(second * 1_000_000_000);
+                book.pulses.note(Pulse { version: second, sent, answered: sent.after(Duration::from_millis(2)) });
+            }
+            let renewal = Renewal {
+                holder: Holder::Node("n".to_owned()),
+                renewed: Wall::from_unix_nanos(renewed * MS),
+                version: *version,
+            };
+            book.renewed(renewal, clocks(*arrived), *is_settled);
+        }
+        assert_eq!((book.counts.beats, book.counts.set_aside), (beats, set_aside), "{told:?}");
+        book
+    }
+
+    #[test]
+    fn what_a_watch_tells_counts_only_while_it_is_live() {
+        check(&[(13, 12_503, 12_506, true)], 1, 0);
+        // Just connected: it may be what has accumulated since the list.
+        check(&[(13, 12_503, 12_506, false)], 0, 1);
+        // The list of second 13 had it already, at least 7 s ago.
+        check(&[(13, 12_503, 20_000, true)], 0, 1);
+    }
+
+    #[test]
+    fn a_change_that_is_no_renewal_is_no_heartbeat() {
+        check(&[(13, 12_503, 12_506, true), (18, 12_503, 17_900, true), (23, 22_503, 22_506, true)], 2, 0);
+        // Also if the renewal itself was set aside.
+        check(&[(13, 12_503, 12_506, false), (18, 12_503, 17_900, true)], 0, 1);
+    }
+
+    #[test]
+    fn what_is_set_aside_changes_nothing_that_is_known() {
+        let good = [(13, 12_503, 12_506, true), (23, 22_503, 22_506, true)];
+        let late = [(33, 32_503, 40_000, true), (43, 42_503, 50_000, true)];
+        let book = check(&[&good[..], &late[..]].concat(), 2, 2);
+        let found = book.estimate(&Holder::Node("n".to_owned()), &clocks(50_000)).unwrap();
+        assert!(found.settled && found.interval.contains(Delta::ZERO), "{found:?}");
+        assert!(found.interval.bound() < Duration::from_millis(40), "{found:?}");
+        assert_eq!(book.estimates(&clocks(50_000)).count(), 1);
+    }
+}
