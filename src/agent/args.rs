@@ -1,6 +1,6 @@
 //! The agent's flags.
 
-use super::sources::{chrony, sntp};
+use super::sources::{chrony, ntpd_rs, sntp};
 use crate::duration;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,6 +34,19 @@ pub struct AgentArgs {
     #[arg(long, value_name = "ADDR|PATH|off", value_parser = str::parse::<chrony::At>)]
     pub chrony: Option<chrony::At>,
 
+    /// The observation socket of ntpd-rs (observation-path in its configuration), or off.
+    ///
+    /// By default the usual place is tried, and a machine without ntpd-rs is fine. One that is named here and does not
+    /// answer is an error of the source.
+    #[arg(long, value_name = "PATH|off", value_parser = str::parse::<ntpd_rs::At>)]
+    pub ntpd_rs: Option<ntpd_rs::At>,
+
+    /// Below which folder this machine's own files are found: chrony.conf, sockets of daemons, devices.
+    ///
+    /// In a pod: where the node's root is mounted, for example /host.
+    #[arg(long, value_name = "FOLDER", default_value = "/")]
+    pub host_root: PathBuf,
+
     /// A file in which the agent keeps what happened to the clock: steps, suspends, slews, pauses, the newest 256.
     ///
     /// With it a restart of the agent or of the machine forgets nothing, and what was done to the clock while the agent
@@ -41,12 +54,6 @@ pub struct AgentArgs {
     /// something happened, at the start and at the end; one that is not a history of the agent is left alone.
     #[arg(long, value_name = "FILE", conflicts_with = "once")]
     pub history: Option<PathBuf>,
-
-    /// Below which folder this machine's own files are found: chrony.conf, sockets of daemons, devices.
-    ///
-    /// In a pod: where the node's root is mounted, for example /host.
-    #[arg(long, value_name = "FOLDER", default_value = "/")]
-    pub host_root: PathBuf,
 
     /// Measure once, print a diagnosis, exit.
     #[arg(long)]

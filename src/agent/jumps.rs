@@ -329,6 +329,14 @@ impl Jumps {
         self.news.push(news);
     }
 
+    /// Whether anything has happened to the clock within so long, by the boot clock, or it is being slewed now.
+    #[must_use]
+    pub fn happened_within(&self, within: Duration, now: &Sample) -> bool {
+        let newest = self.ring.iter().rev().find(|noticed| noticed.boot == self.boot);
+        let lately = newest.is_some_and(|newest| now.boot.since(newest.jump.after.boot) < within);
+        lately || self.slews.ongoing(now).is_some()
+    }
+
     /// Grows with everything worth telling and keeping: another jump, a slew beyond the limit, one that is over.
     #[must_use]
     pub fn revision(&self) -> u64 {
@@ -350,17 +358,6 @@ impl Jumps {
     #[must_use]
     pub fn counts(&self) -> JumpCounts {
         self.counts
-    }
-
-    /// For how long nothing has happened, by the boot clock; zero while the clock is slewed. `None` if nothing has since
-    /// the machine was started, as far as is remembered.
-    #[must_use]
-    pub fn since_last(&self, now: &Sample) -> Option<Duration> {
-        if self.slews.ongoing(now).is_some() {
-            return Some(Duration::ZERO);
-        }
-        let newest = self.ring.iter().rev().find(|noticed| noticed.boot == self.boot)?;
-        Some(now.boot.since(newest.jump.after.boot))
     }
 
     /// All that is remembered, oldest first, and this start of the machine.
@@ -387,11 +384,12 @@ fn word(measured: &Measured) -> Word<'_> {
     Word { interval: measured.interval, clocks: &measured.clocks }
 }
 
-/// What a source of that name knows by itself; the kernel only repeats what a daemon told it.
+/// What a source of that name knows by itself; the kernel only repeats what a daemon told it. A daemon that is not
+/// named here would be taken for somebody outside, and its staying for a denial.
 fn role(name: &str) -> Option<Role> {
     match name {
         "kernel" => None,
-        "chrony" => Some(Role::Daemon),
+        "chrony" | "ntpd-rs" | "timesyncd" => Some(Role::Daemon),
         _ => Some(Role::Outside),
     }
 }

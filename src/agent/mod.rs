@@ -1,9 +1,9 @@
 //! The agent: measures one node's clock and tells whoever asks.
 //!
 //! ```text
-//! sources (kernel, chrony, sntp) --poll--> Outcome ──┐
-//! watch (timerfd, comparison)    --------> Jump    ──┴─▶ state::Core ──report──▶ http ──▶ controller, people
-//!                                                            └─▶ history (a file, if one is named)
+//! sources (kernel, chrony, sntp, …) --poll--> Outcome ──┐
+//! watch (timerfd, comparison)       --------> Jump    ──┴─▶ state::Core ──report──▶ http ──▶ controller, people
+//!                                                             └─▶ history (a file, if one is named)
 //! ```
 //!
 //! Tasks: one for each source (waits for its next time, or for the clock being set), one thread that watches for
@@ -46,6 +46,7 @@ pub async fn run(args: AgentArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         references: args.references.clone(),
         chrony: args.chrony.clone(),
+        ntpd_rs: args.ntpd_rs.clone(),
         host_root: args.host_root.clone(),
     };
     let sources = sources::all(&settings);
@@ -98,10 +99,13 @@ fn core(args: &AgentArgs, sources: &[Box<dyn Source>]) -> anyhow::Result<Core> {
     Ok(Core::new(who, tolerance, &names, clocks::sample()))
 }
 
-/// The agent's own tolerance, apart from `--max-offset`: as a policy's defaults. A controller judges by its policy.
+/// The agent's own tolerance, apart from `--max-offset`. A controller judges by its policy.
+///
+/// Evidence may be older than a policy lets an agent's answer be: a reference at rest is asked every 64 s (72 s with
+/// jitter), and one lost answer must not make the clock unknown. Its bound grows with its age all the same.
 const TOLERANCE: Tolerance = Tolerance {
     offset_max: Duration::from_millis(500),
     error_max: Duration::from_secs(2),
     unsynchronized_max: Duration::from_secs(300),
-    stale_after: Duration::from_secs(60),
+    stale_after: Duration::from_secs(150),
 };

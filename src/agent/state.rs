@@ -144,8 +144,7 @@ impl Core {
     /// loses little.
     #[must_use]
     pub fn at_ease(&mut self, clocks: &Sample) -> bool {
-        let jumped = self.jumps.since_last(clocks).is_some_and(|since| since < UNREST);
-        !jumped
+        !self.jumps.happened_within(UNREST, clocks)
             && self.standing.state() == State::Synchronized
             && matches!(self.view(clocks).fused, Fused::Agreed(interval) if interval.surely_within(self.tolerance.offset_max))
     }

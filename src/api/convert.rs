@@ -3,10 +3,12 @@
 //! The schema refuses most of what is refused here; but a CRD may be older than the program, and lint reads files
 //! that no API server has seen.
 
+use super::http_url;
 use super::names;
 use super::time_sync_policy::{
     ActionSpec, ActionType, AdmissionModeSpec, AdmissionSpec, DurationText, LimitSpec, MAX_COUNT, OnUnknown,
-    REFERENCES_MAX, ReferenceUrl, Source as SourceSpec, TaintEffectSpec, TaintSpec, TimeSyncPolicy, ToleranceSpec,
+    PrometheusSource, REFERENCES_MAX, ReferenceUrl, Source as SourceSpec, TaintEffectSpec, TaintSpec, TimeSyncPolicy,
+    ToleranceSpec,
 };
 use crate::agent::sources::sntp::{Server, ServerError};
 use crate::clock::Tolerance;
@@ -100,19 +102,7 @@ fn source(spec: &SourceSpec, tolerance: &Tolerance) -> Result<Source, InvalidPol
         (None, Some(exporter), None, None) => {
             port("spec.source.nodeExporter.port", exporter.port).map(|port| Source::NodeExporter { port })
         }
-        (None, None, Some(prometheus), None) => {
-            let host = ["http://", "https://"].iter().find_map(|scheme| prometheus.url.strip_prefix(scheme));
-            match host {
-                Some(host) if !host.is_empty() && !host.contains(' ') => {
-                    let url = prometheus.url.trim_end_matches('/').to_owned();
-                    Ok(Source::Prometheus { url, node_label: None })
-                }
-                _ => Err(invalid(
-                    "spec.source.prometheus.url",
-                    format!("{:?} is not http://HOST or https://HOST", prometheus.url),
-                )),
-            }
-        }
+        (None, None, Some(from), None) => prometheus(from),
         (None, None, None, Some(lease)) => {
             let field = "spec.source.lease.maxDelay";
             let delay_max = positive(field, &lease.max_delay)?;
@@ -124,6 +114,25 @@ fn source(spec: &SourceSpec, tolerance: &Tolerance) -> Result<Source, InvalidPol
         }
         _ => Err(invalid("spec.source", "must have exactly one of agent, nodeExporter, prometheus, lease")),
     }
+}
+
+fn prometheus(spec: &PrometheusSource) -> Result<Source, InvalidPolicy> {
+    let text = &spec.url.0;
+    let url = http_url::base(text).map_err(|wrong| {
+        // A password must not be repeated in a status or a log.
+        let shown = if text.contains('@') { "the URL".to_owned() } else { format!("{text:?}") };
+        invalid("spec.source.prometheus.url", format!("{shown} {wrong}"))
+    })?;
+    let is_name = |label: &str| {
+        label.len() <= 128
+            && label.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    if let Some(label) = spec.node_label.as_deref().filter(|label| !is_name(label)) {
+        let message = format!("{label:?} is no name of a label: write letters, digits and _, no digit first");
+        return Err(invalid("spec.source.prometheus.nodeLabel", message));
+    }
+    Ok(Source::Prometheus { url, node_label: spec.node_label.clone() })
 }
 
 fn port(field: &str, number: i32) -> Result<u16, InvalidPolicy> {
@@ -294,6 +303,12 @@ mod tests {
     }
 
     #[test]
+    fn a_password_in_a_url_is_refused_and_not_repeated() {
+        let refusal = read(json!({"source": {"prometheus": {"url": "http://me:hunter2@p"}}})).unwrap_err().to_string();
+        assert!(refusal.contains("user or password") && !refusal.contains("hunter2"), "{refusal}");
+    }
+
+    #[test]
     fn what_the_schema_would_refuse_is_refused_here_too_with_its_field() {
         for (spec, field) in [
             (json!({"tolerance": {"maxOffset": "5"}}), "spec.tolerance.maxOffset"),
@@ -304,6 +319,11 @@ mod tests {
             (json!({"action": {"limit": {"maxNodes": -1}}}), "spec.action.limit.maxNodes"),
             (json!({"references": ["http://x"]}), "spec.references"),
             (json!({"admission": {"minSkew": "10m"}}), "spec.admission.minSkew"),
+            (json!({"source": {"prometheus": {"url": "https://p"}}}), "spec.source.prometheus.url"),
+            (
+                json!({"source": {"prometheus": {"url": "http://p", "nodeLabel": "a-b"}}}),
+                "spec.source.prometheus.nodeLabel",
+            ),
             (
                 json!({"nodeSelector": {"matchExpressions": [{"key": "a", "operator": "Maybe"}]}}),
                 "spec.nodeSelector.matchExpressions.operator",

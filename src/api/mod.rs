@@ -1,6 +1,7 @@
 //! The Kubernetes API of Clockwarden: its CRDs, what it writes on Nodes, and the one conversion into pure types.
 
 pub mod convert;
+pub mod http_url;
 pub mod names;
 pub mod node_clock;
 pub mod node_marks;

@@ -11,7 +11,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSche
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 
-use super::time_sync_policy::{DurationText, MAX_COUNT, MaxNodes, ReferenceUrl};
+use super::time_sync_policy::{DurationText, HttpUrl, MAX_COUNT, MaxNodes, ReferenceUrl};
 
 /// A qualified name: a name of 63 characters at most, and perhaps a domain before it.
 pub const QUALIFIED_NAME: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
@@ -48,6 +48,38 @@ impl JsonSchema for DurationText {
     }
 }
 
+/// A host name, an IPv4 address, or an IPv6 address in brackets, as a string of CEL.
+const HOST: &str = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\])";
+/// 1 to 65535.
+const PORT: &str = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]";
+
+impl JsonSchema for HttpUrl {
+    fn schema_name() -> Cow<'static, str> {
+        "HttpUrl".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "maxLength": 1024,
+            "x-kubernetes-validations": [{
+                "rule": "!self.startsWith('https://')",
+                "message": "must begin with http://: this version speaks no TLS to it",
+            }, {
+                "rule": "!self.contains('@')",
+                "message": "must have no user and no password: whoever may read a policy could read them",
+            }, {
+                "rule": format!("self.contains('@') || self.startsWith('https://') || self.matches('^http://{HOST}(:({PORT}))?(/[A-Za-z0-9._~/-]*)?$')"),
+                "message": "must be http://HOST[:PORT][/PATH] with a port from 1 to 65535, without query and fragment; an IPv6 address stands in brackets",
+            }],
+        })
+    }
+}
+
 impl JsonSchema for ReferenceUrl {
     fn schema_name() -> Cow<'static, str> {
         "ReferenceUrl".into()
@@ -58,8 +90,6 @@ impl JsonSchema for ReferenceUrl {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        const HOST: &str = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\])";
-        const PORT: &str = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]";
         json_schema!({
             "type": "string",
             "maxLength": 261,

@@ -185,10 +185,19 @@ fn default_exporter_port() -> i32 {
 #[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PrometheusSource {
-    /// Base URL of its HTTP API.
-    #[schemars(length(max = 2048), regex(pattern = r"^https?://[^ ]+$"))]
-    pub url: String,
+    /// Base URL of its HTTP API: http://HOST[:PORT][/PATH].
+    pub url: HttpUrl,
+    /// The label of node_exporter's series whose value is the name of the node, or one of its addresses. Without it the
+    /// usual ones are looked at: node, nodename and kubernetes_node for the name, instance for the address or the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))]
+    pub node_label: Option<String>,
 }
+
+/// `http://HOST[:PORT][/PATH]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HttpUrl(pub String);
 
 /// Kubelet heartbeats.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -10,12 +10,13 @@ use super::sources::{self, Asked, NodeReading, Observation, Observed, Wanted};
 use crate::api::node_marks;
 use crate::clock::consensus::pairwise_skew;
 use crate::clock::standing::judge;
-use crate::clock::{Human, Judgement, OffsetInterval, Sample, Standing, State, Why};
+use crate::clock::{Delta, Human, Judgement, OffsetInterval, Sample, Standing, State, Why};
 use crate::policy::decide::{HandsOff, next_due};
 use crate::policy::{
     Assessment, Candidate, Decision, Limit, Mark, Marks, NodeEvidence, Outcome, Policy, Suspicion, Yardstick, assess,
     decide,
 };
+use crate::runtime::rfc3339;
 use k8s_openapi::api::core::v1::Node;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -222,9 +223,11 @@ fn failure(name: &str, node: &Node, seen: Option<&Observation>, policy: &Policy,
     let reading = seen.reading.as_ref()?;
     let (age, limit) = (reading.age_then, policy.tolerance.stale_after);
     if age > limit && clocks.after.since(reading.clocks.after) <= limit {
+        let taken = rfc3339(reading.clocks.wall.plus(Delta::ZERO.minus(Delta::from(age))));
         let (age, limit) = (Human(age), Human(limit));
         return Some(format!(
-            "what the source has of node {name} was {age} old already; tolerance.staleAfter is {limit}"
+            "the newest that its source has of node {name} was {age} old already (taken at {taken}), and \
+             tolerance.staleAfter is {limit}: measure more often there, or allow more here"
         ));
     }
     reading.lacks.clone()

@@ -75,6 +75,8 @@ pub struct Book {
     heard: HashMap<Holder, Track>,
     counts: Counts,
     trouble: BTreeMap<&'static str, Trouble>,
+    /// Since when heartbeats of nodes could count at first.
+    listening: Option<Mono>,
 }
 
 #[derive(Debug)]
@@ -92,6 +94,7 @@ impl Book {
             heard: HashMap::new(),
             counts: Counts::default(),
             trouble: BTreeMap::new(),
+            listening: None,
         }
     }
 
@@ -121,6 +124,12 @@ impl Book {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Since when heartbeats of nodes are listened to; `None` until the first watch has begun and settled.
+    #[must_use]
+    pub fn listening_since(&self) -> Option<Mono> {
+        self.listening
     }
 
     /// What does not work, by what it is about: a namespace that is watched, or `list`.

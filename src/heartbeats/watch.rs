@@ -64,7 +64,12 @@ pub(super) async fn run(client: Client, namespace: &'static str, book: Heartbeat
             Ok(events) => {
                 let connected = mono_now();
                 book.works(namespace);
-                book.write(|book| book.heard.retain(|_, track| connected.since(track.seen) < FORGET));
+                book.write(|book| {
+                    book.heard.retain(|_, track| connected.since(track.seen) < FORGET);
+                    if namespace == NODES {
+                        book.listening.get_or_insert(connected.after(SETTLE));
+                    }
+                });
                 let ended = follow(pin!(events), connected, &book).await;
                 let lasted = mono_now().since(connected);
                 if matches!(ended, WatchError::Ended) && lasted > LIFETIME {

@@ -18,7 +18,7 @@ use crate::support::{Chronyd, Outcome, run, wait_for};
 /// The agent asks its references every 16 s, give or take an eighth; emulated and beside other work, later.
 const ASKED_WITHIN: Duration = Duration::from_secs(60);
 /// Of the guest's own time.
-const STEP_TOLD_WITHIN: Duration = Duration::from_millis(100);
+const STEP_NOTICED_WITHIN: Duration = Duration::from_millis(100);
 /// The agent's default `--max-offset`.
 const OFFSET_MAX: Duration = Duration::from_millis(500);
 /// What the emulated oscillator drifts from this machine's in a minute: 3 ppm have been seen.
@@ -59,6 +59,22 @@ enum Event {
     Sleep,
 }
 
+/// How a step was noticed.
+#[derive(Debug)]
+struct Noticed {
+    /// At most, by the guest's clock.
+    after: Duration,
+    evidence: String,
+    /// Whether a reader was waiting for it.
+    reader_waited: bool,
+}
+
+impl Noticed {
+    fn at_once(&self) -> bool {
+        self.after < STEP_NOTICED_WITHIN && self.evidence == "timerfd" && self.reader_waited
+    }
+}
+
 /// A guest whose clock is right, with an agent that knows so from two references.
 struct Scene {
     machine: Machine,
@@ -94,32 +110,36 @@ impl Scene {
 
     /// A waiting reader is told of every step at once, through the timer that the kernel cancels.
     async fn steps(&self) -> Result<()> {
-        let mut latencies = Vec::new();
+        let mut noticed = Vec::new();
         for ms in [2_000, -2_000, 10, -10, 172_800_000, -172_800_000] {
-            latencies.push(self.step(Delta::from_nanos(ms * 1_000_000)).await?.told_after);
+            noticed.push(self.step(Delta::from_nanos(ms * 1_000_000)).await?);
         }
-        latencies.sort();
-        let median = latencies.get(latencies.len() / 2).context("no steps")?;
-        // One may fall into a moment when this machine is busy with something else; not half of them.
-        ensure!(*median < STEP_TOLD_WITHIN, "told after {latencies:?} of the guest's time");
+        // The guest's time goes on while this machine has no time for the guest; then its threads may come to the
+        // clock in another order, and late. Not always.
+        let at_once = noticed.iter().filter(|noticed| noticed.at_once()).count();
+        ensure!(2 * at_once >= noticed.len(), "{at_once} steps were noticed at once and by the timer: {noticed:#?}");
         self.set_right().await
     }
 
     /// Sets the clock by as much, and checks what a reader in the guest was told and what was seen from outside.
-    async fn step(&self, by: Delta) -> Result<Stepped> {
+    async fn step(&self, by: Delta) -> Result<Noticed> {
         let (before, earlier) = self.look().await?;
         let stepped: Stepped = self.machine.orders.give(&Order::Step { nanos: by.nanos() }).await?;
         let (after, _) = self.look().await?;
         let truth = OffsetInterval::between(by, by.minus(stepped.set_within.into()));
         let seen = after.against(before);
-        println!("set by {truth}: told after {:?} of the guest's time; from outside {seen}", stepped.told_after);
         ensure!(seen.widened(DRIFT).overlaps(truth), "from outside it moved by {seen}, was set by {truth}");
         let jump = one(&news(&earlier, &stepped.report))?;
-        ensure!((jump.cause.as_str(), jump.evidence.as_str()) == ("step", "timerfd"), "{jump:?}");
+        ensure!(jump.cause == "step", "it was set by {truth}, but noticed was {jump:#?}");
         check_amount(jump, truth)?;
-        check_waited(&stepped.report, truth)?;
         check_offset(&stepped.report, after)?;
-        Ok(stepped)
+        let noticed = Noticed {
+            after: noticed_after(&stepped, jump)?,
+            evidence: jump.evidence.clone(),
+            reader_waited: reader_waited(&stepped.report, truth)?,
+        };
+        println!("set by {truth}: {noticed:?}, told after {:?}; from outside {seen}", stepped.told_after);
+        Ok(noticed)
     }
 
     /// A guest starts up to a second off, since the clock of its board counts whole seconds; a pause does the rest.
@@ -188,14 +208,15 @@ impl Scene {
         let (least, woken) = (slept?, mono_now());
         obeyed?;
         let seen = self.look().await?.0.against(before);
-        println!("slept for {least:?} to {:?}: from outside {seen}", woken.since(began));
-        // While it sleeps the kernel reads the time from the board, in whole seconds.
-        ensure!(seen.widened(Duration::from_secs(1)).contains(Delta::ZERO), "from outside it moved by {seen}");
+        let slept = OffsetInterval::between(least.into(), woken.since(began).into());
+        println!("slept for {slept}: from outside {seen}");
+        // How long it slept the kernel takes from the board's clock, in whole seconds, before and after.
+        ensure!(seen.surely_within(Duration::from_secs(2)), "from outside it moved by {seen}");
         let report = self.wait_asked_since(woken).await?;
         let jump = one(&news(&earlier, &report))?;
-        ensure!((jump.cause.as_str(), jump.evidence.as_str()) == ("suspend", "timerfd"), "{jump:?}");
-        let truth = OffsetInterval::between(least.into(), woken.since(began).into());
-        check_amount(jump, truth.widened(Duration::from_secs(1)))?;
+        // Whether the timer or somebody who compared the clocks came first, is for the scheduler to say.
+        ensure!(jump.cause == "suspend", "{jump:?}");
+        check_amount(jump, slept.shifted(seen))?;
         check_offset(&report, self.look().await?.0)
     }
 
@@ -237,6 +258,14 @@ fn one<'a>(news: &[&'a JumpReport]) -> Result<&'a JumpReport> {
     Ok(jump)
 }
 
+/// The answer left so long after the clock had been set, and the agent had known for the jump's age by then.
+fn noticed_after(stepped: &Stepped, jump: &JumpReport) -> Result<Duration> {
+    let left = Delta::from_nanos(stepped.report.sent_unix_nanos.saturating_sub(stepped.set_to));
+    let age = Delta::from_seconds(jump.age_seconds).context("an impossible age")?;
+    ensure!(left > age, "the agent claims to have known {age:?} ago of a step {left:?} ago");
+    Ok(left.minus(age).magnitude())
+}
+
 fn check_nothing(earlier: &Report, report: &Report, why: &str) -> Result<()> {
     let news = news(earlier, report);
     ensure!(news.is_empty(), "{why}, but noticed was {news:#?}");
@@ -250,13 +279,12 @@ fn check_amount(jump: &JumpReport, truth: OffsetInterval) -> Result<()> {
     Ok(())
 }
 
-/// The question was waiting when the clock was set: from its arrival to the answer, the wall clock went on by how
-/// long it was held and by the step.
-fn check_waited(report: &Report, step: OffsetInterval) -> Result<()> {
+/// Whether the question was waiting when the clock was set: then, from its arrival to the answer, the wall clock went
+/// on by how long it was held and by the step.
+fn reader_waited(report: &Report, step: OffsetInterval) -> Result<bool> {
     let walked = report.sent_unix_nanos.saturating_sub(report.received_unix_nanos);
     let more = Delta::from_nanos(walked.saturating_sub(i64::try_from(report.held_nanos)?));
-    ensure!(step.widened(Duration::from_millis(5)).contains(more), "the question came after the step: {report:#?}");
-    Ok(())
+    Ok(step.widened(Duration::from_millis(5)).contains(more))
 }
 
 /// The agent's offset and state are those that the outside witness sees: its references tell this machine's time.
@@ -266,8 +294,10 @@ fn check_offset(report: &Report, outside: OffsetInterval) -> Result<()> {
     };
     let inside = interval(offset, bound)?;
     ensure!(inside.widened(DRIFT).overlaps(outside), "the agent says {inside}, from outside it is {outside}");
-    let state = if outside.surely_beyond(OFFSET_MAX) { "Drifting" } else { "Synchronized" };
-    ensure!(report.state == state, "from outside it is {outside}, but {report:#?}");
+    // Where neither is certain, the state is that of before.
+    let state = if inside.surely_beyond(OFFSET_MAX) { "Drifting" } else { "Synchronized" };
+    let certain = inside.surely_beyond(OFFSET_MAX) || inside.surely_within(OFFSET_MAX);
+    ensure!(!certain || report.state == state, "from outside it is {outside}, but {report:#?}");
     Ok(())
 }
 

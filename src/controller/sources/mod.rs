@@ -19,6 +19,7 @@ pub mod agent;
 pub mod figures;
 pub mod node_exporter;
 pub mod pollers;
+pub mod prometheus;
 
 pub use pollers::{Asked, Pollers, Wanted};
 
@@ -35,8 +36,7 @@ use tokio::sync::Notify;
 #[must_use]
 pub fn unsupported(source: &Source) -> Option<&'static str> {
     match source {
-        Source::Agent { .. } | Source::NodeExporter { .. } => None,
-        Source::Prometheus { .. } => Some("prometheus"),
+        Source::Agent { .. } | Source::NodeExporter { .. } | Source::Prometheus { .. } => None,
         Source::Lease { .. } => Some("lease"),
     }
 }

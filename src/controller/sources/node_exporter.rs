@@ -267,6 +267,7 @@ impl Memory {
             wall_began: None,
             wall_before: rfc3339(wall.plus(Delta::ZERO.minus(amount.midpoint()))),
             wall_after: rfc3339(wall),
+            // The node's own, which its page does not tell.
             monotonic_began_seconds: None,
             monotonic_noticed_seconds: None,
             evidence: "comparison".to_owned(),

@@ -3,7 +3,7 @@
 //! Sources that ask nodes one by one have a task per node, so that a slow node delays no other. Sources that know of
 //! many nodes at once have one task, which is told of every change of its [`Roster`].
 
-use super::{Observations, Pen, agent, node_exporter, unsupported};
+use super::{Observations, Pen, agent, node_exporter, prometheus, unsupported};
 use crate::controller::fleet;
 use crate::policy::Source;
 use futures::future::BoxFuture;
@@ -109,8 +109,10 @@ impl Pollers {
                 Source::NodeExporter { port } => {
                     self.set_nodes(source, *port, nodes, |pen, target| Box::pin(node_exporter::poll(pen, target)));
                 }
-                // Those that feed many nodes: `self.set_feed(source, nodes, |pen, feed| Box::pin(NAME::feed(pen, feed)))`.
-                Source::Prometheus { .. } | Source::Lease { .. } => {}
+                Source::Prometheus { url, node_label } => self.set_feed(source, nodes, |pen, feed| {
+                    Box::pin(prometheus::feed(pen, url.clone(), node_label.clone(), feed))
+                }),
+                Source::Lease { .. } => {}
             }
         }
         self.reap();
@@ -154,7 +156,6 @@ impl Pollers {
     }
 
     /// One task for all nodes of a source, at the keenest of their intervals.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the sources that need it come next"))]
     fn set_feed(&mut self, source: &Source, wanted: &Nodes<'_>, feed: impl Fn(Pen, Feed) -> BoxFuture<'static, ()>) {
         let interval = wanted.values().map(|asked| asked.interval).min().unwrap_or(Duration::MAX);
         let start = |pen: &Pen, roster: &watch::Sender<Arc<Roster>>| {

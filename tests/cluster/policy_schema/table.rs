@@ -135,11 +135,7 @@ fn sources() -> Vec<Case> {
         ),
         taken(json!({"source": {"agent": {}}})),
         taken(json!({"source": {"nodeExporter": {"port": 1}}})),
-        taken(json!({"source": {"prometheus": {"url": "https://prometheus.monitoring:9090/base"}}})),
         refused("spec.source.prometheus.url", "", json!({"source": {"prometheus": {}}})),
-        refused("spec.source.prometheus.url", "", json!({"source": {"prometheus": {"url": "prometheus:9090"}}})),
-        refused("spec.source.prometheus.url", "", json!({"source": {"prometheus": {"url": "file:///etc/passwd"}}})),
-        refused("spec.source.prometheus.url", "", json!({"source": {"prometheus": {"url": "http://"}}})),
     ];
     for (field, kind) in [("spec.source.agent.port", "agent"), ("spec.source.nodeExporter.port", "nodeExporter")] {
         for port in [json!(0), json!(-1), json!(65536), json!(4_294_967_296_i64), json!("9555"), json!(1.5)] {
@@ -147,6 +143,36 @@ fn sources() -> Vec<Case> {
         }
         cases.push(taken(json!({"source": {kind: {"port": 65535}}})));
     }
+    cases.extend(prometheus());
+    cases
+}
+
+fn prometheus() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (url, says) in [
+        ("prometheus:9090", "http://HOST"),
+        ("file:///etc/passwd", "http://HOST"),
+        ("http://", "http://HOST"),
+        ("http://:9090", "http://HOST"),
+        ("http://p:0", "http://HOST"),
+        ("http://p:65536", "http://HOST"),
+        ("http://p/a b", "http://HOST"),
+        ("http://p?query=up", "http://HOST"),
+        ("http://p/#x", "http://HOST"),
+        ("http://fd00::7", "http://HOST"),
+        ("https://prometheus.monitoring:9090/base", "no TLS"),
+        ("http://user:secret@p", "no password"),
+    ] {
+        cases.push(refused("spec.source.prometheus.url", says, json!({"source": {"prometheus": {"url": url}}})));
+    }
+    for url in ["http://prometheus.monitoring:9090/base", "http://[fd00::7]:9090/", "http://10.0.0.1"] {
+        cases.push(taken(json!({"source": {"prometheus": {"url": url}}})));
+    }
+    for label in ["", "a-b", "1a", "a b", &"a".repeat(129)] {
+        let spec = json!({"source": {"prometheus": {"url": "http://p", "nodeLabel": label}}});
+        cases.push(refused("spec.source.prometheus.nodeLabel", "", spec));
+    }
+    cases.push(taken(json!({"source": {"prometheus": {"url": "http://p", "nodeLabel": "node_name"}}})));
     cases
 }
 
