@@ -1,5 +1,6 @@
 //! The agent's flags.
 
+use super::history;
 use super::sources::{chrony, ntpd_rs, sntp};
 use crate::duration;
 use std::net::SocketAddr;
@@ -54,6 +55,13 @@ pub struct AgentArgs {
     /// something happened, at the start and at the end; one that is not a history of the agent is left alone.
     #[arg(long, value_name = "FILE", conflicts_with = "once")]
     pub history: Option<PathBuf>,
+
+    /// Give the folder of --history to this user and group, making it if need be, and exit.
+    ///
+    /// For an init container that may do so, since the agent itself runs without any rights. Where it is refused, that
+    /// is said, and the agent will do without a history.
+    #[arg(long, value_name = "UID:GID", requires = "history", value_parser = str::parse::<history::Owner>)]
+    pub history_owner: Option<history::Owner>,
 
     /// Measure once, print a diagnosis, exit.
     #[arg(long)]

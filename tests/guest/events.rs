@@ -166,8 +166,19 @@ impl Scene {
         let seen = self.look().await?.0.against(before);
         println!("slewed by {truth}: from outside {seen}");
         ensure!(seen.widened(DRIFT).overlaps(truth), "from outside it moved by {seen}, was slewed by {truth}");
-        let report = self.wait_asked_since(ended).await?;
-        check_nothing(&earlier, &report, "a slew is no step")?;
+        self.wait_asked_since(ended).await?;
+        // That the rate is what it was shows over a whole window of seconds.
+        let report = wait_for("the slew to be over", ASKED_WITHIN, async || {
+            let (_, report) = self.look().await?;
+            ensure!(report.slew.is_none(), "it goes on: {report:#?}");
+            Ok(report)
+        })
+        .await?;
+        let jump = one(&news(&earlier, &report))?;
+        ensure!((jump.cause.as_str(), jump.evidence.as_str()) == ("slew", "oscillator"), "{jump:#?}");
+        ensure!(!jump.ongoing, "it is over: {report:#?}");
+        println!("noticed: {:+.4} s, {:?}", jump.amount_seconds, jump.detail);
+        check_amount(jump, truth)?;
         check_offset(&report, self.look().await?.0)
     }
 
@@ -194,7 +205,12 @@ impl Scene {
         println!("paused, {truth}: from outside {seen}");
         ensure!(seen.widened(DRIFT).overlaps(truth), "from outside it moved by {seen}, the pause was {truth}");
         let report = self.wait_asked_since(continued).await?;
-        check_nothing(&earlier, &report, "a pause is no step")?;
+        let jump = one(&news(&earlier, &report))?;
+        ensure!((jump.cause.as_str(), jump.evidence.as_str()) == ("pause", "witness"), "{jump:#?}");
+        // As well as the witnesses know; through an emulated network beside other work that is some tens of milliseconds.
+        let amount = interval(jump.amount_seconds, jump.error_bound_seconds)?;
+        println!("noticed: {amount}, {:?}", jump.detail);
+        ensure!(amount.overlaps(truth) && amount.bound() < Duration::from_millis(500), "it was {truth}: {jump:#?}");
         check_offset(&report, self.look().await?.0)?;
         self.set_right().await
     }
@@ -261,7 +277,7 @@ fn one<'a>(news: &[&'a JumpReport]) -> Result<&'a JumpReport> {
 /// The answer left so long after the clock had been set, and the agent had known for the jump's age by then.
 fn noticed_after(stepped: &Stepped, jump: &JumpReport) -> Result<Duration> {
     let left = Delta::from_nanos(stepped.report.sent_unix_nanos.saturating_sub(stepped.set_to));
-    let age = Delta::from_seconds(jump.age_seconds).context("an impossible age")?;
+    let age = jump.age_seconds.and_then(Delta::from_seconds).context("no age, or an impossible one")?;
     ensure!(left > age, "the agent claims to have known {age:?} ago of a step {left:?} ago");
     Ok(left.minus(age).magnitude())
 }
