@@ -5,6 +5,12 @@ use clockwarden::agent::jumps::{Noticed, RING_MAX, Ring};
 
 /// What is kept is ordered, bounded, survives being written, and leaves room for the next jump.
 pub(crate) fn check(bytes: &[u8]) {
+    whole(bytes);
+    // Nobody guesses a checksum: the same lines, each with the right one, reach what is behind it.
+    whole(&sealed(bytes));
+}
+
+fn whole(bytes: &[u8]) {
     let Ok(loaded) = decode(bytes) else { return };
     let past = loaded.past;
     assert!(past.jumps.len() <= RING_MAX, "unbounded");
@@ -26,4 +32,23 @@ pub(crate) fn check(bytes: &[u8]) {
         assert!(number > newest || newest == u64::MAX, "a number twice");
         assert!(ring.iter().len() <= RING_MAX);
     }
+}
+
+/// A history of the lines of `bytes`, whatever checksums they carry.
+fn sealed(bytes: &[u8]) -> Vec<u8> {
+    let mut sealed = b"clockwarden history 1\n".to_vec();
+    for line in bytes.split(|byte| *byte == b'\n').skip(1) {
+        let json = line.get(9..).unwrap_or_default();
+        sealed.extend(format!("{:08x} ", crc32(json)).into_bytes());
+        sealed.extend(json);
+        sealed.push(b'\n');
+    }
+    sealed
+}
+
+/// RFC 1952, section 8.
+fn crc32(bytes: &[u8]) -> u32 {
+    let byte =
+        |sum: u32, byte: &u8| (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0xEDB8_8320 * (sum & 1)));
+    !bytes.iter().fold(u32::MAX, byte)
 }

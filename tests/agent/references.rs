@@ -48,6 +48,16 @@ fn a_forger_who_does_not_know_the_cookie_changes_nothing() {
 }
 
 #[test]
+fn a_server_with_an_ipv6_address_is_asked_at_it() {
+    let server = Server::start_at(std::net::Ipv6Addr::LOCALHOST.into(), Manner::Ahead(0));
+    assert!(server.url().starts_with("ntp://[::1]:"), "{}", server.url());
+    let agent = Agent::start(&["--chrony", "off", "--reference", &server.url()], None);
+    let report = agent.report_when("an offset", |report| report.offset_seconds.is_some());
+    assert!(report.offset_seconds.unwrap().abs() <= report.error_bound_seconds.unwrap(), "{report:#?}");
+    assert_eq!(report.roots, ["::1"]);
+}
+
+#[test]
 fn two_references_that_disagree_are_a_conflict_that_names_them() {
     let (right, wrong) = (Server::start(Manner::Ahead(0)), Server::start(Manner::Ahead(15_000_000_000)));
     let agent = Agent::start(&["--chrony", "off", "--reference", &right.url(), "--reference", &wrong.url()], None);
@@ -56,6 +66,9 @@ fn two_references_that_disagree_are_a_conflict_that_names_them() {
     let reason = report.reason.unwrap();
     assert!(reason.starts_with("SourcesConflict: "), "{reason}");
     assert!(reason.contains(&right.url()) && reason.contains(&wrong.url()), "{reason}");
+    // The clock is further behind the one that is ahead.
+    let pair = format!("{} and {} differ by at least 14.9", wrong.url(), right.url());
+    assert!(reason.contains(&pair), "{pair:?} not in {reason}");
 }
 
 #[test]

@@ -270,6 +270,9 @@ fn address(fields: Fields<'_>, at: usize) -> Option<IpAddr> {
     }
 }
 
+/// How far a number may be off by being written so, as a part of itself: half a unit of a coefficient of 24 bits.
+pub(super) const FLOAT_ERROR: f64 = 1.0 / (1u32 << 24) as f64;
+
 /// chronyd's floating point number: a signed exponent in the upper 7 bits, a signed coefficient in the lower 25;
 /// the value is coefficient times 2^(exponent - 25). Always finite.
 pub(super) fn float_from_wire(bits: u32) -> f64 {

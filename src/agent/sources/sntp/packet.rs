@@ -210,9 +210,11 @@ impl Reply {
     }
 
     /// The server, and what it follows: an IPv4 address or, of an IPv6 address, a hash that is written as one. The
-    /// letters of a reference clock name a kind of clock, no clock.
+    /// letters of a reference clock name a kind of clock, no clock; so do the addresses 127.127.0.0/16 of NTP's drivers.
     fn roots(&self, from: IpAddr) -> Vec<String> {
-        let upstream = (self.stratum > 1 && self.reference_id != 0).then(|| Ipv4Addr::from(self.reference_id));
+        let upstream = Ipv4Addr::from(self.reference_id);
+        let named = self.stratum > 1 && !upstream.is_unspecified() && !upstream.octets().starts_with(&[127, 127]);
+        let upstream = named.then_some(upstream);
         [from.to_canonical().to_string()].into_iter().chain(upstream.map(|address| address.to_string())).collect()
     }
 }

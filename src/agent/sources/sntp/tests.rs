@@ -127,6 +127,9 @@ fn a_server_goes_back_to_itself_and_to_what_it_follows() {
     assert_eq!(roots(reply, "10.0.0.7"), ["10.0.0.7", "10.0.0.1"]);
     assert_eq!(roots(reply, "fd00::7"), ["fd00::7", "10.0.0.1"]);
     assert_eq!(roots(reply, "::ffff:10.0.0.7"), ["10.0.0.7", "10.0.0.1"]);
+    // A server that follows its own clock, as every other such server does.
+    let local = Reply { reference_id: 0x7F7F_0101, ..reply };
+    assert_eq!(roots(local, "10.0.0.7"), ["10.0.0.7"]);
     // GPS is a kind of clock: two servers with one of that kind are independent.
     let gps = Reply { stratum: 1, reference_id: u32::from_be_bytes(*b"GPS\0"), ..reply };
     assert_eq!(roots(gps, "10.0.0.7"), ["10.0.0.7"]);
