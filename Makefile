@@ -70,7 +70,7 @@ clean: ## Remove what cargo has built here (the cache of the test tools stays)
 prerequisites: ## Look for Rust, Go and a C compiler (as root with apt: install the compiler)
 	@scripts/prerequisites
 
-tools: ## Find or fetch chronyd, libfaketime and node_exporter
+tools: ## Find or fetch chronyd, libfaketime, node_exporter and Prometheus
 	@scripts/tools
 
 # Exit 2: there can be none here, which the test says once more when it is skipped.

@@ -1,7 +1,8 @@
 //! The status of a policy: counts, conditions, the few worst nodes.
 //!
 //! Written when a count, a condition or the list of bad nodes changed. The offsets shown are sticky: one that moved
-//! by less than two percent is shown as before, so that a node which sits 15 s off does not cost a write a second.
+//! by less than two percent is shown as before, so that a node which sits 15 s off does not cost a write a second. Why a
+//! source cannot be read is told anew when the words change: whoever puts it right, step by step, must see the next step.
 
 use super::evaluate::{PolicyView, limit_words};
 use super::fleet::PolicyEntry;
@@ -16,6 +17,15 @@ use std::collections::HashMap;
 
 /// At most this many nodes are named in a status.
 const WORST_MAX: usize = 5;
+
+/// The reason of a condition that tells what is wrong with a source.
+const UNAVAILABLE: &str = "SourceUnavailable";
+
+/// Whether two messages say the same but for their numbers, which grow while nothing changes.
+fn alike(one: &str, other: &str) -> bool {
+    let words = |text: &str| -> String { text.chars().filter(|c| !c.is_ascii_digit()).collect() };
+    words(one) == words(other)
+}
 
 /// The offset last shown, by (policy, node).
 #[derive(Debug, Default)]
@@ -55,7 +65,10 @@ pub fn due(
         && status.worst == stored.worst
         && status.conditions.len() == stored.conditions.len()
         && status.conditions.iter().all(|c| {
-            stored.conditions.iter().any(|s| s.type_ == c.type_ && s.status == c.status && s.reason == c.reason)
+            stored.conditions.iter().any(|s| {
+                let same = s.type_ == c.type_ && s.status == c.status && s.reason == c.reason;
+                same && (c.reason != UNAVAILABLE || alike(&s.message, &c.message))
+            })
         });
     if same {
         return None;
@@ -78,7 +91,7 @@ fn ready(view: &PolicyView) -> Wanted {
 fn degraded(entry: &PolicyEntry, view: &PolicyView) -> Wanted {
     let wanted = |status, reason, message| Wanted { type_: "Degraded", status, reason, message };
     if let Some(why) = &view.unusable {
-        return wanted("True", "SourceUnavailable", format!("{why}; what is on nodes already is kept"));
+        return wanted("True", UNAVAILABLE, format!("{why}; what is on nodes already is kept"));
     }
     match view.suspicion {
         Some(Suspicion::FleetShifted { shifted, of, by }) => {
@@ -103,7 +116,7 @@ fn degraded(entry: &PolicyEntry, view: &PolicyView) -> Wanted {
         .collect();
     if let Some(first) = silent.first() {
         let message = format!("{} of {} nodes cannot be measured; the first: {first}", silent.len(), view.nodes.len());
-        return wanted("True", "SourceUnavailable", message);
+        return wanted("True", UNAVAILABLE, message);
     }
     let limited = view.nodes.iter().filter(|n| n.decision.because == Because::LimitReached).count();
     if limited > 0 {
@@ -175,5 +188,19 @@ impl Shown {
             *shown = now;
         }
         *shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_alone_are_no_news() {
+        assert!(alike(
+            "3 of 5 nodes; the first: 10.0.0.1 was 61.2 s old",
+            "2 of 5 nodes; the first: 10.0.0.7 was 72.1 s old"
+        ));
+        assert!(!alike("it cannot be reached", "it answered 404"));
     }
 }

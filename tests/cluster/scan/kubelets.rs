@@ -65,6 +65,16 @@ impl Kubelets {
         Ok(Kubelets(beginning.await.into_iter().collect::<Result<_>>()?))
     }
 
+    /// Renews the leases of nodes that exist already, this often.
+    pub(crate) async fn of(client: &Client, names: impl Iterator<Item = String>, period: Duration) -> Result<Kubelets> {
+        let mut all = BTreeMap::new();
+        for name in names {
+            let spec = json!({"holderIdentity": name});
+            all.insert(name.clone(), beat(client, "kube-node-lease", &name, spec, Duration::ZERO, period).await?);
+        }
+        Ok(Kubelets(all))
+    }
+
     /// Sets a clock off by so much.
     pub(crate) fn set(&self, node: &str, offset_ms: i64) {
         self.0[node].offset_ms.store(offset_ms, Ordering::Relaxed);
@@ -107,7 +117,11 @@ async fn beat(
     let mut lease: Lease = serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec}))?;
     // The API server makes the namespace a moment after it is ready.
     let what = format!("the lease {namespace}/{name}");
-    lease = wait_for(&what, SOON, async || Ok(leases.create(&PostParams::default(), &lease).await?)).await?;
+    lease = wait_for(&what, SOON, async || match leases.create(&PostParams::default(), &lease).await {
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(leases.get(name).await?),
+        created => Ok(created?),
+    })
+    .await?;
     let (offset_ms, best_us) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicU64::new(u64::MAX)));
     let (offset, best, name) = (offset_ms.clone(), best_us.clone(), name.to_owned());
     let task = tokio::spawn(async move {

@@ -1,7 +1,9 @@
 //! Exporters, a roster and exchanges in, readings out; and each way in which the arrangement can be wrong.
 
+use super::snapshot::Exporter;
 use super::*;
-use crate::clock::{Boot, Delta, Raw, Wall};
+use crate::clock::{Boot, Delta, Mono, OffsetInterval, Raw, Sample, Wall};
+use crate::controller::sources::NodeReading;
 use crate::controller::sources::figures::Timex;
 use proptest::prelude::*;
 
@@ -36,7 +38,7 @@ impl World {
     /// An exchange of 2 ms, now.
     fn exchange(&mut self) {
         let found = server(self.time_s(self.now_ms - 1), clocks(self.now_ms - 2, self.set_ms).after, self.clocks());
-        self.memory.note(found.unwrap());
+        self.memory.server.note(found.unwrap());
     }
 
     fn clocks(&self) -> Sample {
