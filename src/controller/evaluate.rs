@@ -85,7 +85,7 @@ const SKEW_AGE: Duration = Duration::from_secs(60);
 pub fn wanted(fleet: &Fleet) -> Wanted<'_> {
     let mut wanted = Wanted::new();
     for policy in fleet.policies.iter().filter_map(|(_, entry)| entry.policy.as_ref().ok()) {
-        if policy.deleting || sources::unsupported(&policy.source).is_some() {
+        if policy.deleting {
             continue;
         }
         let nodes = wanted.entry(policy.source.clone()).or_default();
@@ -166,9 +166,6 @@ fn one_policy(
     clocks: &Sample,
 ) -> PolicyView {
     let now = clocks.after;
-    if let Some(source) = sources::unsupported(&policy.source) {
-        return unusable(format!("spec.source: this version cannot read {source} yet; use agent"));
-    }
     if policy.deleting {
         return PolicyView { nodes: Vec::new(), suspicion: None, unusable: None, cap: 0 };
     }

@@ -5,11 +5,13 @@
 //! controller that was killed at any point catches up without doubling, and a healthy fleet costs no writes. Offsets
 //! wobble all the time and are written along with changes only, never as a change of their own.
 
+mod jumps;
+
 use super::evaluate::{Evaluation, NodeView};
 use crate::agent::report::JumpReport;
 use crate::api::node_clock::{HISTORY_MAX, Incident, NodeClockStatus, NodeDecision};
 use crate::api::{self, node_marks};
-use crate::clock::{Delta, Human, State, Wall};
+use crate::clock::{Human, State, Wall};
 use crate::policy::Mark;
 use crate::runtime::timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
@@ -122,16 +124,8 @@ pub fn node_clock(
         message,
     };
     let mut fresh: Vec<Incident> = Vec::new();
-    for jump in jumps {
-        let kind = if jump.cause == "suspend" { "Suspended" } else { "Stepped" };
-        let message = format!("wall clock jumped from {} to {}", jump.wall_before, jump.wall_after);
-        let known = before.history.iter().any(|i| i.kind == kind && i.message == message);
-        let time = now.plus(Delta::ZERO.minus(Delta::from_seconds(jump.age_seconds).unwrap_or_default()));
-        let time = MicroTime(timestamp(time));
-        if !known && !forgotten(&before.history, &time) {
-            fresh.push(Incident { time, ..incident(kind, Some(round(jump.amount_seconds)), message) });
-        }
-    }
+    let happened = jumps.iter().filter_map(|jump| jumps::incident(jump, summary.tolerance, &before.history, now));
+    fresh.extend(happened.filter(|incident| !forgotten(&before.history, &incident.time)));
     if before.state != state.as_str() {
         let kind = match state {
             State::Drifting => Some("Drifting"),
@@ -245,6 +239,10 @@ pub fn event(kind: &str) -> (&'static str, bool) {
     match kind {
         "Stepped" => ("ClockStepped", true),
         "Suspended" => ("ClockSuspended", false),
+        "Slewing" => ("ClockSlewing", true),
+        "Slewed" => ("ClockSlewed", false),
+        "Paused" => ("ClockPaused", true),
+        "Moved" => ("ClockMoved", true),
         "Drifting" => ("ClockDrifting", true),
         "Recovered" => ("ClockRecovered", false),
         "Tainted" => ("NodeTainted", true),

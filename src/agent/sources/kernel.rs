@@ -285,6 +285,7 @@ mod tests {
             est_error_us,
             time_s: 0,
             time_fraction: 0,
+            tick_us: 10_000,
             tai: 0,
         };
         for (max_us, est_us, bound_us) in [
@@ -327,7 +328,7 @@ mod tests {
             time_s in any::<i64>(), time_fraction in any::<i64>(), wall in any::<i64>(),
         ) {
             let timex = Timex {
-                state, status, offset, frequency: 0, max_error_us, est_error_us: 0, time_s, time_fraction, tai: 0,
+                state, status, offset, frequency: 0, max_error_us, est_error_us: 0, time_s, time_fraction, tick_us: 10_000, tai: 0,
             };
             if let Ok(reply) = decode(&timex) {
                 prop_assert!(status & sys::STA_UNSYNC == 0 && state != sys::TIME_ERROR);

@@ -17,6 +17,7 @@
 
 pub mod agent;
 pub mod figures;
+pub mod lease;
 pub mod node_exporter;
 pub mod pollers;
 pub mod prometheus;
@@ -31,15 +32,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
-
-/// The name of a source that this version cannot read; its policies stay without effect and say so.
-#[must_use]
-pub fn unsupported(source: &Source) -> Option<&'static str> {
-    match source {
-        Source::Agent { .. } | Source::NodeExporter { .. } | Source::Prometheus { .. } => None,
-        Source::Lease { .. } => Some("lease"),
-    }
-}
 
 /// Whether a source asks each node at its own address, so that a node without one cannot be asked.
 #[must_use]
