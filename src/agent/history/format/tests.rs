@@ -15,7 +15,7 @@ fn noticed(number: u64) -> Noticed {
     Noticed {
         number,
         evidence: Evidence::ALL[index % Evidence::ALL.len()],
-        detail: (number % 2 == 0).then(|| format!("clock \"{number}\"\nmoved\u{b1}")),
+        detail: number.is_multiple_of(2).then(|| format!("clock \"{number}\"\nmoved\u{b1}")),
         ongoing: number == 3,
         boot: Arc::from("6c1e0a52-7b35-4d2e-9a0e-0f4b8c8e2a11"),
         jump: Jump {
