@@ -123,6 +123,8 @@ impl Scene {
             let state = if truth.abs() > 500.0 { "Drifting" } else { "Synchronized" };
             ensure!(node["state"] == state, "{node}");
         }
+        print!("{errors}");
+        println!("nine of ten renewals took at most {:.1} ms", kubelets::took_ms());
         println!(
             "worst error {worst_ms:.1} ms, widest bound {widest_ms:.1} ms, {slow} too slow, {}",
             report["requests"]
