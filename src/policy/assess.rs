@@ -7,7 +7,9 @@
 //! 2. *Consensus*: at least three nodes, and a majority of one mind. This is exactly the difference that breaks a
 //!    token between two nodes, and it catches nodes which all follow one wrong server apart from those that do not.
 //! 3. *Own sources*: each node against what it follows itself. Used where there is no majority: a small cluster, or
-//!    two halves that disagree.
+//!    two halves that disagree. Together with the exchange, a node's word about itself is a word about this controller's
+//!    clock, and these must fit together: two halves that are 5 s apart, each of which says that it is right, follow
+//!    servers that contradict one another, and nobody can tell which half to believe.
 //!
 //! Then suspicion, which stops new actions and nothing else. Clocks fail one by one; many that move together in one
 //! direction were moved by what they follow, and tainting half a cluster for it helps nobody (USNO 2012). And if the
@@ -15,6 +17,7 @@
 
 use super::Tolerance;
 use crate::clock::consensus::NoConsensus;
+use crate::clock::fuse::most_overlap;
 use crate::clock::{Consensus, Delta, OffsetInterval, consensus};
 
 /// What is known about one node, aged to now.
@@ -109,9 +112,28 @@ pub fn assess(nodes: &[NodeEvidence], ours: Option<OffsetInterval>, tolerance: &
         }
         Err(none) => {
             let suspicion = fleet_shifted(&own, tolerance);
-            Assessment { yardstick: Yardstick::OwnSources(none), offsets: own, suspicion }
+            Assessment { yardstick: Yardstick::OwnSources(none), offsets: uncontradicted(nodes, tolerance), suspicion }
         }
     }
+}
+
+/// What each node says of itself, where it fits what more than half of the nodes say; nothing where no half does.
+///
+/// Node against its sources less node against us is us against its sources: of that, all of them speak. Words that
+/// differ by no more than the tolerance fit; a word that cannot be compared is not contradicted.
+fn uncontradicted(nodes: &[NodeEvidence], tolerance: &Tolerance) -> Vec<Option<OffsetInterval>> {
+    let about_us = |node: &NodeEvidence| {
+        let word = node.own?.against(node.against_us?);
+        Some(word.widened(tolerance.offset_max / 2))
+    };
+    let words: Vec<OffsetInterval> = nodes.iter().filter_map(about_us).collect();
+    let believed = most_overlap(&words).filter(|(_, agreeing)| agreeing * 2 > words.len()).map(|(place, _)| place);
+    let fits = |node: &&NodeEvidence| match (about_us(node), believed) {
+        (Some(word), Some(believed)) => word.overlaps(believed),
+        (Some(_), None) => false,
+        (None, _) => true,
+    };
+    nodes.iter().map(|node| Some(node).filter(fits)?.own).collect()
 }
 
 /// More than half, and at least two, beyond tolerance in the same direction.
@@ -196,6 +218,29 @@ mod tests {
         assert_eq!(found.suspicion, None);
         let silent: Vec<_> = halves.iter().map(|(us, _)| (*us, None)).collect();
         assert!(assess(&fleet(&silent), None, &TOLERANCE).offsets.iter().all(Option::is_none));
+    }
+
+    /// Who is still believed about itself.
+    #[track_caller]
+    fn check_words(nodes: &[(i64, Option<i64>)], expected: &[bool]) {
+        let found = assess(&fleet(nodes), None, &TOLERANCE);
+        assert!(matches!(found.yardstick, Yardstick::OwnSources(_)), "{found:?}");
+        let believed: Vec<bool> = found.offsets.iter().map(Option::is_some).collect();
+        assert_eq!(believed, expected, "{found:?}");
+    }
+
+    #[test]
+    fn halves_that_each_say_they_are_right_are_not_believed() {
+        let right = Some(0);
+        check_words(&[(0, right), (0, right), (5_000, right), (5_000, right)], &[false; 4]);
+        check_words(&[(0, right), (5_000, right)], &[false; 2]);
+        // They are apart, and say so.
+        check_words(&[(0, right), (5_000, Some(5_000))], &[true; 2]);
+        check_words(&[(0, right), (0, right), (5_000, Some(5_000)), (5_000, right)], &[true, true, true, false]);
+        // Within the tolerance of one another, alone, or silent.
+        check_words(&[(0, right), (400, right)], &[true; 2]);
+        check_words(&[(5_000, right)], &[true]);
+        check_words(&[(0, right), (5_000, None)], &[true, false]);
     }
 
     #[test]

@@ -185,8 +185,7 @@ fn liars() -> Vec<Scenario> {
             "half and half",
             "Half of the nodes follow one server, half another, which is suddenly 5 s ahead; each believes its own.",
             "Unknown: no majority, and nothing says which half is right.",
-        )
-        .with(|it| it.gap = Some("each half is called synchronized, by what it says of itself")),
+        ),
         halves(
             "half and half, references",
             "As before, and the policy names a reference.",
