@@ -16,8 +16,11 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let path = document::path();
-    let text = document::replaced(&document::read(), &table)
+    let text = document::read();
+    let old = document::between(&text)
         .with_context(|| format!("{} lacks the marks between which the table is written", path.display()))?;
+    let marked = |part: &str| format!("{}{part}{}", document::BEGIN, document::END);
+    let text = text.replacen(&marked(old), &marked(&table), 1);
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     println!("scenarios: {} runs written to docs/scenarios.md", all().len());
     Ok(())

@@ -134,8 +134,6 @@ pub struct Scenario {
     pub controller: Kind,
     /// What happens.
     pub events: Vec<Event>,
-    /// Where the verdict is known to be wrong: what is wrong. `None` if it must be right.
-    pub gap: Option<&'static str>,
 }
 
 impl Scenario {
@@ -163,7 +161,6 @@ impl Scenario {
             others: Vec::new(),
             controller: Kind { references: Vec::new(), ..kind },
             events: Vec::new(),
-            gap: None,
         }
     }
 

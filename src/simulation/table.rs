@@ -63,10 +63,7 @@ fn states(out: &mut String, runs: &[(Scenario, Score)]) {
             |state| format!("{} / {}", share(score.confusion.precision(state)), share(score.confusion.recall(state)));
         let (marked, wrongly) = score.marked;
         let marked = if wrongly > 0 { format!("{marked}, **{wrongly} wrongly**") } else { marked.to_string() };
-        let mut blind = score.blind.join("; ");
-        if let Some(gap) = scenario.gap {
-            blind = format!("{blind} (**{gap}**)");
-        }
+        let blind = score.blind.join("; ");
         let cells = [pair(0), pair(1), pair(2)].join(" | ");
         let remembered: Vec<String> =
             score.remembered.iter().map(|(cause, count)| format!("{cause} {count}")).collect();

@@ -42,8 +42,10 @@ pub(crate) fn all() -> &'static [(Scenario, Score)] {
 pub(crate) mod document {
     use std::path::PathBuf;
 
-    const BEGIN: &str = "<!-- Written by `make scenarios`. Begin. -->\n";
-    const END: &str = "<!-- End. -->\n";
+    /// Before it.
+    pub(crate) const BEGIN: &str = "<!-- Written by `make scenarios`. Begin. -->\n";
+    /// After it.
+    pub(crate) const END: &str = "<!-- End. -->\n";
 
     /// Where it is.
     pub(crate) fn path() -> PathBuf {
@@ -58,13 +60,5 @@ pub(crate) mod document {
     /// The generated part.
     pub(crate) fn between(text: &str) -> Option<&str> {
         Some(text.split_once(BEGIN)?.1.split_once(END)?.0)
-    }
-
-    /// The document with another generated part.
-    #[allow(dead_code, reason = "only the example writes; the tests compare")]
-    pub(crate) fn replaced(text: &str, part: &str) -> Option<String> {
-        let (before, rest) = text.split_once(BEGIN)?;
-        let (_, after) = rest.split_once(END)?;
-        Some(format!("{before}{BEGIN}{part}{END}{after}"))
     }
 }
