@@ -307,12 +307,8 @@ fn only<'a>(earlier: &Report, report: &'a Report, cause: &str) -> Result<&'a Jum
 /// Both by the monotonic clock of the guest: when the agent says that it noticed, and when the setting began.
 fn noticed_after(stepped: &Stepped, jump: &JumpReport) -> Result<Duration> {
     let began = Duration::from_nanos(stepped.began);
-    let noticed = Duration::try_from_secs_f64(seconds(jump.monotonic_noticed_seconds).context("noticed when?")?)?;
+    let noticed = Duration::try_from_secs_f64(jump.monotonic_noticed_seconds.context("noticed when?")?)?;
     noticed.checked_sub(began).with_context(|| format!("noticed at {noticed:?}, before it began at {began:?}"))
-}
-
-fn seconds(known: impl Into<Option<f64>>) -> Option<f64> {
-    known.into()
 }
 
 fn check_nothing(earlier: &Report, report: &Report, why: &str) -> Result<()> {
