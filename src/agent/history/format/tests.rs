@@ -103,7 +103,7 @@ fn the_largest_history_fits_and_a_longer_one_gives_its_newest() {
     for noticed in &mut jumps {
         noticed.number += u64::MAX - 1_000;
         // The longest by its bytes, and one that must be cut.
-        let characters = if noticed.number % 2 == 0 { DETAIL_MAX / 4 } else { 5_000 };
+        let characters = if noticed.number.is_multiple_of(2) { DETAIL_MAX / 4 } else { 5_000 };
         noticed.detail = Some("\u{1F570}".repeat(characters));
     }
     let bytes = encode(jumps[40..].iter(), None).unwrap();
