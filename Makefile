@@ -16,7 +16,7 @@ export RUST_LIB_BACKTRACE ?= 0
 export KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt clippy deny bench fuzz crds clean prerequisites tools guest control-plane
+.PHONY: help demo test check fmt clippy deny bench fuzz scenarios crds clean prerequisites tools guest control-plane
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ fuzz: prerequisites ## Fuzz every parser for FUZZ_SECONDS (60) each
 	  "$$fuzz" run --sanitizer none "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
+scenarios: prerequisites ## Run a simulated fleet through every fault, and write the table in docs/scenarios.md
+	@$(CARGO) run --locked --quiet --example scenarios
+
 crds: prerequisites ## Write crds/*.yaml and those of deploy/install.yaml from the Rust types
 	@$(CARGO) build --locked --quiet --bin clockwarden
 	@set -o pipefail; $(CARGO) run --locked --quiet --bin clockwarden -- crds | scripts/crds crds deploy/install.yaml
@@ -70,7 +73,7 @@ clean: ## Remove what cargo has built here (the cache of the test tools stays)
 prerequisites: ## Look for Rust, Go and a C compiler (as root with apt: install the compiler)
 	@scripts/prerequisites
 
-tools: ## Find or fetch chronyd, libfaketime and node_exporter
+tools: ## Find or fetch chronyd, libfaketime, node_exporter and Prometheus
 	@scripts/tools
 
 # Exit 2: there can be none here, which the test says once more when it is skipped.

@@ -231,7 +231,7 @@ fn failure(name: &str, node: &Node, seen: Option<&Observation>, policy: &Policy,
 }
 
 /// The evidence about one node, aged to now; what is stale is none.
-fn evidence(reading: Option<&NodeReading>, policy: &Policy, clocks: &Sample) -> NodeEvidence {
+pub(crate) fn evidence(reading: Option<&NodeReading>, policy: &Policy, clocks: &Sample) -> NodeEvidence {
     let Some(reading) = reading else { return NodeEvidence::default() };
     let age = reading.age(clocks);
     if age > policy.tolerance.stale_after {
@@ -240,7 +240,8 @@ fn evidence(reading: Option<&NodeReading>, policy: &Policy, clocks: &Sample) -> 
     NodeEvidence { against_us: reading.against_us_now(clocks), own: reading.own.map(|it| it.aged(age)) }
 }
 
-fn judgement(
+/// What the evidence about one node says; `offset` is its offset against the yardstick of the assessment.
+pub(crate) fn judgement(
     reading: Option<&NodeReading>,
     offset: Option<OffsetInterval>,
     assessment: &Assessment,

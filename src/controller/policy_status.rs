@@ -1,7 +1,8 @@
 //! The status of a policy: counts, conditions, the few worst nodes.
 //!
 //! Written when a count, a condition or the list of bad nodes changed. The offsets shown are sticky: one that moved
-//! by less than two percent is shown as before, so that a node which sits 15 s off does not cost a write a second.
+//! by less than two percent is shown as before, so that a node which sits 15 s off does not cost a write a second. Why a
+//! source cannot be read is told anew when the words change: whoever puts it right, step by step, must see the next step.
 
 use super::evaluate::{PolicyView, limit_words};
 use super::fleet::PolicyEntry;
@@ -16,6 +17,33 @@ use std::collections::HashMap;
 
 /// At most this many nodes are named in a status.
 const WORST_MAX: usize = 5;
+
+/// The reason of a condition that tells what is wrong with a source.
+const UNAVAILABLE: &str = "SourceUnavailable";
+
+/// Whether two messages say the same but for lengths of time and dates, which grow while nothing changes.
+fn alike(one: &str, other: &str) -> bool {
+    lasting(one).eq(lasting(other))
+}
+
+/// The words of a message that do not change by themselves.
+fn lasting(message: &str) -> impl Iterator<Item = &str> {
+    const UNITS: [&str; 6] = ["us", "ms", "s", "min", "h", "d"];
+    fn trimmed(word: &str) -> &str {
+        word.trim_matches(|c| "(),.;:".contains(c))
+    }
+    let mut words = message.split_whitespace().peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let word = words.next()?;
+            let (this, next) = (trimmed(word), words.peek().map(|next| trimmed(next)));
+            let is_length = this.parse::<f64>().is_ok() && next.is_some_and(|next| UNITS.contains(&next));
+            if !is_length && this.parse::<jiff::Timestamp>().is_err() {
+                return Some(word);
+            }
+        }
+    })
+}
 
 /// The offset last shown, by (policy, node).
 #[derive(Debug, Default)]
@@ -55,7 +83,10 @@ pub fn due(
         && status.worst == stored.worst
         && status.conditions.len() == stored.conditions.len()
         && status.conditions.iter().all(|c| {
-            stored.conditions.iter().any(|s| s.type_ == c.type_ && s.status == c.status && s.reason == c.reason)
+            stored.conditions.iter().any(|s| {
+                let same = s.type_ == c.type_ && s.status == c.status && s.reason == c.reason;
+                same && (c.reason != UNAVAILABLE || alike(&s.message, &c.message))
+            })
         });
     if same {
         return None;
@@ -78,7 +109,7 @@ fn ready(view: &PolicyView) -> Wanted {
 fn degraded(entry: &PolicyEntry, view: &PolicyView) -> Wanted {
     let wanted = |status, reason, message| Wanted { type_: "Degraded", status, reason, message };
     if let Some(why) = &view.unusable {
-        return wanted("True", "SourceUnavailable", format!("{why}; what is on nodes already is kept"));
+        return wanted("True", UNAVAILABLE, format!("{why}; what is on nodes already is kept"));
     }
     match view.suspicion {
         Some(Suspicion::FleetShifted { shifted, of, by }) => {
@@ -103,7 +134,7 @@ fn degraded(entry: &PolicyEntry, view: &PolicyView) -> Wanted {
         .collect();
     if let Some(first) = silent.first() {
         let message = format!("{} of {} nodes cannot be measured; the first: {first}", silent.len(), view.nodes.len());
-        return wanted("True", "SourceUnavailable", message);
+        return wanted("True", UNAVAILABLE, message);
     }
     let limited = view.nodes.iter().filter(|n| n.decision.because == Because::LimitReached).count();
     if limited > 0 {
@@ -175,5 +206,19 @@ impl Shown {
             *shown = now;
         }
         *shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_grows_by_itself_is_no_news() {
+        let old = |age: &str, at: &str| format!("3 of 5 nodes; n1 was {age} old already (taken at {at}), and so on");
+        assert!(alike(&old("61.200 s", "2026-01-01T00:00:00.000001Z"), &old("75.000 s", "2026-01-01T00:01:00Z")));
+        assert!(!alike("3 of 5 nodes cannot be measured", "2 of 5 nodes cannot be measured"));
+        assert!(!alike("node n1 has 3 series", "node n1 has 2 series"));
+        assert!(!alike("it cannot be reached", "it answered 404"));
     }
 }

@@ -44,7 +44,9 @@ fn a_forger_who_does_not_know_the_cookie_changes_nothing() {
     let server = Server::start(Manner::Flooded);
     let agent = Agent::start(&["--chrony", "off", "--reference", &server.url()], None);
     let report = agent.report_when("an offset", |report| report.offset_seconds.is_some());
-    assert!(report.offset_seconds.unwrap().abs() < 0.001, "{report:#?}");
+    // The forgeries are an hour ahead.
+    let (offset_s, bound_s) = (report.offset_seconds.unwrap(), report.error_bound_seconds.unwrap());
+    assert!(offset_s.abs() <= bound_s && bound_s < 0.1, "{report:#?}");
 }
 
 #[test]
@@ -67,7 +69,7 @@ fn two_references_that_disagree_are_a_conflict_that_names_them() {
     assert!(reason.starts_with("SourcesConflict: "), "{reason}");
     assert!(reason.contains(&right.url()) && reason.contains(&wrong.url()), "{reason}");
     // The clock is further behind the one that is ahead.
-    let pair = format!("{} and {} differ by at least 14.9", wrong.url(), right.url());
+    let pair = format!("{} and {} differ by at least 1", wrong.url(), right.url());
     assert!(reason.contains(&pair), "{pair:?} not in {reason}");
 }
 

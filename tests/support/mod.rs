@@ -5,6 +5,7 @@
 //! ControlPlane::shared()         one API server for all tests of a binary; ControlPlane::start for a private one
 //! FakeNode                       a Node at its own 127.0.x.y, with a heartbeat
 //! Chronyd, Faketime              real clocks; nothing here ever sets the machine's
+//! NodeExporter, Prometheus       the real ones, on loopback
 //! Clockwarden                    the binary under test
 //! wait_for(what, within, check)  waits for a condition, never for a time
 //! RequestCounts, audit           what the API server was asked, and by whom
@@ -24,8 +25,10 @@ pub(crate) mod http;
 pub(crate) mod kubeconfig;
 pub(crate) mod kubectl;
 pub(crate) mod node;
+pub(crate) mod node_exporter;
 pub(crate) mod pki;
 pub(crate) mod process;
+pub(crate) mod prometheus;
 pub(crate) mod requests;
 pub(crate) mod scratch;
 pub(crate) mod tools;
@@ -47,7 +50,9 @@ pub(crate) use self::{
     faketime::Faketime,
     kubeconfig::client_of,
     node::{FakeNode, NodeSpec},
+    node_exporter::NodeExporter,
     process::Process,
+    prometheus::Prometheus,
     requests::RequestCounts,
     wait::wait_for,
 };

@@ -1,4 +1,5 @@
-//! Where the programs are that tests run: the control plane's binaries, chronyd, libfaketime, node_exporter.
+//! Where the programs are that tests run: the control plane's binaries, chronyd, libfaketime, node_exporter,
+//! Prometheus.
 //!
 //! `tests/control-plane/build` and `scripts/tools` know, and make or fetch what is missing; both are asked
 //! once per test binary, take milliseconds when there is nothing to do, and report progress on stderr.
@@ -41,6 +42,11 @@ pub(crate) fn faketime_library() -> Result<PathBuf> {
 /// Prometheus' exporter of machine metrics.
 pub(crate) fn node_exporter() -> Result<PathBuf> {
     tool("CLOCKWARDEN_TEST_NODE_EXPORTER")
+}
+
+/// The server that scrapes it.
+pub(crate) fn prometheus() -> Result<PathBuf> {
+    tool("CLOCKWARDEN_TEST_PROMETHEUS")
 }
 
 fn tool(variable: &str) -> Result<PathBuf> {

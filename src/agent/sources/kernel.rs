@@ -121,6 +121,12 @@ impl Reply {
         OffsetInterval::between(corrected, Delta::ZERO).widened(self.error_max)
     }
 
+    /// Offset of the clock that this process reads; `clocks` were read after the call, inside their bracket.
+    #[must_use]
+    pub fn seen_at(&self, clocks: &Sample) -> OffsetInterval {
+        self.interval().shifted(falsified_by(self.wall, self.unit, clocks))
+    }
+
     fn detail(&self) -> SourceDetail {
         SourceDetail {
             leap: Some(self.leap.as_str().to_owned()),
@@ -207,8 +213,7 @@ impl Kernel {
         match decode(&timex) {
             Ok(reply) => {
                 self.detail = Some(reply.detail());
-                let interval = reply.interval().shifted(falsified_by(reply.wall, reply.unit, &clocks));
-                Outcome::Measured(Measured { interval, clocks, reference: None })
+                Outcome::Measured(Measured { interval: reply.seen_at(&clocks), clocks, reference: None })
             }
             Err(error) => Outcome::Withdrawn(error.to_string()),
         }

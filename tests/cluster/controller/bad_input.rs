@@ -9,7 +9,7 @@ use super::limits::many;
 use crate::support::{Outcome, run, wait_for};
 
 /// Resident memory of a process, in KiB.
-fn resident_kib(pid: u32) -> Result<u64> {
+pub(super) fn resident_kib(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM")?;
     Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)

@@ -12,3 +12,4 @@ mod lab;
 mod limits;
 mod races;
 mod rest;
+mod sources;

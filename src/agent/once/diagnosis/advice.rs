@@ -6,7 +6,7 @@
 use super::Verdict;
 use crate::agent::report::{JumpReport, Report, SourceReport};
 use crate::clock::time::Human;
-use crate::clock::{Delta, Why};
+use crate::clock::{Cause, Delta, Why};
 use std::time::Duration;
 
 /// A step is news for so long.
@@ -38,7 +38,7 @@ pub(super) fn advice(report: &Report, verdict: Verdict) -> Vec<Advice> {
     if verdict == Verdict::Wrong {
         all.extend(wrong(report));
     }
-    all.extend(stepped(report, verdict));
+    all.extend(moved(report, verdict));
     all.extend(conflict(report));
     let daemons: Vec<Advice> = report.sources.iter().filter_map(daemon).collect();
     if daemons.is_empty() {
@@ -87,21 +87,35 @@ fn wrong(report: &Report) -> Vec<Advice> {
     ]
 }
 
-/// The clock was stepped just now: what looks odd may be nothing but that.
-fn stepped(report: &Report, verdict: Verdict) -> Option<Advice> {
-    let is_news = |jump: &&JumpReport| jump.cause == "step" && jump.age_seconds.is_some_and(|age_s| age_s <= RECENT_S);
-    let step = report.jumps.iter().rev().find(is_news)?;
-    let amount = Delta::from_seconds(step.amount_seconds).unwrap_or(Delta::ZERO);
+/// The clock was moved just now: what looks odd may be nothing but that. Sleep moves it too, and rightly.
+fn moved(report: &Report, verdict: Verdict) -> Option<Advice> {
+    let age_s = |jump: &JumpReport| jump.age_seconds.filter(|age_s| *age_s <= RECENT_S);
+    let happened = |jump: &&JumpReport| jump.cause != Cause::Suspend.as_str() && age_s(jump).is_some();
+    let jump = report.jumps.iter().rev().find(happened)?;
+    let amount = Delta::from_seconds(jump.amount_seconds).unwrap_or(Delta::ZERO);
+    let what = match (Cause::from_word(&jump.cause), jump.ongoing) {
+        (Some(Cause::Step), _) => format!("The clock was stepped by {amount}"),
+        (Some(Cause::Slew), true) => format!("The clock is being slewed, by {amount} so far"),
+        (Some(Cause::Slew), false) => format!("The clock was slewed by {amount}"),
+        (Some(Cause::Pause), _) => format!("The machine stood still, and its clock fell behind by {amount}"),
+        (Some(Cause::Unexplained | Cause::Suspend) | None, _) => format!("The clock seemed to move by {amount}"),
+    };
     let off = match verdict {
+        Verdict::Right if jump.cause == Cause::Pause.as_str() => {
+            "What was issued or noted until it was put right is off by up to as much"
+        }
         Verdict::Right => "What was issued or noted before is off by about as much",
         Verdict::Wrong => "What is issued or noted since is off by about as much",
         Verdict::CannotTell => "What was issued or noted before and after differs by as much",
     };
+    let detail = jump.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+    let ago = match age_s(jump) {
+        Some(age_s) if !jump.ongoing => format!(" {} ago", human(age_s)),
+        Some(_) | None => String::new(),
+    };
     let text = format!(
-        "The clock was stepped by {amount} {} ago, from {} to {}. {off}: find out who set it, and why.",
-        human(step.age_seconds.unwrap_or_default()),
-        step.wall_before,
-        step.wall_after
+        "{what}{ago}, from {} to {}{detail}. {off}: find out who did it, and why.",
+        jump.wall_before, jump.wall_after
     );
     Some(Advice::shown(
         text,

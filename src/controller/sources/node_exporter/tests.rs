@@ -104,6 +104,19 @@ fn without_timex_nothing_vouches_and_the_flag_is_named() {
     assert!(reading.against_us.is_some() && reading.lacks.unwrap().contains("--no-collector.timex"));
 }
 
+/// Recorded from Debian's node_exporter 1.5 on a machine that nothing synchronises.
+#[test]
+fn a_real_page_is_read() {
+    let page = include_str!("../../../../tests/drift/node_exporter/debian-12-whole.input.txt");
+    let mut node = Node::new();
+    let reading = node.answer(page, 0, 4).unwrap();
+    // 1795279172.7321863 in the page, against our 1795000000.004.
+    let against_us = reading.against_us.unwrap();
+    assert!(against_us.contains(Delta::from_nanos(279_172_730_000_000)), "{against_us}");
+    assert_eq!((reading.own, reading.lacks), (None, None));
+    assert!(node.memory.last.unwrap().boot_time_s.is_some() && node.memory.last.unwrap().process_start_s.is_some());
+}
+
 /// What is no fresh measurement is an error that says why.
 fn check(text: &str, complaint: &str) {
     let mut node = Node::new();
@@ -168,7 +181,8 @@ fn a_step_is_inferred_once_and_goes_on_being_told() {
 
 #[test]
 fn a_slew_a_pause_a_restart_and_a_reboot_are_no_steps() {
-    let moves: [(&str, fn(&mut Node)); 4] = [
+    type Change = fn(&mut Node);
+    let moves: [(&str, Change); 4] = [
         ("slewed as fast as can be", |node| node.offset_ms -= 1_000),
         ("paused: boot time stays", |node| node.offset_ms -= 15_000),
         ("exporter restarted with another clock", |node| {

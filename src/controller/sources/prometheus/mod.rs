@@ -18,19 +18,19 @@
 
 pub mod answer;
 pub mod mapping;
+pub mod readings;
+pub mod server;
 pub mod snapshot;
 
-use super::figures::{Own, moment};
+use super::Pen;
 use super::pollers::{Feed, Roster, backoff, spread};
-use super::{NodeReading, Pen};
 use crate::clock::exchange::ExchangeError;
-use crate::clock::{Exchange, Mono, OffsetInterval, Sample};
 use crate::controller::connection::{Connection, HttpError, PATIENCE, Question};
-use crate::runtime::rfc3339;
-use answer::{AnswerError, Found, Labels, Series};
+use answer::{AnswerError, Found, Series};
 use mapping::{Mapping, Place, shown};
-use snapshot::Exporter;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use readings::{Memory, Readings, readings};
+use server::{Server, server};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,13 +38,6 @@ use std::time::Duration;
 const ANSWER_MAX: usize = 32 * 1024 * 1024;
 /// Evaluating takes Prometheus a fraction of a second; what takes longer than this is of no use.
 const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(10);
-/// `time()` has whole milliseconds.
-const TIME_RESOLUTION: Duration = Duration::from_millis(1);
-/// A movement of Prometheus' clock by less than this widens what is said about nodes; by more, it was set.
-const SET_MIN: Duration = Duration::from_secs(1);
-/// Exchanges that are remembered: Prometheus looks back for five minutes, and no question is asked more often than
-/// every half second.
-const EXCHANGES_MAX: usize = 600;
 /// New nodes are asked about at once, but not more often than this.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 /// So many jobs are named in a message.
@@ -68,28 +61,6 @@ pub enum PrometheusError {
     /// The metric is unknown to it.
     #[error("has no node_time_seconds: {0}")]
     NoMetric(String),
-}
-
-/// What is remembered from question to question.
-#[derive(Debug, Default)]
-pub struct Memory {
-    /// The newest last.
-    exchanges: VecDeque<Server>,
-    /// Samples from before this moment of Prometheus' clock were taken before that was set, seconds; and what to say.
-    valid_from: Option<(f64, String)>,
-    /// Since when nothing has disciplined a node's clock, as far as we have seen.
-    undisciplined: HashMap<String, Mono>,
-}
-
-/// Prometheus' clock, by exchange.
-#[derive(Debug, Clone, Copy)]
-pub struct Server {
-    /// Our clocks then.
-    pub clocks: Sample,
-    /// Its clock against ours; positive: it is ahead.
-    pub against_us: OffsetInterval,
-    /// What it showed, seconds since the Unix epoch.
-    pub time_s: f64,
 }
 
 /// Asks one Prometheus for ever. `url` has the form that [`crate::api::http_url::base`] gives it.
@@ -142,9 +113,6 @@ struct Asker {
     path: String,
 }
 
-/// A reading of each node, or why there is none.
-pub type Readings = BTreeMap<String, Result<NodeReading, String>>;
-
 impl Asker {
     async fn look(
         &mut self,
@@ -158,7 +126,7 @@ impl Asker {
             let jobs = self.vector("group by (job) (up)").await?;
             return Err(PrometheusError::NoMetric(why_no_metric(&jobs)));
         }
-        memory.note(server);
+        memory.server.note(server);
         let mapping = Mapping::new(roster, node_label);
         let mut readings = readings(exporters, roster, &mapping, &server.clocks, memory);
         if readings.values().any(|reading| reading.is_err()) {
@@ -220,17 +188,6 @@ fn encoded(text: &str) -> String {
     out
 }
 
-/// Prometheus' clock against ours, from its answer to `time()`.
-///
-/// # Errors
-/// If that is no moment.
-pub fn server(time_s: f64, sent: Mono, clocks: Sample) -> Result<Server, PrometheusError> {
-    let (left, resolution) = moment(time_s).ok_or(PrometheusError::NoMoment(time_s))?;
-    let exchange = Exchange { sent, received: clocks.after, received_wall: clocks.wall, left, held: Duration::ZERO };
-    let measured = exchange.offset().map_err(PrometheusError::Exchange)?;
-    Ok(Server { clocks, against_us: measured.widened(resolution).widened(TIME_RESOLUTION), time_s })
-}
-
 fn why_no_metric(jobs: &[Series]) -> String {
     let names: BTreeSet<&str> = jobs.iter().filter_map(|series| series.labels.get("job")).map(String::as_str).collect();
     if names.is_empty() {
@@ -244,159 +201,6 @@ fn why_no_metric(jobs: &[Series]) -> String {
          figures must not be dropped by metric_relabel_configs",
         some.join(", ")
     )
-}
-
-impl Server {
-    /// Its clock against ours as that is now: set by whatever it was set since, and older.
-    fn carried(&self, now: &Sample) -> OffsetInterval {
-        let then = NodeReading { against_us: Some(self.against_us), ..NodeReading::at(self.clocks) };
-        then.against_us_now(now).unwrap_or(self.against_us)
-    }
-}
-
-/// What the history says of the time since a moment of Prometheus' clock: from an exchange that was surely before it,
-/// or from the first that we have.
-fn since(history: &[(f64, OffsetInterval)], taken_s: f64) -> Option<OffsetInterval> {
-    let before = history.iter().find(|(time_s, _)| *time_s + SET_MIN.as_secs_f64() <= taken_s);
-    before.or(history.last()).map(|(_, hull)| *hull)
-}
-
-impl Memory {
-    /// Takes an exchange in, and notices whether Prometheus' clock was set since the one before.
-    pub fn note(&mut self, server: Server) {
-        if let Some(expected) = self.exchanges.back().map(|last| last.carried(&server.clocks)) {
-            let moved = server.against_us.against(expected);
-            if moved.surely_beyond(SET_MIN) {
-                // After a step back, samples from the future of before will come to be in the past.
-                let unmoved_s = server.time_s - moved.midpoint().seconds();
-                let words = format!("Prometheus' own clock was set by {}", moved.midpoint());
-                tracing::warn!("{words}; what it has scraped before is not used");
-                self.valid_from = Some((server.time_s.max(unmoved_s), words));
-                self.exchanges.clear();
-            }
-        }
-        self.exchanges.push_back(server);
-        if self.exchanges.len() > EXCHANGES_MAX {
-            self.exchanges.pop_front();
-        }
-    }
-
-    /// All that Prometheus' clock has been against ours since it showed a moment, as ours is now; the newest first, for
-    /// [`since`].
-    fn history(&self, now: &Sample) -> Vec<(f64, OffsetInterval)> {
-        let mut whole: Option<OffsetInterval> = None;
-        let mut all = Vec::with_capacity(self.exchanges.len());
-        for server in self.exchanges.iter().rev() {
-            let one = server.carried(now);
-            let hull = whole
-                .map_or(one, |known| OffsetInterval::between(known.low().min(one.low()), known.high().max(one.high())));
-            whole = Some(hull);
-            all.push((server.time_s, hull));
-        }
-        all
-    }
-
-    /// For how long nothing has vouched for the clock of a node; what was before we looked nobody knows.
-    fn undisciplined(&mut self, node: &str, is: bool, now: Mono) -> Duration {
-        if !is {
-            self.undisciplined.remove(node);
-            return Duration::ZERO;
-        }
-        let since = *self.undisciplined.entry(node.to_owned()).or_insert(now);
-        now.since(since)
-    }
-}
-
-/// What the exporters say of every node of the roster; `clocks` are ours at the last exchange.
-pub fn readings(
-    exporters: Vec<Exporter>,
-    roster: &Roster,
-    mapping: &Mapping<'_>,
-    clocks: &Sample,
-    memory: &mut Memory,
-) -> Readings {
-    let (count, history) = (exporters.len(), memory.history(clocks));
-    let mut by_node: HashMap<&str, Vec<Exporter>> = HashMap::new();
-    let (mut stray, mut torn) = (None, Vec::new());
-    for exporter in exporters {
-        match mapping.place(&exporter.labels) {
-            Place::Node(node) => by_node.entry(node).or_default().push(exporter),
-            Place::Torn(one, other) => torn.push((one.to_owned(), other.to_owned(), exporter.labels)),
-            Place::Nowhere => stray = stray.or(Some(exporter.labels)),
-        }
-    }
-    memory.undisciplined.retain(|node, _| roster.contains_key(node));
-    let mut all = Readings::new();
-    for (node, addresses) in roster {
-        let reading = match by_node.remove(node.as_str()) {
-            Some(of_node) => reading(node, of_node, clocks, &history, memory),
-            None => Err(missing(node, addresses, count, stray.as_ref(), &torn)),
-        };
-        all.insert(node.clone(), reading);
-    }
-    all
-}
-
-/// No series maps to a node: show what there is.
-fn missing(
-    node: &str,
-    addresses: &[String],
-    count: usize,
-    stray: Option<&Labels>,
-    torn: &[(String, String, Labels)],
-) -> String {
-    if let Some((one, other, labels)) = torn.iter().find(|(one, other, _)| one == node || other == node) {
-        let labels = shown(labels, None);
-        return format!(
-            "the labels of node_time_seconds{labels} point at the nodes {one} and {other}: set \
-             spec.source.prometheus.nodeLabel to the label that is right"
-        );
-    }
-    let example = stray.map_or_else(
-        || "all of them are of other nodes".to_owned(),
-        |labels| format!("one that is of no node of this policy is {}", shown(labels, None)),
-    );
-    format!(
-        "none of its {count} series of node_time_seconds is of node {node} (addresses {}); {example}. Either its exporter \
-         is not scraped, or a label must say where it runs: set spec.source.prometheus.nodeLabel",
-        addresses.join(", ")
-    )
-}
-
-fn reading(
-    node: &str,
-    mut exporters: Vec<Exporter>,
-    clocks: &Sample,
-    history: &[(f64, OffsetInterval)],
-    memory: &mut Memory,
-) -> Result<NodeReading, String> {
-    exporters.dedup_by(|a, b| a.taken_s == b.taken_s && a.against_prometheus == b.against_prometheus);
-    let exporter = match exporters.as_slice() {
-        [one] => one,
-        [one, other, ..] => {
-            return Err(format!(
-                "node {node} has {} series of node_time_seconds, for example {} and {}: they cannot all be its clock; \
-                 scrape each exporter once, or set spec.source.prometheus.nodeLabel",
-                exporters.len(),
-                shown(&one.labels, None),
-                shown(&other.labels, None)
-            ));
-        }
-        [] => return Err(format!("node {node} has no series")),
-    };
-    if let Some((valid_from_s, words)) = memory.valid_from.as_ref().filter(|(from_s, _)| exporter.taken_s < *from_s) {
-        let from = moment(*valid_from_s).map_or_else(String::new, |(from, _)| rfc3339(from));
-        return Err(format!("{words}; waiting for a scrape of node {node} after {from}"));
-    }
-    let against_prometheus = exporter.against_prometheus.clone().map_err(|why| format!("node {node}: {why}"))?;
-    let (own, lacks) = match exporter.timex.own() {
-        Own::Against(own) => (Some(own), None),
-        Own::Undisciplined => (None, None),
-        Own::Unknown(why) => (None, Some(format!("Prometheus has node_time_seconds of node {node}, but {why}"))),
-    };
-    let undisciplined = memory.undisciplined(node, own.is_none(), clocks.after);
-    let against_us = since(history, exporter.taken_s).map(|server| against_prometheus.shifted(server));
-    Ok(NodeReading { against_us, own, undisciplined, lacks, age_then: exporter.age, ..NodeReading::at(*clocks) })
 }
 
 #[cfg(test)]

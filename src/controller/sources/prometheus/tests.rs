@@ -1,7 +1,9 @@
 //! Exporters, a roster and exchanges in, readings out; and each way in which the arrangement can be wrong.
 
+use super::snapshot::Exporter;
 use super::*;
-use crate::clock::{Boot, Delta, Raw, Wall};
+use crate::clock::{Boot, Delta, Mono, OffsetInterval, Raw, Sample, Wall};
+use crate::controller::sources::NodeReading;
 use crate::controller::sources::figures::Timex;
 use proptest::prelude::*;
 
@@ -36,7 +38,7 @@ impl World {
     /// An exchange of 2 ms, now.
     fn exchange(&mut self) {
         let found = server(self.time_s(self.now_ms - 1), clocks(self.now_ms - 2, self.set_ms).after, self.clocks());
-        self.memory.note(found.unwrap());
+        self.memory.server.note(found.unwrap());
     }
 
     fn clocks(&self) -> Sample {
@@ -194,6 +196,19 @@ fn the_same_sample_under_two_labels_is_one_sample() {
     let one = world.exporter("replica=a instance=10.0.0.1:9100", 0, 1_000);
     let two = world.exporter("replica=b instance=10.0.0.1:9100", 0, 1_000);
     assert!(world.readings(vec![one, two]).remove("n1").unwrap().is_ok());
+}
+
+#[test]
+fn what_a_removed_job_has_left_behind_is_not_a_second_clock() {
+    let mut world = World::new(0);
+    world.exchange();
+    let left = |world: &World, ago_ms| world.exporter("job=old instance=10.0.0.1:9100", 3_000, ago_ms);
+    let now = world.exporter("job=new instance=10.0.0.1:9100", 0, 1_000);
+    let both = vec![left(&world, 30_000), now.clone()];
+    assert!(world.readings(both).remove("n1").unwrap().is_err(), "half a minute ago may be a slow job");
+    let both = vec![left(&world, 62_000), now];
+    let against_us = world.readings(both).remove("n1").unwrap().unwrap().against_us.unwrap();
+    assert!(against_us.contains(Delta::ZERO), "{against_us}");
 }
 
 #[test]
