@@ -197,7 +197,7 @@ fn fragments() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn any_place_is_true(text in fragments()) {
@@ -210,6 +210,7 @@ proptest! {
 /// What an attacker would write: nesting without end, one long line, quotes and brackets that are never closed. A parser
 /// that goes back over what it has read needs minutes for these, a recursive one the stack.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "what is measured is this process, not a clock under test")]
 fn hostile_texts_cost_no_more_than_their_size() {
     let deep = ["[", "{", "<a>", "a {", "a = [", "<A b>\n", "a \"b\" {\n", "a.", "-", "a?a:", "\"${", "%{if a}", "a={"];
     let long = [

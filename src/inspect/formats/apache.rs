@@ -8,8 +8,7 @@
 //!
 //! Source: <https://httpd.apache.org/docs/2.4/configuring.html#syntax>.
 
-use super::block::Block;
-use super::cursor::Cursor;
+use super::text::{Block, Cursor};
 use super::{Format, Notation, empty, entry, note, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;

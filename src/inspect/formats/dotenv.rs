@@ -4,7 +4,7 @@
 //! single, double and back quotes that may span lines, ` # comments` after unquoted values. A quote that is never
 //! closed is taken as a character of its one line, with a note.
 
-use super::cursor::Cursor;
+use super::text::Cursor;
 use super::{Format, Notation, empty, entry, meaningful, note, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;

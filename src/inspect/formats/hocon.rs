@@ -8,8 +8,7 @@
 //!
 //! Source: <https://github.com/lightbend/config/blob/main/HOCON.md>.
 
-use super::block::Block;
-use super::cursor::Cursor;
+use super::text::{Block, Cursor};
 use super::{Format, Notation, empty, meaningful, note, reads, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;

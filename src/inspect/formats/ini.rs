@@ -10,8 +10,7 @@
 //! Source: <https://docs.python.org/3/library/configparser.html#supported-ini-file-structure>,
 //! parse_ini_file of the PHP manual, git-config(1).
 
-use super::block::Block;
-use super::cursor::Cursor;
+use super::text::{Block, Cursor};
 use super::{Format, Notation, empty, meaningful, note, reads, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;

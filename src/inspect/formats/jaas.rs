@@ -5,7 +5,7 @@
 //!
 //! Source: javax.security.auth.login.Configuration.
 
-use super::cursor::Cursor;
+use super::text::Cursor;
 use super::{Format, Notation, empty, entry, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;

@@ -10,8 +10,6 @@
 //! Does not know: Kubernetes, products, what a key means.
 
 pub mod apache;
-mod block;
-mod cursor;
 mod detect;
 pub mod dotenv;
 pub mod hcl;
@@ -20,8 +18,8 @@ pub mod ini;
 pub mod jaas;
 pub mod json;
 pub mod nginx;
-mod places;
 pub mod properties;
+mod text;
 pub mod toml;
 pub mod xml;
 pub mod yaml;

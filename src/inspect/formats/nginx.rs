@@ -8,10 +8,9 @@
 //!
 //! Source: <https://nginx.org/en/docs/beginners_guide.html#conf_structure>,
 //! <https://nginx.org/en/docs/http/ngx_http_map_module.html>; for quotes and backslashes nginx's own tokenizer
-//! (src/core/ngx_conf_file.c).
+//! (ngx_conf_file.c).
 
-use super::block::Block;
-use super::cursor::Cursor;
+use super::text::{Block, Cursor};
 use super::{Format, Notation, empty, entry, note, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;

@@ -6,7 +6,7 @@
 //!
 //! Source: java.util.Properties, `load(Reader)`.
 
-use super::cursor::Cursor;
+use super::text::Cursor;
 use super::{Format, Notation, empty, entry, meaningful, note, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;

@@ -7,7 +7,7 @@
 //!
 //! Source: <https://toml.io/en/v1.0.0>.
 
-use super::places::Places;
+use super::text::Places;
 use super::{Format, Notation, empty, entry, meaningful, note, reads, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;

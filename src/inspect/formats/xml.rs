@@ -11,8 +11,7 @@
 //!
 //! Source: XML 1.0 (fifth edition); Jakarta Servlet 6.0 section 14; .NET appSettings schema.
 
-use super::block::Block;
-use super::places::Places;
+use super::text::{Block, Places};
 use super::{Format, Notation, empty, note, reads, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;

@@ -146,7 +146,8 @@ impl<'l> Builder<'l> {
                 let quote = usize::from(matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted));
                 at.column = at.column.saturating_add(u32::from(quote == 1));
                 let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-                let extent = span.byte_range().filter(|_| !(is_block && text.is_empty())).and_then(|bytes| {
+                // Between the lines of a block stands its indentation.
+                let extent = span.byte_range().filter(|_| !is_block).and_then(|bytes| {
                     let start = bytes.start.saturating_add(self.mark).saturating_add(quote);
                     Extent::new(start, bytes.end.saturating_add(self.mark).saturating_sub(quote))
                 });

@@ -3,7 +3,7 @@
 //! Operands and operators have to take turns and brackets have to match, so that a program is not taken for HCL; what
 //! an expression means is not asked. Templates in strings in templates are as deep as the limits allow.
 
-use super::super::cursor::Cursor;
+use super::super::text::Cursor;
 use super::Reader;
 use crate::inspect::tree::{Kind, Tree};
 

@@ -13,8 +13,7 @@
 
 mod expression;
 
-use super::block::Block;
-use super::cursor::Cursor;
+use super::text::{Block, Cursor};
 use super::{Format, Notation, empty, meaningful, note, reads, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;

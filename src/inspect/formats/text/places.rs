@@ -4,20 +4,20 @@
 //! file of one line. So line and column are kept for every few hundred bytes, and a place is counted from the nearest.
 //! Only `\n` ends a line; columns are characters; a byte order mark has none.
 
-use super::super::tree::{Extent, Kind, Position, Scalar, Tree};
+use super::super::super::tree::{Extent, Kind, Position, Scalar, Tree};
 
 /// Bytes between two places that are kept.
 const STRIDE: usize = 512;
 
 /// See the module.
-pub(super) struct Places<'t> {
+pub(in super::super) struct Places<'t> {
     text: &'t str,
     /// The place of the first character at or after every `STRIDE`-th byte, and that byte.
     kept: Vec<(usize, Position)>,
 }
 
 impl<'t> Places<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    pub(in super::super) fn new(text: &'t str) -> Self {
         let mut kept = Vec::with_capacity(text.len() / STRIDE);
         let mut at = Position { line: 1, column: 1 };
         for (offset, c) in text.char_indices() {
@@ -30,7 +30,7 @@ impl<'t> Places<'t> {
     }
 
     /// The place of a byte.
-    pub(super) fn at(&self, offset: usize) -> Position {
+    pub(in super::super) fn at(&self, offset: usize) -> Position {
         let nearest = self.kept.partition_point(|(kept, _)| *kept <= offset).checked_sub(1);
         let (start, at) =
             nearest.and_then(|i| self.kept.get(i)).copied().unwrap_or((0, Position { line: 1, column: 1 }));
@@ -39,7 +39,7 @@ impl<'t> Places<'t> {
     }
 
     /// The value that is written in these bytes.
-    pub(super) fn value(&self, text: String, kind: Kind, start: usize, end: usize) -> Tree {
+    pub(in super::super) fn value(&self, text: String, kind: Kind, start: usize, end: usize) -> Tree {
         Tree::Scalar(Scalar { text, kind, at: self.at(start), extent: Extent::new(start, end) })
     }
 }

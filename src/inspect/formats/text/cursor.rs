@@ -3,30 +3,30 @@
 //! The tokenizers of our own stand on it. `\n`, `\r\n` and a lone `\r` each end a line, and all three are given as
 //! `\n`; a byte order mark at the beginning is passed over and counted in bytes only. A copy of a cursor is a bookmark.
 
-use super::super::tree::{Extent, Kind, Position, Scalar, Tree};
+use super::super::super::tree::{Extent, Kind, Position, Scalar, Tree};
 
 /// A place in a text, and the text after it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cursor<'t> {
-    pub(super) rest: &'t str,
-    pub(super) at: Position,
+pub(in super::super) struct Cursor<'t> {
+    pub(in super::super) rest: &'t str,
+    pub(in super::super) at: Position,
     /// Bytes before `rest`.
-    pub(super) offset: usize,
+    pub(in super::super) offset: usize,
 }
 
 impl<'t> Cursor<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    pub(in super::super) fn new(text: &'t str) -> Self {
         let rest = text.trim_start_matches('\u{feff}');
         let offset = text.len().saturating_sub(rest.len());
         Cursor { rest, at: Position { line: 1, column: 1 }, offset }
     }
 
-    pub(super) fn peek(&self) -> Option<char> {
+    pub(in super::super) fn peek(&self) -> Option<char> {
         self.rest.chars().next()
     }
 
     /// The next character, with every kind of line end given as `\n`.
-    pub(super) fn next(&mut self) -> Option<char> {
+    pub(in super::super) fn next(&mut self) -> Option<char> {
         let mut chars = self.rest.chars();
         let c = chars.next()?;
         if c == '\r' && chars.as_str().starts_with('\n') {
@@ -47,27 +47,27 @@ impl<'t> Cursor<'t> {
         self.rest = rest;
     }
 
-    pub(super) fn advance(&mut self, count: usize) {
+    pub(in super::super) fn advance(&mut self, count: usize) {
         (0..count).for_each(|_| {
             self.next();
         });
     }
 
-    pub(super) fn skip_while(&mut self, wanted: impl Fn(char) -> bool) {
+    pub(in super::super) fn skip_while(&mut self, wanted: impl Fn(char) -> bool) {
         while self.peek().is_some_and(&wanted) {
             self.next();
         }
     }
 
     /// To the end of the line where only `\n` and `\r\n` end one; not over it.
-    pub(super) fn skip_line(&mut self) {
+    pub(in super::super) fn skip_line(&mut self) {
         while self.peek().is_some_and(|c| c != '\n') && !self.rest.starts_with("\r\n") {
             self.next();
         }
     }
 
     /// Up to the end of the line, which is consumed and not returned.
-    pub(super) fn line(&mut self) -> &'t str {
+    pub(in super::super) fn line(&mut self) -> &'t str {
         let end = self.rest.find(['\n', '\r']).unwrap_or(self.rest.len());
         let (line, rest) = self.rest.split_at(end);
         let columns = u32::try_from(line.chars().count()).unwrap_or(u32::MAX);
@@ -78,12 +78,12 @@ impl<'t> Cursor<'t> {
     }
 
     /// The text from a bookmark up to here.
-    pub(super) fn since(&self, mark: &Cursor<'t>) -> &'t str {
+    pub(in super::super) fn since(&self, mark: &Cursor<'t>) -> &'t str {
         mark.rest.get(..self.offset.saturating_sub(mark.offset)).unwrap_or("")
     }
 
     /// The value that is written from here up to the byte `end`.
-    pub(super) fn value(&self, text: String, kind: Kind, end: usize) -> Tree {
+    pub(in super::super) fn value(&self, text: String, kind: Kind, end: usize) -> Tree {
         Tree::Scalar(Scalar { text, kind, at: self.at, extent: Extent::new(self.offset, end) })
     }
 }

@@ -4,13 +4,13 @@
 //! key the last one does. A map of entries cannot say which; so blocks of one name become a list, and values of one
 //! name stay entries of their own, in order.
 
-use super::super::tree::{Entry, Position, Tree};
-use super::entry;
+use super::super::super::tree::{Entry, Position, Tree};
+use super::super::entry;
 use std::collections::HashMap;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Block {
+pub(in super::super) struct Block {
     entries: Vec<Entry>,
     /// Where the block, or the list of blocks, of each name stands.
     blocks: HashMap<String, Known>,
@@ -26,12 +26,12 @@ struct Known {
 
 impl Block {
     /// A value under its key; an earlier one of the same key is kept.
-    pub(super) fn value(&mut self, key: String, at: Position, value: Tree) {
+    pub(in super::super) fn value(&mut self, key: String, at: Position, value: Tree) {
         self.entries.push(entry(key, at, value));
     }
 
     /// A block, beside those of the same name.
-    pub(super) fn block(&mut self, key: String, at: Position, value: Tree) {
+    pub(in super::super) fn block(&mut self, key: String, at: Position, value: Tree) {
         let Some(known) = self.blocks.get_mut(&key) else {
             self.blocks.insert(key.clone(), Known { index: self.entries.len(), is_list: false, inner: None });
             self.entries.push(entry(key, at, value));
@@ -48,7 +48,7 @@ impl Block {
     }
 
     /// A block that is an item of a list even where it is alone.
-    pub(super) fn item(&mut self, key: String, at: Position, value: Tree) {
+    pub(in super::super) fn item(&mut self, key: String, at: Position, value: Tree) {
         if self.blocks.contains_key(&key) {
             return self.block(key, at, value);
         }
@@ -57,7 +57,7 @@ impl Block {
     }
 
     /// The one map of that name, which is opened again and again.
-    pub(super) fn inside(&mut self, key: &str, at: Position) -> &mut Block {
+    pub(in super::super) fn inside(&mut self, key: &str, at: Position) -> &mut Block {
         let index = self.entries.len();
         let entries = &mut self.entries;
         let known = self.blocks.entry(key.to_owned()).or_insert_with(|| {
@@ -68,12 +68,12 @@ impl Block {
     }
 
     /// Has nothing in it.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in super::super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// The map.
-    pub(super) fn done(mut self) -> Tree {
+    pub(in super::super) fn done(mut self) -> Tree {
         for known in self.blocks.into_values() {
             if let (Some(inner), Some(entry)) = (known.inner, self.entries.get_mut(known.index)) {
                 match (inner.done(), &mut entry.value) {
