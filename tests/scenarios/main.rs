@@ -1,7 +1,6 @@
 //! The scenarios, against the truth: every verdict, every promise, and the table in docs/scenarios.md.
 //!
 //! They are had once, with the seed 1 or `SEED=…`, and looked at by all tests here.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by failing")]
 
 mod random;
 mod runs;
