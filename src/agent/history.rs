@@ -20,6 +20,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,45 @@ pub fn boot(instance: &str) -> Arc<str> {
     match std::fs::read_to_string(BOOT_ID) {
         Ok(text) if !text.trim().is_empty() && text.len() <= 64 => Arc::from(text.trim()),
         Ok(_) | Err(_) => Arc::from(format!("unknown-{instance}")),
+    }
+}
+
+/// The user and group that an agent runs as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    uid: u32,
+    gid: u32,
+}
+
+/// Not `UID:GID`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write the numbers of a user and a group, for example 65532:65532")]
+pub struct OwnerError;
+
+impl FromStr for Owner {
+    type Err = OwnerError;
+
+    fn from_str(text: &str) -> Result<Owner, OwnerError> {
+        let (uid, gid) = text.split_once(':').ok_or(OwnerError)?;
+        Ok(Owner { uid: uid.parse().map_err(|_| OwnerError)?, gid: gid.parse().map_err(|_| OwnerError)? })
+    }
+}
+
+impl Owner {
+    /// Gives the folder of `path` to this owner, or says why not. The kubelet makes the folders of hostPath volumes as
+    /// root's, and fsGroup does not apply to them.
+    pub fn give(self, path: &Path) {
+        let folder = folder(path);
+        let given = std::fs::create_dir_all(folder)
+            .and_then(|()| std::os::unix::fs::chown(folder, Some(self.uid), Some(self.gid)));
+        let (shown, Owner { uid, gid }) = (folder.display(), self);
+        match given {
+            Ok(()) => tracing::info!(folder = %shown, uid, gid, "the folder of the history is the agent's"),
+            Err(error) => tracing::warn!(
+                folder = %shown, uid, gid, %error,
+                "the folder of the history cannot be given to the agent, which will keep jumps in memory only"
+            ),
+        }
     }
 }
 
@@ -163,8 +203,11 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = std::fs::remove_file(&beside);
     }
     written?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    File::open(folder(path))?.sync_all()
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -329,11 +329,12 @@ impl Jumps {
         self.news.push(news);
     }
 
-    /// Whether something happened to this clock within the last `within`, since the machine was started.
+    /// Whether anything has happened to the clock within so long, by the boot clock, or it is being slewed now.
     #[must_use]
     pub fn happened_within(&self, within: Duration, now: &Sample) -> bool {
         let newest = self.ring.iter().rev().find(|noticed| noticed.boot == self.boot);
-        newest.is_some_and(|newest| now.after.since(newest.jump.after.after) < within)
+        let lately = newest.is_some_and(|newest| now.boot.since(newest.jump.after.boot) < within);
+        lately || self.slews.ongoing(now).is_some()
     }
 
     /// Grows with everything worth telling and keeping: another jump, a slew beyond the limit, one that is over.
@@ -383,11 +384,12 @@ fn word(measured: &Measured) -> Word<'_> {
     Word { interval: measured.interval, clocks: &measured.clocks }
 }
 
-/// What a source of that name knows by itself; the kernel only repeats what a daemon told it.
+/// What a source of that name knows by itself; the kernel only repeats what a daemon told it. A daemon that is not
+/// named here would be taken for somebody outside, and its staying for a denial.
 fn role(name: &str) -> Option<Role> {
     match name {
         "kernel" => None,
-        "chrony" | "ntpd-rs" => Some(Role::Daemon),
+        "chrony" | "ntpd-rs" | "timesyncd" => Some(Role::Daemon),
         _ => Some(Role::Outside),
     }
 }

@@ -43,6 +43,10 @@ use tokio::net::TcpListener;
 /// # Errors
 /// If the address cannot be listened on, or a task ends although nobody asked it to.
 pub async fn run(args: AgentArgs) -> anyhow::Result<ExitCode> {
+    if let (Some(path), Some(owner)) = (&args.history, args.history_owner) {
+        owner.give(path);
+        return Ok(ExitCode::SUCCESS);
+    }
     let settings = Settings {
         references: args.references.clone(),
         chrony: args.chrony.clone(),

@@ -149,20 +149,21 @@ pub struct JumpReport {
     /// started last.
     #[serde(default)]
     pub age_seconds: Option<f64>,
-    /// RFC 3339: what the clock showed at the last look before it; for a slew, where it began.
-    #[serde(default)]
-    pub wall_began: String,
+    /// RFC 3339: what the clock showed at the last look before it; for a slew, where it began. Absent where only the
+    /// outside was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_began: Option<String>,
     /// RFC 3339: what the clock would have shown without it when it was noticed.
     pub wall_before: String,
     /// RFC 3339: what it showed.
     pub wall_after: String,
     /// The monotonic clock at the last look before it, seconds; comparable with the kernel's log of the same start of
     /// the machine, and with nothing else.
-    #[serde(default)]
-    pub monotonic_began_seconds: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monotonic_began_seconds: Option<f64>,
     /// The monotonic clock when it was noticed, or was over, seconds.
-    #[serde(default)]
-    pub monotonic_noticed_seconds: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monotonic_noticed_seconds: Option<f64>,
     /// How it was noticed: `timerfd` (the kernel told at once), `comparison` (of the clocks), `restart` (comparison
     /// with what an earlier run wrote down), `oscillator` (the rate of the clock), `witness` (sources).
     pub evidence: String,

@@ -10,7 +10,7 @@
 //! - silence leaves it unexplained.
 //!
 //! A daemon of this machine is a slow witness: it stands still along with the machine and learns of it at its own next
-//! poll (chronyd: within 1024 s), so its staying says nothing, and its moving may come late.
+//! poll (chronyd within 1024 s, systemd-timesyncd within 2048 s), so its staying says nothing, and its moving may come late.
 //!
 //! Does not know: who the witnesses are, when they are asked.
 //!
@@ -27,8 +27,9 @@ use std::time::Duration;
 pub const MOVED_MIN: Duration = Duration::from_millis(50);
 /// How long the others have to answer.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// How late a daemon may notice what others have told: chronyd's longest polling interval, and some.
-const LATE: Duration = Duration::from_secs(1_100);
+/// How late a daemon may notice what others have told: the longest polling interval by default is that of
+/// systemd-timesyncd (timesyncd.conf(5), `PollIntervalMaxSec`, 2048 s).
+const LATE: Duration = Duration::from_secs(2_100);
 
 /// What a witness knows by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -95,7 +95,10 @@ impl Summary<'_> {
                 "no daemon, kernel or reference has vouched for this clock for longer than maxUnsynchronized"
             }
             "NoYardstick" => {
-                "the offset against the controller is known, but not the right time: fewer than three nodes or no majority agree, the policy names no references, and the node has no sources of its own"
+                "the offset against the controller is known, but not the right time: fewer than three nodes or no majority agree, the policy names no references, and the node has no sources of its own or those of the nodes contradict one another"
+            }
+            "MovedTogether" => {
+                "this clock and most others were stepped or slewed alike within the last hour, and nothing in the cluster can tell whether they were right before or are right now; spec.references would"
             }
             "TooUncertain" => "the error bound is wider than maxError",
             "Stale" => "the last evidence is older than staleAfter",

@@ -13,9 +13,12 @@
 //!
 //! Then suspicion, which stops new actions and nothing else. Clocks fail one by one; many that move together in one
 //! direction were moved by what they follow, and tainting half a cluster for it helps nobody (USNO 2012). And if the
-//! cluster's majority is far from this controller, one of the two is wrong, and nothing here can tell which.
+//! cluster's majority is far from this controller, one of the two is wrong, and nothing here can tell which. And when
+//! most clocks have just been moved alike ([`super::movement`]), they agree with one another whether that was right or
+//! not; only a reference of the policy can tell.
 
 use super::Tolerance;
+use super::movement::{Together, together};
 use crate::clock::consensus::NoConsensus;
 use crate::clock::fuse::most_overlap;
 use crate::clock::{Consensus, Delta, OffsetInterval, consensus};
@@ -27,6 +30,8 @@ pub struct NodeEvidence {
     pub against_us: Option<OffsetInterval>,
     /// Its clock against its own sources.
     pub own: Option<OffsetInterval>,
+    /// By how much it was moved lately, positive forward; `None` where nobody looks.
+    pub moved: Option<Delta>,
 }
 
 /// Against what nodes are measured.
@@ -64,6 +69,8 @@ pub enum Suspicion {
         /// By how much, the middle one of them.
         by: Delta,
     },
+    /// More than half of the nodes were stepped or slewed alike, beyond tolerance.
+    FleetMoved(Together),
     /// The cluster's consensus is beyond tolerance from this controller's clock.
     ControllerApart {
         /// The cluster against the controller.
@@ -82,6 +89,8 @@ pub struct Assessment {
     pub yardstick: Yardstick,
     /// In the order of the evidence; `None` without evidence against this yardstick.
     pub offsets: Vec<Option<OffsetInterval>>,
+    /// In the same order: those that were moved with most of the others, so that agreeing with these proves nothing.
+    pub moved: Vec<bool>,
     /// If something is fishy.
     pub suspicion: Option<Suspicion>,
 }
@@ -95,8 +104,15 @@ pub fn assess(nodes: &[NodeEvidence], ours: Option<OffsetInterval>, tolerance: &
     if let Some(ours) = ours {
         let offsets: Vec<_> = nodes.iter().map(|n| n.against_us.map(|it| it.shifted(ours))).collect();
         let suspicion = fleet_shifted(&offsets, tolerance);
-        return Assessment { yardstick: Yardstick::Reference(ours), offsets, suspicion };
+        // It knows where they were moved to.
+        let moved = vec![false; nodes.len()];
+        return Assessment { yardstick: Yardstick::Reference(ours), offsets, moved, suspicion };
     }
+    let known: Vec<Option<Delta>> = nodes.iter().map(|n| n.moved).collect();
+    let (led, moved) = match together(&known, tolerance.offset_max) {
+        Some((led, moved)) => (Some(Suspicion::FleetMoved(led)), moved),
+        None => (None, vec![false; nodes.len()]),
+    };
     match consensus(&measured, tolerance.offset_max) {
         Ok(found) => {
             let offsets = nodes.iter().map(|n| n.against_us.map(|it| it.against(found.interval))).collect();
@@ -107,12 +123,13 @@ pub fn assess(nodes: &[NodeEvidence], ours: Option<OffsetInterval>, tolerance: &
             });
             // What the nodes say of themselves is heard too: all of them agreeing with one another and disagreeing
             // with what they follow is a fleet that was moved.
-            let suspicion = fleet_shifted(&own, tolerance).or(apart);
-            Assessment { yardstick: Yardstick::Consensus(found), offsets, suspicion }
+            let suspicion = fleet_shifted(&own, tolerance).or(apart).or(led);
+            Assessment { yardstick: Yardstick::Consensus(found), offsets, moved, suspicion }
         }
         Err(none) => {
-            let suspicion = fleet_shifted(&own, tolerance);
-            Assessment { yardstick: Yardstick::OwnSources(none), offsets: uncontradicted(nodes, tolerance), suspicion }
+            let suspicion = fleet_shifted(&own, tolerance).or(led);
+            let offsets = uncontradicted(nodes, tolerance);
+            Assessment { yardstick: Yardstick::OwnSources(none), offsets, moved, suspicion }
         }
     }
 }
@@ -177,7 +194,10 @@ mod tests {
 
     /// (against us, own), in milliseconds.
     fn fleet(nodes: &[(i64, Option<i64>)]) -> Vec<NodeEvidence> {
-        nodes.iter().map(|(us, own)| NodeEvidence { against_us: Some(at(*us)), own: own.map(at) }).collect()
+        nodes
+            .iter()
+            .map(|(us, own)| NodeEvidence { against_us: Some(at(*us)), own: own.map(at), moved: None })
+            .collect()
     }
 
     fn beyond(assessment: &Assessment) -> Vec<bool> {
@@ -241,6 +261,21 @@ mod tests {
         check_words(&[(0, right), (400, right)], &[true; 2]);
         check_words(&[(5_000, right)], &[true]);
         check_words(&[(0, right), (5_000, None)], &[true, false]);
+    }
+
+    #[test]
+    fn nodes_that_share_one_bad_server_agree_and_are_given_away_by_how_they_came_there() {
+        let led =
+            |s: i64| NodeEvidence { moved: Some(Delta::from_nanos(s * 1_000_000_000)), ..fleet(&[(0, Some(0))])[0] };
+        let nodes = [led(5), led(5), led(5), led(0)];
+        let found = assess(&nodes, None, &TOLERANCE);
+        assert!(matches!(found.suspicion, Some(Suspicion::FleetMoved(Together { moved: 3, of: 4, .. }))), "{found:?}");
+        assert_eq!(found.moved, [true, true, true, false]);
+        // Few, or with a reference that knows better.
+        let few = assess(&[led(5), led(0), led(0), led(0)], None, &TOLERANCE);
+        assert_eq!((few.suspicion, few.moved), (None, vec![false; 4]));
+        let known = assess(&nodes, Some(at(0)), &TOLERANCE);
+        assert_eq!((known.suspicion, known.moved), (None, vec![false; 4]));
     }
 
     #[test]

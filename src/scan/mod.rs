@@ -209,21 +209,19 @@ async fn interrupted() {
 /// Gives the nodes that were not heard a reason: what their lease says of itself. That is no sample.
 async fn explain_silence(cluster: &Cluster, survey: &mut Survey, listened: Duration) {
     let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), NODES);
-    let silent = survey.nodes.iter_mut().filter(|clock| clock.interval.is_none());
-    for (number, clock) in silent.enumerate() {
+    let mut asked = 0..ASKED_MAX;
+    for clock in survey.nodes.iter_mut().filter(|clock| clock.interval.is_none()) {
         let Holder::Node(name) = &clock.holder else { continue };
-        let silence = format!("no heartbeat that counts in {} s", listened.as_secs());
-        let why = if number >= ASKED_MAX {
-            String::new()
-        } else {
+        let mut reason = format!("no heartbeat that counts in {} s", listened.as_secs());
+        if asked.next().is_some() {
             match tokio::time::timeout(TICK, leases.get_opt(name)).await {
-                Ok(Ok(None)) => "; it has no lease: its kubelet never came up, or renews none".to_owned(),
-                Ok(Ok(Some(lease))) => last_words(&lease),
-                // The reason is a courtesy; that there is none is no failure.
-                Ok(Err(_)) | Err(_) => String::new(),
+                Ok(Ok(None)) => reason.push_str("; it has no lease: its kubelet never came up, or renews none"),
+                Ok(Ok(Some(lease))) => reason.push_str(&last_words(&lease)),
+                // A courtesy; where it is not to be had, the next ones are not either.
+                Ok(Err(_)) | Err(_) => asked = 0..0,
             }
-        };
-        clock.reason = Some(format!("{silence}{why}"));
+        }
+        clock.reason = Some(reason);
     }
 }
 

@@ -279,7 +279,7 @@ impl Controller {
         for (number, reading) in readings().enumerate() {
             let offset = assessment.offsets.get(number).copied().flatten();
             let before = self.standings.get(number).copied().unwrap_or_else(|| Standing::new(now));
-            let standing = before.observe(judgement(reading, offset, &assessment, &self.policy, &clocks), now);
+            let standing = before.observe(judgement(reading, number, &assessment, &self.policy, &clocks), now);
             let acted = self.acted.get(number).copied().unwrap_or(false);
             candidates.push(Candidate { node: format!("node-{number:03}"), standing, offset, acted, hands_off: None });
         }

@@ -18,10 +18,13 @@ use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::Client;
 use kube::api::{Api, PostParams};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::support::{Component, ControlPlane, Options, Outcome, binary, requests, run, scratch, wait_for};
+use crate::support::{
+    Clockwarden, Component, ControlPlane, Options, Outcome, binary, requests, run, scratch, wait_for,
+};
 use kubelets::{Beating, Kubelets};
 use proxy::{Proxy, Traffic};
 
@@ -120,6 +123,8 @@ impl Scene {
             let state = if truth.abs() > 500.0 { "Drifting" } else { "Synchronized" };
             ensure!(node["state"] == state, "{node}");
         }
+        print!("{errors}");
+        println!("nine of ten renewals took at most {:.1} ms", kubelets::took_ms());
         println!(
             "worst error {worst_ms:.1} ms, widest bound {widest_ms:.1} ms, {slow} too slow, {}",
             report["requests"]
@@ -265,6 +270,24 @@ fn what_is_missing_is_named_in_a_line_and_the_exit_code_is_2() -> Outcome {
             })
             .await?;
         }
+        // Without the nodes themselves, those that beat are shown all the same.
+        let get_watch = json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["*"]});
+        let object: ClusterRole =
+            serde_json::from_value(json!({"metadata": {"name": "leases"}, "rules": [get_watch]}))?;
+        Api::all(client.clone()).create(&PostParams::default(), &object).await?;
+        bind(&client, "no-nodes", "leases").await?;
+        let no_nodes = scene.plane.kubeconfig_for("no-nodes", &[])?;
+        wait_for("a scan without the nodes", Duration::from_secs(60), async || {
+            let output = scan(&no_nodes, &["--for", "4s", "-o", "json"]).await?;
+            let report: Value = serde_json::from_slice(&output.stdout).context("no JSON yet")?;
+            ensure!(report["nodes"].as_array().is_some_and(|nodes| nodes.len() == 200), "{report:#}");
+            ensure!(
+                report["notes"][0].as_str().is_some_and(|note| note.contains("nodes may not be listed")),
+                "{report:#}"
+            );
+            Ok(())
+        })
+        .await?;
         let missing = scan(Path::new("/there-is-none"), &[]).await?;
         let errors = String::from_utf8_lossy(&missing.stderr);
         ensure!(missing.status.code() == Some(2) && errors.contains("--kubeconfig FILE"), "{errors}");
@@ -273,6 +296,26 @@ fn what_is_missing_is_named_in_a_line_and_the_exit_code_is_2() -> Outcome {
         let output = scan(&deaf.kubeconfig(&nobody)?, &[]).await?;
         let errors = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.code() == Some(2) && errors.contains("cannot reach the API server at https"), "{errors}");
+        Ok(())
+    })
+}
+
+#[test]
+fn an_interrupt_ends_it_early_with_what_is_known() -> Outcome {
+    run(async {
+        let scene = Scene::shared().await?;
+        let kubeconfig = scene.scanner("impatient").await?;
+        let kubeconfig = kubeconfig.to_str().context("an odd path")?;
+        let args = ["scan", "--for", "1h", "-o", "json", "--all", "--kubeconfig", kubeconfig];
+        let mut process = Clockwarden::start("impatient", args, |_| {})?;
+        process.wait_line("listening: 10 of 3600 s", Duration::from_secs(60)).await?;
+        process.signal(Signal::INT)?;
+        let ended = process.wait_end(Duration::from_secs(20)).await?;
+        let log = process.log()?;
+        let (_, json) = log.split_once("\n{").context("no JSON")?;
+        let report: Value = serde_json::from_str(&format!("{{{json}"))?;
+        // One heartbeat proves the one that is 3 s ahead.
+        ensure!(report["nodes"][0]["node"] == "scan-017" && ended.code() == Some(1), "{ended}: {report:#}");
         Ok(())
     })
 }

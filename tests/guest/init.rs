@@ -135,7 +135,7 @@ impl First {
         clock_settime(ClockId::Realtime, target).context("cannot set the clock")?;
         let set = mono_now();
         let (told, report) = reader.await.context("the reader failed")??;
-        Ok(Stepped { set_within: set.since(before), set_to, told_after: told.since(before), report })
+        Ok(Stepped { began: before.nanos(), set_within: set.since(before), told_after: told.since(before), report })
     }
 }
 

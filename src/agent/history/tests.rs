@@ -1,7 +1,7 @@
 //! The file, on a real file system.
 
 use super::*;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use tempfile::TempDir;
 
 #[test]
@@ -62,4 +62,23 @@ fn the_kernel_says_which_start_this_is() {
     let (one, other) = (boot("a"), boot("b"));
     assert_eq!(one, other);
     assert_eq!(one.len(), 36, "{one}");
+}
+
+#[test]
+fn a_folder_is_given_to_the_agent_and_a_refusal_is_no_failure() {
+    let dir = TempDir::new().unwrap();
+    let (us, root) = (dir.path().metadata().unwrap(), rustix::process::geteuid().is_root());
+    // Whoever is not root can give nothing away.
+    let (uid, gid) = if root { (65_532, 65_533) } else { (us.uid(), us.gid()) };
+    let owner: Owner = format!("{uid}:{gid}").parse().unwrap();
+    let path = dir.path().join("lib").join("clockwarden").join("history");
+    for _ in 0..2 {
+        owner.give(&path);
+        let folder = path.parent().unwrap().metadata().unwrap();
+        assert_eq!((folder.uid(), folder.gid()), (uid, gid));
+    }
+    owner.give(Path::new("/proc/no-such-folder/history"));
+    for wrong in ["", "65532", "a:b", "1:2:3", "-1:0", "4294967296:0"] {
+        assert_eq!(wrong.parse::<Owner>(), Err(OwnerError), "{wrong}");
+    }
 }

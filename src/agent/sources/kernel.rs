@@ -290,8 +290,8 @@ mod tests {
             est_error_us,
             time_s: 0,
             time_fraction: 0,
-            tai: 0,
             tick_us: 10_000,
+            tai: 0,
         };
         for (max_us, est_us, bound_us) in [
             // systemd-timesyncd, at once and 64 s later.

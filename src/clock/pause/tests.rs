@@ -160,7 +160,7 @@ fn a_daemon_that_learns_of_it_late_is_no_second_pause() {
     let again = ("a", Outside, (300_000, 316_000), (-5_000, -10_000));
     check(&[&paused[..], &[again]].concat(), &["pause a+b", "unexplained a"]);
     // Nor does it wait for ever.
-    let much_later = ("chrony", Daemon, (1_900_000, 1_901_000), (0, -5_000));
+    let much_later = ("chrony", Daemon, (2_900_000, 2_901_000), (0, -5_000));
     check(&[&paused[..], &[much_later]].concat(), &["pause a+b", "unexplained chrony"]);
 }
 

@@ -32,7 +32,8 @@ pub(super) fn incident(jump: &JumpReport, tolerance: Duration, history: &[Incide
 
 /// Its kind, and the words by which it is known again.
 fn told(jump: &JumpReport, tolerance: Duration) -> Option<(&'static str, String)> {
-    let JumpReport { wall_began, wall_before, wall_after, .. } = jump;
+    let JumpReport { wall_before, wall_after, .. } = jump;
+    let wall_began = jump.wall_began.as_ref().unwrap_or(wall_before);
     let beyond = jump.amount_seconds.abs() - jump.error_bound_seconds > tolerance.as_secs_f64();
     Some(match Cause::from_word(&jump.cause) {
         Some(Cause::Step) => ("Stepped", format!("wall clock jumped from {wall_before} to {wall_after}")),

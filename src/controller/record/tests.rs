@@ -93,7 +93,7 @@ fn each_cause_is_an_incident_of_its_own_and_is_told_once() {
         cause: "slew".into(),
         ongoing,
         amount_seconds: amount,
-        wall_began: "2026-01-01T12:00:00Z".into(),
+        wall_began: Some("2026-01-01T12:00:00Z".into()),
         detail: ongoing.then(|| "+500.000 ppm".into()),
         ..jump("2026-01-01T12:09:00Z")
     };
@@ -136,7 +136,7 @@ fn a_slew_that_is_over_is_told_with_its_total_beside_its_beginning() {
     let view = view(Judgement::Within, Some(0));
     let slew = |ongoing, amount_seconds| JumpReport {
         cause: "slew".into(),
-        wall_began: "2026-01-01T12:00:00Z".into(),
+        wall_began: Some("2026-01-01T12:00:00Z".into()),
         ongoing,
         amount_seconds,
         ..jump("2026-01-01T12:03:00Z")

@@ -97,7 +97,10 @@ pub fn moment(seconds: f64) -> Option<(Wall, Duration)> {
     let (whole, fraction) = (seconds.trunc(), seconds.fract());
     #[expect(clippy::cast_possible_truncation, reason = "both were bounded above")]
     let nanos = (whole as i64).saturating_mul(1_000_000_000).saturating_add((fraction * 1e9).round() as i64);
-    let resolution = Duration::try_from_secs_f64(seconds.abs().next_up() - seconds.abs()).ok()?;
+    // The seconds were rounded by half a step of the double, and before that the nanoseconds from which they were
+    // divided, by up to 2^30 / 10^9 = 1.08 halves of it: together less than 9/8 of a step.
+    let step = Duration::try_from_secs_f64(seconds.abs().next_up() - seconds.abs()).ok()?;
+    let resolution = step.saturating_mul(9) / 8;
     Some((Wall::from_unix_nanos(nanos), resolution.saturating_add(Duration::from_nanos(1))))
 }
 
@@ -188,5 +191,12 @@ mod tests {
             let (wall, resolution) = moment(nanos as f64 / 1e9).unwrap();
             prop_assert!(wall.minus(Wall::from_unix_nanos(nanos)).magnitude() <= resolution);
         }
+    }
+
+    #[test]
+    fn both_roundings_of_a_moment_count() {
+        let nanos = 718_105_783_818_819_520_i64;
+        let (wall, resolution) = moment(nanos as f64 / 1e9).unwrap();
+        assert!(wall.minus(Wall::from_unix_nanos(nanos)).magnitude() <= resolution);
     }
 }

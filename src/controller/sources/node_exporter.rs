@@ -264,12 +264,12 @@ impl Memory {
             error_bound_seconds: amount.bound().as_secs_f64(),
             ongoing: false,
             age_seconds: Some(0.0),
-            wall_began: String::new(),
+            wall_began: None,
             wall_before: rfc3339(wall.plus(Delta::ZERO.minus(amount.midpoint()))),
             wall_after: rfc3339(wall),
             // The node's own, which its page does not tell.
-            monotonic_began_seconds: 0.0,
-            monotonic_noticed_seconds: 0.0,
+            monotonic_began_seconds: None,
+            monotonic_noticed_seconds: None,
             evidence: "comparison".to_owned(),
             detail: None,
         };

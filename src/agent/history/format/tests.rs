@@ -15,7 +15,7 @@ fn noticed(number: u64) -> Noticed {
     Noticed {
         number,
         evidence: Evidence::ALL[index % Evidence::ALL.len()],
-        detail: (number % 2 == 0).then(|| format!("clock \"{number}\"\nmoved\u{b1}")),
+        detail: number.is_multiple_of(2).then(|| format!("clock \"{number}\"\nmoved\u{b1}")),
         ongoing: number == 3,
         boot: Arc::from("6c1e0a52-7b35-4d2e-9a0e-0f4b8c8e2a11"),
         jump: Jump {
@@ -103,7 +103,7 @@ fn the_largest_history_fits_and_a_longer_one_gives_its_newest() {
     for noticed in &mut jumps {
         noticed.number += u64::MAX - 1_000;
         // The longest by its bytes, and one that must be cut.
-        let characters = if noticed.number % 2 == 0 { DETAIL_MAX / 4 } else { 5_000 };
+        let characters = if noticed.number.is_multiple_of(2) { DETAIL_MAX / 4 } else { 5_000 };
         noticed.detail = Some("\u{1F570}".repeat(characters));
     }
     let bytes = encode(jumps[40..].iter(), None).unwrap();

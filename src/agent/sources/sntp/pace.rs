@@ -62,7 +62,7 @@ impl Pace {
         self.all_denied = heard == Heard::AllDenied;
         match heard {
             Heard::Answer => self.backed_off = None,
-            // What is missed is missed for a shorter time if it was asked for seldom.
+            // Calmly, not quickly: a server that cannot keep up must not be asked more for it by a whole fleet.
             Heard::Nothing | Heard::AllDenied => self.at_ease = 0,
             Heard::Rate => {
                 let doubled = self.backed_off.unwrap_or(CALM).saturating_mul(2);
@@ -71,15 +71,22 @@ impl Pace {
         }
     }
 
-    /// Takes in whether all is well with the clock.
+    /// Takes in whether all is well with the clock. What was well for long and no longer is, is looked at quickly.
     pub(super) fn at_ease(&mut self, yes: bool) {
-        self.at_ease = if !yes {
-            0
-        } else if self.quick_left == 0 {
-            self.at_ease.saturating_add(1)
-        } else {
-            self.at_ease
-        };
+        match (yes, self.quick_left) {
+            (true, 0) => self.at_ease = self.at_ease.saturating_add(1),
+            (true, _) => {}
+            (false, _) => {
+                if self.is_resting() {
+                    self.quick_left = QUICK_POLLS;
+                }
+                self.at_ease = 0;
+            }
+        }
+    }
+
+    fn is_resting(&self) -> bool {
+        self.at_ease > CALM_POLLS
     }
 
     /// Between the last question and the next, without jitter.
@@ -88,7 +95,7 @@ impl Pace {
             Some(backed_off) => backed_off,
             None if self.all_denied => DENIED,
             None if self.quick_left > 0 => QUICK,
-            None if self.at_ease > CALM_POLLS => RESTING,
+            None if self.is_resting() => RESTING,
             None => CALM,
         }
     }
@@ -160,9 +167,12 @@ mod tests {
         check(&[Good(true); 100], 64);
         check(&[Good(false); 100], 16);
         let rested = [Good(true); 20];
-        check(&[&rested[..], &[Good(false)]].concat(), 16);
-        check(&[&rested[..], &[Good(false)], &[Good(true); 4]].concat(), 16);
-        check(&[&rested[..], &[Good(false)], &[Good(true); 5]].concat(), 64);
+        check(&[&rested[..], &[Good(false)]].concat(), 2);
+        check(&[&rested[..], &[Good(false); 4]].concat(), 2);
+        check(&[&rested[..], &[Good(false); 5]].concat(), 16);
+        check(&[&rested[..], &[Good(false); 50]].concat(), 16);
+        check(&[&rested[..], &[Good(false)], &[Good(true); 7]].concat(), 16);
+        check(&[&rested[..], &[Good(false)], &[Good(true); 8]].concat(), 64);
         check(&[&rested[..], &[Got(Heard::Nothing)]].concat(), 16);
         check(&[&rested[..], &[Set]].concat(), 2);
         check(&[&rested[..], &[Set], &[Good(true); 4]].concat(), 16);

@@ -14,6 +14,10 @@ use crate::runtime::rfc3339;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+/// A series that was not scraped for so long while another of the same node was is a leftover: Prometheus goes on showing
+/// what a job that was removed has scraped last, for five minutes.
+const LEFTOVER: Duration = Duration::from_secs(60);
+
 /// What is remembered from question to question.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -101,6 +105,8 @@ fn reading(
     hulls: &Hulls,
     memory: &mut Memory,
 ) -> Result<NodeReading, String> {
+    let youngest = exporters.iter().map(|exporter| exporter.age).min().unwrap_or_default();
+    exporters.retain(|exporter| exporter.age <= youngest.saturating_add(LEFTOVER));
     exporters.dedup_by(|a, b| a.taken_s == b.taken_s && a.against_prometheus == b.against_prometheus);
     let exporter = match exporters.as_slice() {
         [one] => one,

@@ -199,6 +199,19 @@ fn the_same_sample_under_two_labels_is_one_sample() {
 }
 
 #[test]
+fn what_a_removed_job_has_left_behind_is_not_a_second_clock() {
+    let mut world = World::new(0);
+    world.exchange();
+    let left = |world: &World, ago_ms| world.exporter("job=old instance=10.0.0.1:9100", 3_000, ago_ms);
+    let now = world.exporter("job=new instance=10.0.0.1:9100", 0, 1_000);
+    let both = vec![left(&world, 30_000), now.clone()];
+    assert!(world.readings(both).remove("n1").unwrap().is_err(), "half a minute ago may be a slow job");
+    let both = vec![left(&world, 62_000), now];
+    let against_us = world.readings(both).remove("n1").unwrap().unwrap().against_us.unwrap();
+    assert!(against_us.contains(Delta::ZERO), "{against_us}");
+}
+
+#[test]
 fn without_the_metric_the_jobs_are_named() {
     let job = |name: &str| Series { labels: [("job".to_owned(), name.to_owned())].into(), at_s: 0.0, value: 1.0 };
     assert!(why_no_metric(&[]).contains("nothing at all"));
