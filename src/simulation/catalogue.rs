@@ -161,7 +161,7 @@ fn liars() -> Vec<Scenario> {
         shared(
             "all are lied to",
             "The only server of all nodes and of the controller is suddenly 5 s ahead.",
-            "Unknown: the nodes agree with one another and with what they follow, and nobody knows better.",
+            "Unknown: the nodes agree with one another and with what they follow, but were moved together.",
         ),
         shared(
             "all are lied to, other controller",
