@@ -16,7 +16,7 @@ export RUST_LIB_BACKTRACE ?= 0
 export KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt clippy deny bench fuzz crds clean prerequisites tools guest control-plane
+.PHONY: help demo test check fmt clippy deny bench fuzz scenarios crds clean prerequisites tools guest control-plane
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ fuzz: prerequisites ## Fuzz every parser for FUZZ_SECONDS (60) each
 	  echo "fuzz: $$target for $(FUZZ_SECONDS) s"; \
 	  "$$fuzz" run --sanitizer none "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
+
+scenarios: prerequisites ## Run a simulated fleet through every fault, and write the table in docs/scenarios.md
+	@$(CARGO) run --locked --quiet --example scenarios
 
 crds: prerequisites ## Write crds/*.yaml and those of deploy/install.yaml from the Rust types
 	@$(CARGO) build --locked --quiet --bin clockwarden

@@ -43,6 +43,12 @@ pub enum Command {
     /// The engine of the webhook, without a cluster: Kubernetes manifests and plain configuration files.
     Lint(LintArgs),
     /// Shows every node's clock of a cluster in half a minute, installing nothing.
+    ///
+    /// Every kubelet renews a lease every 10 seconds and writes its own time into it; so do the API server, the
+    /// controller-manager and the scheduler. This listens to them. A heartbeat proves at once by how much a clock is ahead
+    /// at least; how long it was under way shows by comparing several, which is why it takes a while. Sign: positive means
+    /// that the clock is ahead of this machine's, or of the cluster's own if this machine is the one that is wrong. Reads
+    /// only: get, list and watch on nodes and leases (deploy/scan-role.yaml).
     Scan(ScanArgs),
     /// Prints the CustomResourceDefinitions as YAML, for `kubectl apply -f -`.
     Crds,

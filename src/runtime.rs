@@ -69,6 +69,27 @@ pub fn print(text: &str) -> anyhow::Result<std::process::ExitCode> {
     }
 }
 
+/// How many threads run the tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// The one that starts them. What blocks has threads of its own in either case.
+    One,
+    /// As many as the machine has cores.
+    PerCore,
+}
+
+/// What runs the tasks of a command.
+///
+/// # Errors
+/// If the kernel has no threads or file descriptors left.
+pub fn build(threads: Threads) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = match threads {
+        Threads::One => tokio::runtime::Builder::new_current_thread(),
+        Threads::PerCore => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder.enable_all().build()
+}
+
 /// Why the process must end although nobody asked it to.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {

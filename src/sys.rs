@@ -4,12 +4,19 @@
 //! the C library. A seccomp profile may still refuse it (containers have been seen doing so), which is an error value
 //! here and a source without evidence one floor up, never a reason to stop.
 //!
-//! Does not know: what any of the numbers mean; see [`crate::agent::sources::kernel`].
+//! The PTP ioctls read a PTP device's clock together with the kernel's; nothing that sets one is here.
 //!
-//! Source: adjtimex(2).
-#![expect(unsafe_code, reason = "adjtimex is in neither rustix nor nix; a struct is passed to the C library")]
+//! Does not know: what any of the numbers mean; see [`crate::agent::sources::kernel`] and
+//! [`crate::agent::sources::ptp`].
+//!
+//! Source: adjtimex(2); include/uapi/linux/ptp_clock.h.
+#![expect(
+    unsafe_code,
+    reason = "adjtimex and the PTP ioctls are in neither rustix nor nix; structs are passed to libc"
+)]
 
 use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 /// What the kernel says of its own clock, as adjtimex(2) fills it in, in the kernel's units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +38,8 @@ pub struct Timex {
     pub time_s: i64,
     /// Its fraction; nanoseconds with `STA_NANO`, else microseconds.
     pub time_fraction: i64,
+    /// Microseconds of clock for each tick, a hundredth of a second of the oscillator; 10,000 unless it is slewed by it.
+    pub tick_us: i64,
     /// TAI minus UTC, seconds; 0 where nobody told the kernel.
     pub tai: i32,
 }
@@ -71,8 +80,73 @@ pub fn adjtimex() -> io::Result<Timex> {
         est_error_us: raw.esterror.into(),
         time_s: raw.time.tv_sec.into(),
         time_fraction: raw.time.tv_usec.into(),
+        tick_us: raw.tick.into(),
         tai: raw.tai,
     })
+}
+
+/// One reading of a clock, as the PTP ioctls give it: the sign of the seconds applies to the whole, the nanoseconds count
+/// up from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PtpTime {
+    /// Whole seconds since the Unix epoch.
+    pub seconds: i64,
+    /// Nanoseconds, less than 10^9 unless the driver is broken.
+    pub nanos: u32,
+}
+
+impl From<libc::ptp_clock_time> for PtpTime {
+    fn from(raw: libc::ptp_clock_time) -> PtpTime {
+        PtpTime { seconds: raw.sec, nanos: raw.nsec }
+    }
+}
+
+/// Samples that one call takes.
+const PTP_SAMPLES: u32 = 5;
+
+/// The device's clock and the kernel's wall clock at one moment, as the hardware or the hypervisor relates them.
+///
+/// # Errors
+/// `EOPNOTSUPP` where the driver cannot; else whatever ioctl(2) says.
+pub fn ptp_precise(device: BorrowedFd<'_>) -> io::Result<(PtpTime, PtpTime)> {
+    // SAFETY: the struct is plain integers, for which all zeroes is a valid value.
+    let mut raw: libc::ptp_sys_offset_precise = unsafe { std::mem::zeroed() };
+    // SAFETY: the request reads and writes exactly this struct, exclusively borrowed, which outlives the call.
+    let result = unsafe { libc::ioctl(device.as_raw_fd(), libc::PTP_SYS_OFFSET_PRECISE, &raw mut raw) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok((raw.device.into(), raw.sys_realtime.into())) }
+}
+
+/// A few times in turn: the kernel's wall clock, the device's clock, the kernel's wall clock.
+///
+/// # Errors
+/// `EOPNOTSUPP` where the driver cannot; else whatever ioctl(2) says.
+pub fn ptp_extended(device: BorrowedFd<'_>) -> io::Result<Vec<[PtpTime; 3]>> {
+    // SAFETY: as above.
+    let mut raw: libc::ptp_sys_offset_extended = unsafe { std::mem::zeroed() };
+    raw.n_samples = PTP_SAMPLES;
+    // SAFETY: as above.
+    let result = unsafe { libc::ioctl(device.as_raw_fd(), libc::PTP_SYS_OFFSET_EXTENDED, &raw mut raw) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(raw.ts.iter().take(PTP_SAMPLES as usize).map(|sample| sample.map(PtpTime::from)).collect())
+}
+
+/// In turn: the kernel's wall clock, the device's clock, the kernel's wall clock, the device's, …; the kernel's is first
+/// and last. Every driver can do this.
+///
+/// # Errors
+/// Whatever ioctl(2) says.
+pub fn ptp_interleaved(device: BorrowedFd<'_>) -> io::Result<Vec<PtpTime>> {
+    // SAFETY: as above.
+    let mut raw: libc::ptp_sys_offset = unsafe { std::mem::zeroed() };
+    raw.n_samples = PTP_SAMPLES;
+    // SAFETY: as above. The request is declared to write only, and the kernel fills the array all the same.
+    let result = unsafe { libc::ioctl(device.as_raw_fd(), libc::PTP_SYS_OFFSET, &raw mut raw) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(raw.ts.iter().take(2 * PTP_SAMPLES as usize + 1).map(|time| (*time).into()).collect())
 }
 
 #[cfg(test)]

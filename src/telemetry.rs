@@ -21,8 +21,10 @@ pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.
 
 /// Starts logging. A second call does nothing.
 pub fn init_logs(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,kube=warn,kube_runtime=warn,hyper=warn,tower=warn,rustls=warn"));
+    // kube's client logs every failed request and also returns it, to code that knows what it means.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new("info,kube=warn,kube_client=off,kube_runtime=warn,hyper=warn,tower=warn,rustls=warn")
+    });
     let colours = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
         && std::io::IsTerminal::is_terminal(&std::io::stderr());
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);

@@ -11,24 +11,36 @@ use std::path::{Path, PathBuf};
 
 #[path = "../fuzz/checks/agent_report.rs"]
 mod agent_report;
+#[path = "../fuzz/checks/chrony_reply.rs"]
+mod chrony_reply;
 #[path = "../fuzz/checks/exposition.rs"]
 mod exposition;
 #[path = "../fuzz/checks/formats.rs"]
 mod formats;
+#[path = "../fuzz/checks/history_file.rs"]
+mod history_file;
+#[path = "../fuzz/checks/ntpd_rs_document.rs"]
+mod ntpd_rs_document;
 #[path = "../fuzz/checks/objects.rs"]
 mod objects;
 #[path = "../fuzz/checks/prometheus.rs"]
 mod prometheus;
+#[path = "../fuzz/checks/sntp_packet.rs"]
+mod sntp_packet;
 
 /// Name, check, how many inputs, where seeds lie besides `fuzz/seeds/NAME`.
 type Target = (&'static str, fn(&[u8]), usize, &'static [&'static str]);
 
 const TARGETS: &[Target] = &[
     ("agent_report", agent_report::check, 5_000, &[]),
+    ("chrony_reply", chrony_reply::check, 20_000, &[]),
     ("exposition", exposition::check, 3_000, &["tests/drift/node_exporter"]),
     ("formats", formats::check, 300, &["tests/formats", "tests/products"]),
+    ("history_file", history_file::check, 3_000, &[]),
+    ("ntpd_rs_document", ntpd_rs_document::check, 5_000, &[]),
     ("objects", objects::check, 2_000, &[]),
     ("prometheus", prometheus::check, 5_000, &[]),
+    ("sntp_packet", sntp_packet::check, 20_000, &[]),
 ];
 
 /// Seeds and what is made from them stay below this; what they may do to memory is bounded by it too.

@@ -61,6 +61,21 @@ fn the_manifest_has_the_same_crds() -> Result<()> {
     Ok(())
 }
 
+/// The figures are compared by tests/scenarios, where the runs are had; this sees a scenario that nobody ran.
+#[test]
+fn the_scenarios_in_the_documentation_are_those_of_the_catalogue() -> Result<()> {
+    let text = read("docs/scenarios.md")?;
+    let told = text.lines().filter_map(|line| Some(line.strip_prefix("- **")?.split_once("**: ")?.0.to_owned()));
+    let told: Vec<String> = told.collect();
+    let known: Vec<String> =
+        clockwarden::simulation::scenarios().iter().map(|scenario| scenario.name.to_owned()).collect();
+    ensure!(told == known, "docs/scenarios.md is out of date: run `make scenarios`");
+    for alert in clockwarden::simulation::alerts::ALERTS {
+        ensure!(text.contains(alert.name), "docs/scenarios.md does not say what {} is", alert.name);
+    }
+    Ok(())
+}
+
 fn container<'m>(manifest: &'m Manifest, kind: &str, name: &str) -> Result<&'m Value> {
     let container = manifest.get(kind, name)?.pointer("/spec/template/spec/containers/0");
     container.with_context(|| format!("{name} has no container"))

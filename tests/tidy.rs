@@ -103,19 +103,25 @@ fn pure_modules_know_nothing_of_the_outside_world() {
         "crate::agent",
         "crate::api",
         "crate::controller",
+        "crate::heartbeats",
         "crate::lint",
         "crate::runtime",
+        "crate::scan",
         "crate::sys",
         "crate::telemetry",
         "crate::webhook",
     ];
+    // The simulation drives the agent and the controller, of which it takes what is pure: their types, their decoders and
+    // their rules. It does not ask, read or wait.
+    const SIMULATED: &[&str] = &["crate::agent", "crate::controller", "crate::sys"];
+    let pure = [("src/clock", &[][..]), ("src/policy", &[]), ("src/inspect", &[]), ("src/simulation", SIMULATED)];
     let mut findings = Vec::new();
-    for folder in ["src/clock", "src/policy", "src/inspect"] {
+    for (folder, may) in pure {
         for path in files(folder, ".rs") {
             for (number, line) in code(&path) {
                 // A path or an import; a word in a text is none.
                 let line = line.split("//").next().unwrap_or_default();
-                for word in OUTSIDE {
+                for word in OUTSIDE.iter().filter(|word| !may.contains(word)) {
                     let uses = has_word(line, &format!("{word}::")) || (line.contains("use ") && has_word(line, word));
                     if uses {
                         findings.push(format!("{path}:{number}: {word}"));

@@ -1,6 +1,7 @@
 //! The agent's flags.
 
-use super::sources::{chrony, sntp};
+use super::history;
+use super::sources::{chrony, ntpd_rs, sntp};
 use crate::duration;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,11 +35,33 @@ pub struct AgentArgs {
     #[arg(long, value_name = "ADDR|PATH|off", value_parser = str::parse::<chrony::At>)]
     pub chrony: Option<chrony::At>,
 
+    /// The observation socket of ntpd-rs (observation-path in its configuration), or off.
+    ///
+    /// By default the usual place is tried, and a machine without ntpd-rs is fine. One that is named here and does not
+    /// answer is an error of the source.
+    #[arg(long, value_name = "PATH|off", value_parser = str::parse::<ntpd_rs::At>)]
+    pub ntpd_rs: Option<ntpd_rs::At>,
+
     /// Below which folder this machine's own files are found: chrony.conf, sockets of daemons, devices.
     ///
     /// In a pod: where the node's root is mounted, for example /host.
     #[arg(long, value_name = "FOLDER", default_value = "/")]
     pub host_root: PathBuf,
+
+    /// A file in which the agent keeps what happened to the clock: steps, suspends, slews, pauses, the newest 256.
+    ///
+    /// With it a restart of the agent or of the machine forgets nothing, and what was done to the clock while the agent
+    /// was not running is noticed when it starts. Its folder must exist and be writable. The file is written when
+    /// something happened, at the start and at the end; one that is not a history of the agent is left alone.
+    #[arg(long, value_name = "FILE", conflicts_with = "once")]
+    pub history: Option<PathBuf>,
+
+    /// Give the folder of --history to this user and group, making it if need be, and exit.
+    ///
+    /// For an init container that may do so, since the agent itself runs without any rights. Where it is refused, that
+    /// is said, and the agent will do without a history.
+    #[arg(long, value_name = "UID:GID", requires = "history", value_parser = str::parse::<history::Owner>)]
+    pub history_owner: Option<history::Owner>,
 
     /// Measure once, print a diagnosis, exit.
     #[arg(long)]

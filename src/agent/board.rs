@@ -1,10 +1,11 @@
 //! Where those who measure write and those who ask read.
 //!
-//! One lock around the [`Core`], held for microseconds and never across a wait; beside it two signals: the sequence,
-//! for readers that wait for news, and the number of the newest jump, for sources that should ask again at once.
+//! One lock around the [`Core`], held for microseconds and never across a wait; beside it three signals: the sequence,
+//! for readers that wait for news; the alarms, for sources that should ask again at once; and the revision of what
+//! happened, for whoever keeps it on disk.
 
 use crate::agent::clocks;
-use crate::agent::jumps::Noticed;
+use crate::agent::jumps::{News, headline};
 use crate::agent::state::Core;
 use crate::clock::Sample;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +15,8 @@ use tokio::sync::watch;
 pub struct Board {
     core: Mutex<Core>,
     sequence: watch::Sender<u64>,
-    settings: watch::Sender<u64>,
+    alarms: watch::Sender<u64>,
+    revision: watch::Sender<u64>,
 }
 
 impl Board {
@@ -22,7 +24,9 @@ impl Board {
     #[must_use]
     pub fn new(core: Core) -> Board {
         let sequence = watch::Sender::new(core.sequence());
-        Board { core: Mutex::new(core), sequence, settings: watch::Sender::new(0) }
+        let alarms = watch::Sender::new(core.jumps().alarms());
+        let revision = watch::Sender::new(core.jumps().revision());
+        Board { core: Mutex::new(core), sequence, alarms, revision }
     }
 
     /// Lets `act` work on what is known, given the clocks, and wakes those who wait for what it changed.
@@ -32,14 +36,14 @@ impl Board {
         // A panic elsewhere ends the process anyway; what is known is still worth telling until then.
         let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         let result = act(&mut core, &clocks::sample());
-        let (reached, newest) = (core.sequence(), core.last_jump());
+        let (sequence, alarms, revision) = (core.sequence(), core.jumps().alarms(), core.jumps().revision());
+        let news = core.jumps_mut().take_news();
         drop(core);
-        self.sequence.send_if_modified(|announced| replace_if_greater(announced, reached));
-        if let Some(Noticed { number, evidence, jump }) = newest
-            && self.settings.send_if_modified(|count| replace_if_greater(count, number))
-        {
-            let (amount, cause, evidence) = (jump.amount, jump.cause.as_str(), evidence.as_str());
-            tracing::warn!(%amount, cause, evidence, "the wall clock jumped");
+        for (signal, reached) in [(&self.sequence, sequence), (&self.alarms, alarms), (&self.revision, revision)] {
+            signal.send_if_modified(|told| replace_if_greater(told, reached));
+        }
+        for item in news {
+            log(&item);
         }
         result
     }
@@ -50,10 +54,27 @@ impl Board {
         self.sequence.subscribe()
     }
 
-    /// The number of the newest jump, to wait on.
+    /// Counts what every source should be asked again for, to wait on.
     #[must_use]
-    pub fn settings(&self) -> watch::Receiver<u64> {
-        self.settings.subscribe()
+    pub fn alarms(&self) -> watch::Receiver<u64> {
+        self.alarms.subscribe()
+    }
+
+    /// Counts what is worth keeping on disk, to wait on.
+    #[must_use]
+    pub fn revision(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+}
+
+fn log(news: &News) {
+    match news {
+        News::Jump(noticed) => {
+            let (cause, evidence, amount) = (noticed.jump.cause, noticed.evidence.as_str(), noticed.jump.amount);
+            let (cause, detail) = (cause.as_str(), noticed.detail.as_deref());
+            tracing::warn!(cause, %amount, evidence, detail, "{}", headline(noticed));
+        }
+        News::Elsewhere(what) => tracing::warn!("{what}"),
     }
 }
 

@@ -135,7 +135,7 @@ fn answer(mut report: Report, received: Wall, received_mono: Mono) -> Result<Res
 }
 
 async fn scrape(State(desk): State<Desk>) -> Response {
-    let (report, counts) = desk.board.with(|core, clocks| (core.report(clocks), core.jump_counts()));
+    let (report, counts) = desk.board.with(|core, clocks| (core.report(clocks), core.jumps().counts()));
     ([(header::CONTENT_TYPE, telemetry::METRICS_CONTENT_TYPE)], metrics::text(&report, counts)).into_response()
 }
 

@@ -5,7 +5,7 @@
 
 use crate::agent::jumps::JumpCounts;
 use crate::agent::report::Report;
-use crate::clock::State;
+use crate::clock::{self, State};
 use crate::telemetry;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -52,8 +52,9 @@ pub(super) fn text(report: &Report, jumps: JumpCounts) -> String {
     }
     synchronized.set(i64::from(report.state == State::Synchronized.as_str()));
     undisciplined.set(report.undisciplined_seconds);
-    steps.get_or_create(&Cause { cause: "step" }).inc_by(jumps.step);
-    steps.get_or_create(&Cause { cause: "suspend" }).inc_by(jumps.suspend);
+    for cause in clock::Cause::ALL {
+        steps.get_or_create(&Cause { cause: cause.as_str() }).inc_by(jumps.of(cause));
+    }
 
     let mut registry = Registry::with_prefix("clockwarden");
     registry.register(
@@ -68,7 +69,11 @@ pub(super) fn text(report: &Report, jumps: JumpCounts) -> String {
         "For how long no source has vouched for the clock; 0 while one does",
         undisciplined,
     );
-    registry.register("clock_steps", "Jumps of the wall clock since the agent started", steps);
+    registry.register(
+        "clock_steps",
+        "What happened to the wall clock since the agent started: steps, suspends, slews, pauses, and what is unexplained",
+        steps,
+    );
     registry.register("source_up", "1 if the last question to the source gave evidence, else 0", up);
     registry.register("build", "The agent", Info::new([("version", report.version.clone())]));
     telemetry::encode(&registry)

@@ -1,17 +1,19 @@
 //! The agent: measures one node's clock and tells whoever asks.
 //!
 //! ```text
-//! sources (kernel, chrony, sntp) --poll--> Outcome ──┐
-//! watch (timerfd, comparison)    --------> Jump    ──┴─▶ state::Core ──report──▶ http ──▶ controller, people
+//! sources (kernel, chrony, sntp, …) --poll--> Outcome ──┐
+//! watch (timerfd, comparison)       --------> Jump    ──┴─▶ state::Core ──report──▶ http ──▶ controller, people
+//!                                                             └─▶ history (a file, if one is named)
 //! ```
 //!
 //! Tasks: one for each source (waits for its next time, or for the clock being set), one thread that watches for
-//! settings, one that serves. They share a [`board::Board`]; the [`state::Core`] on it is pure and does the thinking.
+//! settings, one that serves, one that keeps the history. They share a [`board::Board`]; the [`state::Core`] on it is pure and does the thinking.
 //! The agent sets nothing, needs no rights, and holds no Kubernetes credentials.
 
 pub mod args;
 pub mod board;
 pub mod clocks;
+pub mod history;
 pub mod http;
 pub mod jumps;
 mod metrics;
@@ -28,6 +30,7 @@ use crate::runtime::Tasks;
 use anyhow::Context as _;
 use args::AgentArgs;
 use board::Board;
+use history::History;
 use sources::{Settings, Source};
 use state::{Core, Identity};
 use std::process::ExitCode;
@@ -40,13 +43,18 @@ use tokio::net::TcpListener;
 /// # Errors
 /// If the address cannot be listened on, or a task ends although nobody asked it to.
 pub async fn run(args: AgentArgs) -> anyhow::Result<ExitCode> {
+    if let (Some(path), Some(owner)) = (&args.history, args.history_owner) {
+        owner.give(path);
+        return Ok(ExitCode::SUCCESS);
+    }
     let settings = Settings {
         references: args.references.clone(),
         chrony: args.chrony.clone(),
+        ntpd_rs: args.ntpd_rs.clone(),
         host_root: args.host_root.clone(),
     };
     let sources = sources::all(&settings);
-    let core = core(&args, &sources)?;
+    let mut core = core(&args, &sources)?;
     if args.once {
         return once::run(core, sources, &args).await;
     }
@@ -57,6 +65,13 @@ pub async fn run(args: AgentArgs) -> anyhow::Result<ExitCode> {
     let names: Vec<&str> = sources.iter().map(|source| source.name()).collect();
     tracing::info!(%address, sources = names.join(","), "agent listening");
 
+    let mut history = None;
+    if let Some(path) = &args.history {
+        let (file, past) = History::open(path);
+        let boot = history::boot(core.instance());
+        core.jumps_mut().resume(past, boot, &clocks::sample());
+        history = file;
+    }
     let board = Arc::new(Board::new(core));
     let mut tasks = Tasks::new().context("cannot listen for signals")?;
     for (number, source) in sources.into_iter().enumerate() {
@@ -66,6 +81,9 @@ pub async fn run(args: AgentArgs) -> anyhow::Result<ExitCode> {
     tasks.spawn("watch", async move {
         tokio::task::spawn_blocking(move || watch::run(&watched, &stop)).await.context("the step watcher failed")
     });
+    if let Some(history) = history {
+        tasks.spawn("history", history::keep(board.clone(), history, tasks.stop()));
+    }
     let router = http::router(board, tasks.stop());
     tasks.spawn("http", serve::run(listener, router, serve::Limits::default(), tasks.stop()));
     tasks.run().await?;
@@ -85,10 +103,13 @@ fn core(args: &AgentArgs, sources: &[Box<dyn Source>]) -> anyhow::Result<Core> {
     Ok(Core::new(who, tolerance, &names, clocks::sample()))
 }
 
-/// The agent's own tolerance, apart from `--max-offset`: as a policy's defaults. A controller judges by its policy.
+/// The agent's own tolerance, apart from `--max-offset`. A controller judges by its policy.
+///
+/// Evidence may be older than a policy lets an agent's answer be: a reference at rest is asked every 64 s (72 s with
+/// jitter), and one lost answer must not make the clock unknown. Its bound grows with its age all the same.
 const TOLERANCE: Tolerance = Tolerance {
     offset_max: Duration::from_millis(500),
     error_max: Duration::from_secs(2),
     unsynchronized_max: Duration::from_secs(300),
-    stale_after: Duration::from_secs(60),
+    stale_after: Duration::from_secs(150),
 };

@@ -1,4 +1,6 @@
 //! `agent --once`: measure, print one diagnosis, exit.
+//!
+//! An agent that already runs on this machine is asked which jumps it has noticed; the clock itself is measured afresh.
 
 use super::args::{AgentArgs, Output};
 use super::clocks;
@@ -11,6 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 mod diagnosis;
+mod running;
 
 pub use diagnosis::{Diagnosis, diagnose};
 
@@ -22,13 +25,16 @@ const BURST_SPACING: Duration = Duration::from_millis(50);
 /// # Errors
 /// If the answer cannot be written; a closed pipe is no error.
 pub async fn run(mut core: Core, sources: Vec<Box<dyn Source>>, args: &AgentArgs) -> anyhow::Result<ExitCode> {
-    let outcomes = join_all(sources.into_iter().map(burst)).await;
+    let (outcomes, jumps) = tokio::join!(join_all(sources.into_iter().map(burst)), running::jumps(args.listen));
     for (number, (outcome, detail)) in outcomes.into_iter().enumerate() {
         let clocks = clocks::sample();
         core.described(number, detail, &clocks);
         core.polled(number, outcome, &clocks);
     }
     let mut report = core.report(&clocks::sample());
+    if report.jumps.is_empty() {
+        report.jumps = jumps;
+    }
     report.received_unix_nanos = crate::runtime::wall_now().unix_nanos();
     report.sent_unix_nanos = report.received_unix_nanos;
     let diagnosis = diagnose(&report, args.max_offset);

@@ -1,6 +1,7 @@
 //! Asks each source again and again, each in a task of its own, so that a slow one holds up no other.
 //!
-//! A task waits for one of three things: the time of the next poll, the clock being set, the end.
+//! A task waits for one of three things: the time of the next poll, an alarm (the clock was set, or a witness says that it
+//! moved), the end.
 
 use crate::agent::board::Board;
 use crate::agent::sources::{Outcome, Source};
@@ -21,10 +22,10 @@ pub async fn run(
     mut source: Box<dyn Source>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut settings = board.settings();
+    let mut alarms = board.alarms();
     let mut trouble: Option<String> = None;
     loop {
-        settings.borrow_and_update();
+        alarms.borrow_and_update();
         let outcome = tokio::select! {
             outcome = source.poll() => outcome,
             () = stop.cancelled() => return Ok(()),
@@ -44,7 +45,7 @@ pub async fn run(
             tokio::select! {
                 () = tokio::time::sleep(wait) => break,
                 () = stop.cancelled() => return Ok(()),
-                changed = settings.changed() => {
+                changed = alarms.changed() => {
                     if changed.is_err() {
                         return Ok(());
                     }

@@ -39,9 +39,13 @@ pub struct Report {
     /// Grows with every change worth waking a waiting reader for: `?after=SEQUENCE&wait=10s`.
     #[serde(default)]
     pub sequence: u64,
-    /// The newest jumps of the wall clock, oldest first, bounded.
+    /// What happened to the wall clock, the newest of it, oldest first, bounded. An agent that keeps a history tells of
+    /// what earlier runs noticed, too.
     #[serde(default)]
     pub jumps: Vec<JumpReport>,
+    /// The slew that goes on, if the clock is being slewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slew: Option<SlewReport>,
     /// This node's wall clock when the question had arrived, nanoseconds since the Unix epoch.
     #[serde(default)]
     pub received_unix_nanos: i64,
@@ -126,24 +130,58 @@ pub struct SourceDetail {
     pub roots: Vec<String>,
 }
 
-/// A jump of the wall clock against the monotonic clock.
+/// Something that happened to the wall clock: it was set or slewed, the machine slept or stood still.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JumpReport {
-    /// Counts up within one instance.
+    /// Counts up; goes on after a restart of the agent where it keeps a history.
     pub number: u64,
-    /// `step` or `suspend`.
+    /// `step`, `suspend`, `slew`, `pause`, or `unexplained`: a pause or a witness that was set.
     pub cause: String,
-    /// By how much, seconds, positive forward.
+    /// It is not over: a slew that goes on; the amount is how far it has come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ongoing: bool,
+    /// By how much, seconds, positive forward. A pause is negative: the clock fell behind.
     pub amount_seconds: f64,
     /// Bound of that, seconds.
     pub error_bound_seconds: f64,
-    /// How long ago by the monotonic clock, seconds.
-    pub age_seconds: f64,
-    /// RFC 3339: what the clock would have shown without the jump.
+    /// How long ago it was noticed, or was over, by the boot clock, seconds; null if that was before the machine was
+    /// started last.
+    #[serde(default)]
+    pub age_seconds: Option<f64>,
+    /// RFC 3339: what the clock showed at the last look before it; for a slew, where it began. Absent where only the
+    /// outside was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_began: Option<String>,
+    /// RFC 3339: what the clock would have shown without it when it was noticed.
     pub wall_before: String,
     /// RFC 3339: what it showed.
     pub wall_after: String,
-    /// How it was noticed: `timerfd` or `comparison`.
+    /// The monotonic clock at the last look before it, seconds; comparable with the kernel's log of the same start of
+    /// the machine, and with nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monotonic_began_seconds: Option<f64>,
+    /// The monotonic clock when it was noticed, or was over, seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monotonic_noticed_seconds: Option<f64>,
+    /// How it was noticed: `timerfd` (the kernel told at once), `comparison` (of the clocks), `restart` (comparison
+    /// with what an earlier run wrote down), `oscillator` (the rate of the clock), `witness` (sources).
     pub evidence: String,
+    /// More about the evidence, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// A slew that goes on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SlewReport {
+    /// How much faster than usual the clock ran over the last few seconds, parts per million; negative: slower.
+    pub rate_ppm: f64,
+    /// By how much it has been slewed so far, seconds, positive forward.
+    pub amount_seconds: f64,
+    /// Bound of that, seconds.
+    pub error_bound_seconds: f64,
+    /// Since when, by the boot clock, seconds.
+    pub age_seconds: f64,
 }

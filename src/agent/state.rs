@@ -13,7 +13,7 @@
 
 mod words;
 
-use crate::agent::jumps::{Evidence, JumpCounts, Jumps, Noticed};
+use crate::agent::jumps::{Evidence, Jumps};
 use crate::agent::report::{Report, SourceDetail, SourceReport};
 use crate::agent::sources::{Measured, Outcome};
 use crate::clock::standing::{Judgement, judge};
@@ -97,7 +97,7 @@ impl Core {
             who,
             tolerance,
             witnesses: names.iter().map(witness).collect(),
-            jumps: Jumps::new(first),
+            jumps: Jumps::new(first, tolerance.offset_max),
             standing,
             vouched: now,
             sequence: 1,
@@ -115,6 +115,7 @@ impl Core {
         if let Some(witness) = self.witnesses.get_mut(source) {
             match outcome {
                 Outcome::Measured(measured) => {
+                    self.jumps.witnessed(&witness.name, witness.measured.as_ref(), &measured);
                     witness.heard = Heard::Evidence;
                     witness.measured = Some(measured);
                 }
@@ -143,8 +144,7 @@ impl Core {
     /// loses little.
     #[must_use]
     pub fn at_ease(&mut self, clocks: &Sample) -> bool {
-        let jumped = self.jumps.last().is_some_and(|last| clocks.after.since(last.jump.noticed) < UNREST);
-        !jumped
+        !self.jumps.happened_within(UNREST, clocks)
             && self.standing.state() == State::Synchronized
             && matches!(self.view(clocks).fused, Fused::Agreed(interval) if interval.surely_within(self.tolerance.offset_max))
     }
@@ -175,16 +175,15 @@ impl Core {
         !self.witnesses.iter().any(|w| matches!(w.heard, Heard::NotYet))
     }
 
-    /// The newest jump.
+    /// What happened to the clock.
     #[must_use]
-    pub fn last_jump(&self) -> Option<Noticed> {
-        self.jumps.last()
+    pub fn jumps(&self) -> &Jumps {
+        &self.jumps
     }
 
-    /// How often the wall clock jumped.
-    #[must_use]
-    pub fn jump_counts(&self) -> JumpCounts {
-        self.jumps.counts()
+    /// The same, for those who bring news of it; look afterwards.
+    pub fn jumps_mut(&mut self) -> &mut Jumps {
+        &mut self.jumps
     }
 
     /// The report; the timestamps of the exchange are left for whoever sends it.
@@ -208,7 +207,8 @@ impl Core {
             sources: self.witnesses.iter().zip(&view.each).filter_map(|(w, it)| w.report(*it, clocks.after)).collect(),
             instance: self.who.instance.clone(),
             sequence: self.sequence,
-            jumps: self.jumps.reports(clocks.after),
+            jumps: self.jumps.reports(clocks),
+            slew: self.jumps.slew(clocks),
             received_unix_nanos: 0,
             sent_unix_nanos: 0,
             held_nanos: 0,
@@ -281,7 +281,7 @@ impl Core {
                 Fused::Conflict { .. } | Fused::Silent => None,
             },
             witnesses: self.witnesses.iter().zip(&view.each).map(|(w, it)| (w.exists(), it.is_some())).collect(),
-            jumps: self.jumps.counts().all(),
+            jumps: self.jumps.revision(),
         };
         if self.announced.differs(&current, &self.tolerance) {
             self.announced = current;

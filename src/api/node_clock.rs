@@ -78,9 +78,10 @@ pub struct NodeDecision {
 pub struct Incident {
     /// When it was noticed, by the controller's clock.
     pub time: MicroTime,
-    /// Stepped, Suspended, Drifting, Unknown, Recovered, Tainted, Untainted, Cordoned, Uncordoned.
+    /// Stepped, Suspended, Slewing, Slewed, Paused, Moved (a pause, or a reference that was set: nobody can say),
+    /// Drifting, Unknown, Recovered, Tainted, Untainted, Cordoned, Uncordoned.
     pub kind: String,
-    /// The offset then, or the size of the step, in seconds.
+    /// The offset then; or by how much the clock was set, slewed, or fell behind, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset_seconds: Option<f64>,
     /// In words.

@@ -14,9 +14,12 @@
 //! The answer travelled for some `x` between 0 and `delay = (received - sent) - held`; here it was
 //! `received_wall - x` when it left. So the offset lies in `left - received_wall + [0, delay]`: the midpoint is wrong
 //! by at most half the delay, however lopsided the way. A remote monotonic clock that stood still (a paused guest)
-//! makes `held` smaller and the interval wider, which is the safe way to be wrong.
+//! makes `held` smaller and the interval wider, which is the safe way to be wrong. One that runs fast makes `held`
+//! greater and would take away from the delay what was really travelling: 10 s held by a clock that is 30 ppm fast
+//! are 0.3 ms, more than a round trip within a data centre. So the delay is allowed for what both clocks may drift in
+//! the time of holding ([`DRIFT_PPM`] each). It does not allow for a clock that is being slewed by more than that.
 
-use super::interval::OffsetInterval;
+use super::interval::{DRIFT_PPM, OffsetInterval};
 use super::time::{Delta, Mono, Wall};
 use std::time::Duration;
 
@@ -55,10 +58,17 @@ impl Exchange {
     /// If the claimed time of holding cannot be true.
     pub fn offset(&self) -> Result<OffsetInterval, ExchangeError> {
         let took = self.received.since(self.sent);
-        let delay = took.checked_sub(self.held).ok_or(ExchangeError::HeldTooLong { held: self.held, took })?;
+        let too_long = ExchangeError::HeldTooLong { held: self.held, took };
+        let delay = took.saturating_add(drift_of_both(self.held)).checked_sub(self.held).ok_or(too_long)?;
         let nearest = self.left.minus(self.received_wall);
         Ok(OffsetInterval::between(nearest, nearest.plus(Delta::from(delay))))
     }
+}
+
+/// By how much two ordinary clocks may come to differ in that time.
+fn drift_of_both(elapsed: Duration) -> Duration {
+    let drift_ns = elapsed.as_nanos().saturating_mul(2 * u128::from(DRIFT_PPM)) / 1_000_000;
+    Duration::from_nanos(u64::try_from(drift_ns).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -70,13 +80,19 @@ mod tests {
 
     /// Plays an exchange with a remote clock `offset` ahead, and returns what was measured.
     fn play(offset: i64, there: u64, held: u64, back: u64) -> OffsetInterval {
+        play_drifting(offset, there, held, back, 0)
+    }
+
+    /// The remote monotonic clock is fast by so many parts per million.
+    fn play_drifting(offset: i64, there: u64, held: u64, back: u64, fast_ppm: i64) -> OffsetInterval {
         let took = there + held + back;
+        let counted = held.saturating_add_signed(held as i64 / 1_000_000 * fast_ppm);
         let exchange = Exchange {
             sent: Mono::from_nanos(1_000),
             received: Mono::from_nanos(1_000 + took),
             received_wall: Wall::from_unix_nanos(WALL + took as i64),
             left: Wall::from_unix_nanos(WALL + (there + held) as i64 + offset),
-            held: Duration::from_nanos(held),
+            held: Duration::from_nanos(counted),
         };
         exchange.offset().unwrap()
     }
@@ -88,13 +104,21 @@ mod tests {
         ) {
             let measured = play(offset, there, held, back);
             prop_assert!(measured.contains(Delta::from_nanos(offset)));
-            prop_assert!(measured.bound() <= Duration::from_nanos((there + back).div_ceil(2)));
+            prop_assert!(measured.bound() <= Duration::from_nanos((there + back).div_ceil(2) + held / 20_000 + 1));
+        }
+
+        #[test]
+        fn a_remote_clock_that_drifts_while_it_holds_the_answer_does_not_hide_the_way_back(
+            there in 0u64..1 << 24, held in 0u64..1 << 36, back in 0u64..1 << 24, fast_ppm in -100i64..=100,
+        ) {
+            prop_assert!(play_drifting(0, there, held, back, fast_ppm).contains(Delta::ZERO));
         }
     }
 
     #[test]
-    fn ten_seconds_of_holding_cost_no_accuracy() {
-        assert_eq!(play(15_000_000_000, 200_000, 10_000_000_000, 300_000).bound(), Duration::from_micros(250));
+    fn ten_seconds_of_holding_cost_half_a_millisecond() {
+        assert_eq!(play(15_000_000_000, 200_000, 10_000_000_000, 300_000).bound(), Duration::from_micros(750));
+        assert_eq!(play(15_000_000_000, 200_000, 0, 300_000).bound(), Duration::from_micros(250));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Reading (one source) --fuse--> Fused --judge--> Judgement --Standing::observe--> State
+//! Samples of the machine's clocks --steps, slew, pause--> Jump
 //!                 round trip --exchange--> OffsetInterval --consensus--> node against the cluster
 //! ```
 //!
@@ -12,7 +13,10 @@ pub mod exchange;
 pub mod fuse;
 pub mod heartbeat;
 pub mod interval;
+pub mod jump;
 pub mod lineage;
+pub mod pause;
+pub mod slew;
 pub mod smear;
 pub mod standing;
 pub mod steps;
@@ -23,7 +27,9 @@ pub use exchange::Exchange;
 pub use fuse::{Dispute, Fused, Reading, fuse};
 pub use heartbeat::{Beat, Delivery, Heartbeat};
 pub use interval::{OffsetInterval, Seconds};
+pub use jump::{Cause, Jump};
+pub use slew::{Discipline, SlewDetector};
 pub use smear::{Leap, Smear};
 pub use standing::{Judgement, Standing, State, Tolerance, Why};
-pub use steps::{Jump, Sample, StepDetector};
+pub use steps::{Sample, StepDetector};
 pub use time::{Boot, Delta, Human, Mono, Raw, Wall};

@@ -88,7 +88,8 @@ pub fn recognise(intervals: &[OffsetInterval], now: Wall, announced: bool) -> Op
 }
 
 /// Whether a leap may be within a day of `now`: at the end of June or December; if it is announced, of any month.
-fn near_leap(now: Wall, announced: bool) -> bool {
+#[must_use]
+pub fn near_leap(now: Wall, announced: bool) -> bool {
     // An end of a month is near if the month is another one a day earlier or later.
     let earlier = date(now.plus(Delta::ZERO.minus(WINDOW)));
     let later = date(now.plus(WINDOW));

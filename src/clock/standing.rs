@@ -43,6 +43,8 @@ pub enum Why {
     LeapSmear,
     /// The offset against this controller is known, but not what the right time is: no consensus, no reference.
     NoYardstick,
+    /// Inside tolerance of the others, but moved together with most of them: right or wrong alike.
+    MovedTogether,
     /// Inside tolerance, but nothing has disciplined the clock for longer than `unsynchronized_max`.
     Unsynchronized,
 }
@@ -58,6 +60,7 @@ impl Why {
             Why::Conflict => "SourcesConflict",
             Why::LeapSmear => "LeapSmear",
             Why::NoYardstick => "NoYardstick",
+            Why::MovedTogether => "MovedTogether",
             Why::Unsynchronized => "Unsynchronized",
         }
     }

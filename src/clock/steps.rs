@@ -2,9 +2,10 @@
 //!
 //! The wall clock minus the monotonic clock stays constant while time passes and while the clock is slewed (Linux
 //! slews both alike); it changes by exactly the amount of a step. Suspend moves `CLOCK_BOOTTIME` and the wall clock
-//! against `CLOCK_MONOTONIC` together. A slew shows only against the oscillator (`CLOCK_MONOTONIC_RAW`): [`Sample::carry`]
-//! allows for it. What nothing here can see is a hypervisor pause (every clock of the guest stands still); that needs an
-//! outside witness.
+//! against `CLOCK_MONOTONIC` together, so a step is looked for against the boot clock, a sleep in the boot clock against
+//! the monotonic one, and both can be found at once. A slew shows only against the oscillator (`CLOCK_MONOTONIC_RAW`,
+//! [`super::slew`]): [`Sample::carry`] allows for it. What nothing here can see is a hypervisor pause (every clock of the
+//! guest stands still); that needs an outside witness ([`super::pause`]).
 //!
 //! Two clocks cannot be read at once: a preemption between the reads of 14 ms has been seen and looks like a step. So
 //! the other clocks are read between two reads of the monotonic clock, and the width of that bracket is the uncertainty
@@ -13,6 +14,7 @@
 //! Source: clock_gettime(2); figures from stepping, slewing, suspending and pausing an emulated guest.
 
 use super::interval::OffsetInterval;
+use super::jump::{Cause, Jump};
 use super::time::{Boot, Delta, Mono, Raw, Wall};
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ pub const JUMP_MIN: Duration = Duration::from_millis(1);
 
 /// What the kernel may do to the rate of the clock to make up for the oscillator: 500 ppm (adjtimex(2), `freq`). By
 /// more than that it is being slewed on purpose.
-const FREQUENCY_MAX_PPM: u128 = 500;
+pub(super) const FREQUENCY_MAX_PPM: u128 = 500;
 /// Differences below this are within what reading the two clocks may give.
 const SLEW_MIN: Duration = Duration::from_micros(500);
 
@@ -81,104 +83,71 @@ impl Sample {
         OffsetInterval::between(stepped.low().min(moved.low()), stepped.high().max(moved.high()))
     }
 
+    /// For how long the machine slept since `earlier`; around zero if it did not.
+    #[must_use]
+    pub fn slept_between(&self, earlier: &Sample) -> OffsetInterval {
+        let least = Delta::from(self.before.since(earlier.after));
+        let most = Delta::from(self.after.since(earlier.before));
+        let booted = Delta::from(self.boot.since(earlier.boot));
+        OffsetInterval::between(booted.minus(most), booted.minus(least))
+    }
+
     /// Whether the machine certainly slept since `earlier`.
     #[must_use]
     pub fn slept_since(&self, earlier: &Sample) -> bool {
-        let booted = Delta::from(self.boot.since(earlier.boot));
-        let ran_most = Delta::from(self.after.since(earlier.before));
-        booted.minus(ran_most) > Delta::from(JUMP_MIN)
+        self.slept_between(earlier).low() > Delta::from(JUMP_MIN)
     }
-}
-
-/// Why the wall clock jumped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// Somebody set it: an administrator, an NTP daemon that steps, a leap second, a hypervisor's agent.
-    Step,
-    /// The machine slept; the wall clock moved on, rightly.
-    Suspend,
-}
-
-impl Cause {
-    /// The word used in metrics, JSON and events.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Cause::Step => "step",
-            Cause::Suspend => "suspend",
-        }
-    }
-}
-
-/// A jump of the wall clock against the monotonic clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Jump {
-    /// Why.
-    pub cause: Cause,
-    /// By how much; positive: the clock was put forward.
-    pub amount: OffsetInterval,
-    /// When it was noticed.
-    pub noticed: Mono,
-    /// What the clock would have shown then without the jump.
-    pub wall_before: Wall,
-    /// What it showed.
-    pub wall_after: Wall,
 }
 
 /// Remembers the last sample that was trusted.
 #[derive(Debug, Clone)]
 pub struct StepDetector {
+    /// What is compared with: the narrowest sample since the last jump, however old. Only jumps change the differences
+    /// between these clocks, so age costs nothing.
     base: Sample,
+    /// The last look.
+    last: Sample,
 }
 
 impl StepDetector {
-    /// Starts from what the clocks say now.
+    /// Starts from what the clocks say now, or said at any time since the machine was booted.
     #[must_use]
     pub fn new(first: Sample) -> StepDetector {
-        StepDetector { base: first }
+        StepDetector { base: first, last: first }
     }
 
-    /// Compares with the base. A narrower or a jumped sample becomes the new base.
+    /// Compares with the base: what has happened since, a sleep before a step. A narrower or a jumped sample becomes
+    /// the new base.
     ///
     /// A sample from before the base says nothing new and is passed over: it would look like a step backwards.
-    pub fn observe(&mut self, sample: Sample) -> Option<Jump> {
+    pub fn observe(&mut self, sample: Sample) -> Vec<Jump> {
         if sample.before < self.base.before {
-            return None;
+            return Vec::new();
         }
-        let jump = self.compare(sample);
+        let (slept, stepped) = self.compare(sample);
         let width = |s: Sample| s.after.since(s.before);
-        if jump.is_some() || width(sample) <= width(self.base) {
+        if slept.is_some() || stepped.is_some() || width(sample) <= width(self.base) {
             self.base = sample;
         }
-        jump
+        self.last = sample;
+        // Nothing is allocated where nothing happened.
+        slept.into_iter().chain(stepped).collect()
     }
 
     /// By how much somebody has set the clock since the base, if they have. Asleep is not set.
     #[must_use]
     pub fn set_since(&self, sample: Sample) -> Option<OffsetInterval> {
-        self.compare(sample).filter(|jump| jump.cause == Cause::Step).map(|jump| jump.amount)
+        self.compare(sample).1.map(|jump| jump.amount)
     }
 
-    fn compare(&self, sample: Sample) -> Option<Jump> {
-        let base = self.base;
-        // The monotonic clock advanced by something between these two.
-        let least = Delta::from(sample.before.since(base.after));
-        let most = Delta::from(sample.after.since(base.before));
-        let walked = sample.wall.minus(base.wall);
-        let amount = OffsetInterval::between(walked.minus(most), walked.minus(least));
-        if !amount.surely_beyond(JUMP_MIN) {
-            return None;
-        }
-        let boot = Delta::from(sample.boot.since(base.boot));
-        let slept = OffsetInterval::between(boot.minus(most), boot.minus(least));
-        let cause = if slept.surely_beyond(JUMP_MIN) && slept.overlaps(amount) { Cause::Suspend } else { Cause::Step };
-        Some(Jump {
-            cause,
-            amount,
-            noticed: sample.after,
-            wall_before: sample.wall.plus(Delta::ZERO.minus(amount.midpoint())),
-            wall_after: sample.wall,
-        })
+    /// A sleep and a step, if there were any: a daemon may set the clock right after waking.
+    fn compare(&self, sample: Sample) -> (Option<Jump>, Option<Jump>) {
+        let jump = |cause, amount: OffsetInterval| {
+            let surely = amount.surely_beyond(JUMP_MIN);
+            surely.then_some(Jump { cause, amount, before: self.last, after: sample })
+        };
+        let slept = jump(Cause::Suspend, sample.slept_between(&self.base));
+        (slept, jump(Cause::Step, sample.stepped_since(&self.base)))
     }
 }
 
@@ -199,22 +168,26 @@ mod tests {
         }
     }
 
-    fn check(then: Sample, now: Sample, expected: Option<(Cause, i64)>) {
-        let jump = StepDetector::new(then).observe(now);
-        assert_eq!(jump.map(|j| j.cause), expected.map(|(cause, _)| cause), "{jump:?}");
-        if let (Some(jump), Some((_, ms))) = (jump, expected) {
+    fn check(then: Sample, now: Sample, expected: &[(Cause, i64)]) {
+        let jumps = StepDetector::new(then).observe(now);
+        let causes: Vec<Cause> = jumps.iter().map(|j| j.cause).collect();
+        assert_eq!(causes, expected.iter().map(|(cause, _)| *cause).collect::<Vec<_>>(), "{jumps:?}");
+        for (jump, (_, ms)) in jumps.iter().zip(expected) {
             assert!(jump.amount.contains(Delta::from_nanos(ms * MS)), "{jump:?}");
+            assert_eq!((jump.before, jump.after), (then, now));
+            assert_eq!(jump.wall_after().minus(jump.wall_before()), jump.amount.midpoint());
         }
     }
 
     #[test]
     fn steps_and_suspends_are_told_apart_and_time_passing_is_neither() {
         let start = sample(1_000, 5_000, 0, 2_000);
-        check(start, sample(61_000, 5_000, 0, 2_000), None);
-        check(start, sample(1_250, 7_000, 0, 2_000), Some((Cause::Step, 2_000)));
-        check(start, sample(1_250, -172_800_000, 0, 2_000), Some((Cause::Step, -172_805_000)));
-        check(start, sample(1_250, 9_000, 4_000, 2_000), Some((Cause::Suspend, 4_000)));
-        check(start, sample(1_250, 9_000, 1_000, 2_000), Some((Cause::Step, 4_000)));
+        check(start, sample(61_000, 5_000, 0, 2_000), &[]);
+        check(start, sample(1_250, 7_000, 0, 2_000), &[(Cause::Step, 2_000)]);
+        check(start, sample(1_250, -172_800_000, 0, 2_000), &[(Cause::Step, -172_805_000)]);
+        check(start, sample(1_250, 9_000, 4_000, 2_000), &[(Cause::Suspend, 4_000)]);
+        // Set by hand in its sleep, or by a daemon before anybody looked.
+        check(start, sample(1_250, 9_000, 1_000, 2_000), &[(Cause::Suspend, 1_000), (Cause::Step, 3_000)]);
     }
 
     #[test]
@@ -222,7 +195,7 @@ mod tests {
         let start = sample(1_000, 0, 0, 2_000);
         let mut late = sample(1_250, 0, 0, 14 * MS);
         late.wall = Wall::from_unix_nanos(1_250 * MS + 14 * MS);
-        check(start, late, None);
+        check(start, late, &[]);
     }
 
     #[test]
@@ -263,14 +236,16 @@ mod tests {
 
     #[test]
     fn a_sample_that_comes_late_is_no_step() {
-        check(sample(1_250, 0, 0, 2_000), sample(1_000, 0, 0, 2_000), None);
+        check(sample(1_250, 0, 0, 2_000), sample(1_000, 0, 0, 2_000), &[]);
     }
 
     #[test]
     fn a_jump_is_reported_once() {
         let mut detector = StepDetector::new(sample(1_000, 0, 0, 2_000));
-        assert!(detector.observe(sample(1_250, 3_000, 0, 9_000)).is_some());
-        assert!(detector.observe(sample(1_500, 3_000, 0, 2_000)).is_none());
-        assert!(detector.observe(sample(1_750, 0, 0, 2_000)).is_some());
+        assert_eq!(detector.observe(sample(1_250, 3_000, 0, 9_000)).len(), 1);
+        assert_eq!(detector.observe(sample(1_500, 3_000, 0, 2_000)), []);
+        let jumps = detector.observe(sample(1_750, 0, 0, 2_000));
+        assert_eq!(jumps.len(), 1);
+        assert_eq!(jumps[0].before, sample(1_500, 3_000, 0, 2_000), "the last look, not the base of the comparison");
     }
 }

@@ -10,11 +10,11 @@ use super::sources::{self, Asked, NodeReading, Observation, Observed, Wanted};
 use crate::api::node_marks;
 use crate::clock::consensus::pairwise_skew;
 use crate::clock::standing::judge;
-use crate::clock::{Delta, Human, Judgement, OffsetInterval, Sample, Standing, State, Why};
+use crate::clock::{Cause, Delta, Human, Judgement, OffsetInterval, Sample, Standing, State, Why};
 use crate::policy::decide::{HandsOff, next_due};
 use crate::policy::{
     Assessment, Candidate, Decision, Limit, Mark, Marks, NodeEvidence, Outcome, Policy, Suspicion, Yardstick, assess,
-    decide,
+    decide, movement,
 };
 use crate::runtime::rfc3339;
 use k8s_openapi::api::core::v1::Node;
@@ -85,7 +85,7 @@ const SKEW_AGE: Duration = Duration::from_secs(60);
 pub fn wanted(fleet: &Fleet) -> Wanted<'_> {
     let mut wanted = Wanted::new();
     for policy in fleet.policies.iter().filter_map(|(_, entry)| entry.policy.as_ref().ok()) {
-        if policy.deleting || sources::unsupported(&policy.source).is_some() {
+        if policy.deleting {
             continue;
         }
         let nodes = wanted.entry(policy.source.clone()).or_default();
@@ -166,9 +166,6 @@ fn one_policy(
     clocks: &Sample,
 ) -> PolicyView {
     let now = clocks.after;
-    if let Some(source) = sources::unsupported(&policy.source) {
-        return unusable(format!("spec.source: this version cannot read {source} yet; use agent"));
-    }
     if policy.deleting {
         return PolicyView { nodes: Vec::new(), suspicion: None, unusable: None, cap: 0 };
     }
@@ -184,7 +181,7 @@ fn one_policy(
         let offset = assessment.offsets.get(index).copied().flatten();
         let before = standings.get(&(policy.name.clone(), (*name).clone())).copied();
         let before = before.unwrap_or_else(|| Standing::new(now));
-        let standing = before.observe(judgement(reading, offset, &assessment, policy, clocks), now);
+        let standing = before.observe(judgement(reading, index, &assessment, policy, clocks), now);
         let (acted, hands_off) = marks_of(policy, node);
         let failure = failure(name, node, seen.get(index).copied().flatten(), policy, clocks);
         let never = standing.state() == State::Unknown(Why::NeverMeasured);
@@ -234,25 +231,31 @@ fn failure(name: &str, node: &Node, seen: Option<&Observation>, policy: &Policy,
 }
 
 /// The evidence about one node, aged to now; what is stale is none.
-fn evidence(reading: Option<&NodeReading>, policy: &Policy, clocks: &Sample) -> NodeEvidence {
+pub(crate) fn evidence(reading: Option<&NodeReading>, policy: &Policy, clocks: &Sample) -> NodeEvidence {
     let Some(reading) = reading else { return NodeEvidence::default() };
     let age = reading.age(clocks);
     if age > policy.tolerance.stale_after {
         return NodeEvidence::default();
     }
-    NodeEvidence { against_us: reading.against_us_now(clocks), own: reading.own.map(|it| it.aged(age)) }
+    let happened = reading.jumps().iter().filter_map(|jump| {
+        let ago = Duration::try_from_secs_f64(jump.age_seconds?).ok()?.saturating_add(age);
+        Some((Cause::from_word(&jump.cause)?, Delta::from_seconds(jump.amount_seconds)?, ago))
+    });
+    let moved = reading.report.is_some().then(|| movement::of_clock(happened, clocks.wall));
+    NodeEvidence { against_us: reading.against_us_now(clocks), own: reading.own.map(|it| it.aged(age)), moved }
 }
 
-fn judgement(
+/// What the evidence about the node with that number in the assessment says.
+pub(crate) fn judgement(
     reading: Option<&NodeReading>,
-    offset: Option<OffsetInterval>,
+    number: usize,
     assessment: &Assessment,
     policy: &Policy,
     clocks: &Sample,
 ) -> Judgement {
     let Some(reading) = reading else { return Judgement::Nothing(Why::NeverMeasured) };
     let age = reading.age(clocks);
-    let Some(offset) = offset else {
+    let Some(offset) = assessment.offsets.get(number).copied().flatten() else {
         let stale = age > policy.tolerance.stale_after;
         return Judgement::Nothing(if stale { Why::Stale } else { Why::NoYardstick });
     };
@@ -262,7 +265,17 @@ fn judgement(
         Yardstick::Consensus(_) | Yardstick::OwnSources(_) => reading.undisciplined,
     };
     // The offset is aged already; the age is only judged against staleness, which was done above.
-    judge(offset, Duration::ZERO, free, &policy.tolerance)
+    let judged = judge(offset, Duration::ZERO, free, &policy.tolerance);
+    // To agree with those who were moved alike proves nothing; to differ from them still does.
+    let moved = assessment.moved.get(number).copied().unwrap_or(false);
+    match judged {
+        Judgement::Within | Judgement::Adrift | Judgement::Straddling if moved => {
+            Judgement::Nothing(Why::MovedTogether)
+        }
+        Judgement::Within | Judgement::Adrift | Judgement::Straddling | Judgement::Beyond | Judgement::Nothing(_) => {
+            judged
+        }
+    }
 }
 
 /// Whether this policy holds a mark on the node, and why the node must be left alone.

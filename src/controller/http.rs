@@ -6,6 +6,8 @@
 use super::elect::Leadership;
 use super::evaluate::Evaluation;
 use super::fleet::Fleet;
+use super::sources::lease::ControlPlane;
+use crate::agent::clocks;
 use crate::runtime::CancellationToken;
 use crate::telemetry::{self, METRICS_CONTENT_TYPE};
 use anyhow::Context;
@@ -32,6 +34,7 @@ pub struct Published {
     leadership: Leadership,
     written: Arc<Mutex<BTreeMap<&'static str, u64>>>,
     latest: Arc<Mutex<Option<Latest>>>,
+    control_plane: ControlPlane,
 }
 
 struct Latest {
@@ -43,8 +46,12 @@ struct Latest {
 impl Published {
     /// Nothing yet: not ready.
     #[must_use]
-    pub fn new(leadership: Leadership, written: Arc<Mutex<BTreeMap<&'static str, u64>>>) -> Published {
-        Published { leadership, written, latest: Arc::default() }
+    pub fn new(
+        leadership: Leadership,
+        written: Arc<Mutex<BTreeMap<&'static str, u64>>>,
+        control_plane: ControlPlane,
+    ) -> Published {
+        Published { leadership, written, latest: Arc::default(), control_plane }
     }
 
     /// Replaces what scrapes are told.
@@ -101,6 +108,16 @@ impl Published {
                 );
             }
         }
+        let components = Family::<Labels, Float>::default();
+        for (component, instance, interval) in self.control_plane.offsets(&clocks::sample()) {
+            let labels = vec![("component", component.to_owned()), ("instance", instance)];
+            components.get_or_create(&labels).set(interval.midpoint().seconds());
+        }
+        registry.register(
+            "control_plane_offset_seconds",
+            "Clock of a control-plane process against this controller's, positive ahead, where a policy has source lease",
+            components,
+        );
         registry.register("node_offset_seconds", "Offset of a node's clock, positive ahead", offsets);
         registry.register("nodes", "Nodes matched by a policy, by state", nodes);
         telemetry::encode(&registry)

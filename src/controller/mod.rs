@@ -42,6 +42,7 @@ use kube::{Api, Client};
 use lease::{Election, Periods};
 use policy_status::Shown;
 use references::References;
+use sources::lease::{ControlPlane, Leases};
 use sources::{Observations, Pollers};
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -73,18 +74,20 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
     } else {
         Leadership::elected(Election::new(identity.clone(), Periods::default()))
     };
-    let leases = Api::namespaced(client.clone(), &args.lease_namespace);
-    tasks.spawn("leader election", elect::run(leadership.clone(), leases, tasks.stop()));
+    let election = Api::namespaced(client.clone(), &args.lease_namespace);
+    tasks.spawn("leader election", elect::run(leadership.clone(), election, tasks.stop()));
     let (tell, told) = mpsc::channel(1024);
     tasks.spawn("watches", watch::run(client.clone(), tell, tasks.stop()));
+    let leases = Leases { client: client.clone(), control_plane: ControlPlane::default() };
     let writer = Writer::new(client, leadership.clone(), identity.clone());
-    let published = Published::new(leadership.clone(), writer.written());
+    let published = Published::new(leadership.clone(), writer.written(), leases.control_plane.clone());
     tasks.spawn("http", http::serve(args.listen, published.clone(), tasks.stop()).await?);
     let control = Control {
         fleet: Fleet::default(),
         memory: Memory::default(),
         shown: Shown::default(),
         observations: Observations::default(),
+        leases,
         references: References::default(),
         failing: HashMap::new(),
         writer,
@@ -109,6 +112,7 @@ struct Control {
     memory: Memory,
     shown: Shown,
     observations: Observations,
+    leases: Leases,
     references: References,
     /// What failed lately: how often in a row, and not to be tried before.
     failing: HashMap<String, (u32, Mono)>,
@@ -119,7 +123,7 @@ struct Control {
 
 impl Control {
     async fn run(mut self, mut told: Receiver<Told>, stop: CancellationToken) -> anyhow::Result<()> {
-        let mut pollers = Pollers::new(self.observations.clone());
+        let mut pollers = Pollers::new(self.observations.clone()).with_leases(self.leases.clone());
         let mut pause = ROUND_MIN;
         loop {
             let observations = self.observations.clone();

@@ -72,7 +72,7 @@ pub fn plan(
 
 /// A jump as old as it is now, and not as old as it was when it was reported.
 fn aged(jump: &JumpReport, since: Duration) -> JumpReport {
-    JumpReport { age_seconds: jump.age_seconds + since.as_secs_f64(), ..jump.clone() }
+    JumpReport { age_seconds: jump.age_seconds.map(|age| age + since.as_secs_f64()), ..jump.clone() }
 }
 
 fn marks(name: &str, node: &Node, desired: Marks, undo: &mut Vec<Write>, act: &mut Vec<Write>) {

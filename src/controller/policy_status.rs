@@ -10,6 +10,7 @@ use crate::api::TimeSyncPolicyStatus;
 use crate::api::time_sync_policy::{NodeCounts, WorstNode};
 use crate::clock::{Delta, State, Wall};
 use crate::policy::decide::Because;
+use crate::policy::movement::Together;
 use crate::policy::{Outcome, Suspicion};
 use crate::runtime::timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -115,6 +116,12 @@ fn degraded(entry: &PolicyEntry, view: &PolicyView) -> Wanted {
         Some(Suspicion::FleetShifted { shifted, of, by }) => {
             let message = format!(
                 "{shifted} of {of} nodes are beyond tolerance in the same direction, by about {by}: suspect the time source that they share; nothing new is done to nodes, undoing goes on"
+            );
+            return wanted("True", "ReferenceSuspect", message);
+        }
+        Some(Suspicion::FleetMoved(Together { by, moved, of })) => {
+            let message = format!(
+                "{moved} of {of} nodes were stepped or slewed alike, by about {by}, within the last hour: they agree with one another, but whether they were right before or are right now, nothing in the cluster can tell; name spec.references to decide it; nothing new is done to nodes, undoing goes on"
             );
             return wanted("True", "ReferenceSuspect", message);
         }

@@ -5,11 +5,13 @@
 //! controller that was killed at any point catches up without doubling, and a healthy fleet costs no writes. Offsets
 //! wobble all the time and are written along with changes only, never as a change of their own.
 
+mod jumps;
+
 use super::evaluate::{Evaluation, NodeView};
 use crate::agent::report::JumpReport;
 use crate::api::node_clock::{HISTORY_MAX, Incident, NodeClockStatus, NodeDecision};
 use crate::api::{self, node_marks};
-use crate::clock::{Delta, Human, State, Wall};
+use crate::clock::{Human, State, Wall};
 use crate::policy::Mark;
 use crate::runtime::timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
@@ -93,7 +95,10 @@ impl Summary<'_> {
                 "no daemon, kernel or reference has vouched for this clock for longer than maxUnsynchronized"
             }
             "NoYardstick" => {
-                "the offset against the controller is known, but not the right time: fewer than three nodes or no majority agree, the policy names no references, and the node has no sources of its own"
+                "the offset against the controller is known, but not the right time: fewer than three nodes or no majority agree, the policy names no references, and the node has no sources of its own or those of the nodes contradict one another"
+            }
+            "MovedTogether" => {
+                "this clock and most others were stepped or slewed alike within the last hour, and nothing in the cluster can tell whether they were right before or are right now; spec.references would"
             }
             "TooUncertain" => "the error bound is wider than maxError",
             "Stale" => "the last evidence is older than staleAfter",
@@ -122,16 +127,8 @@ pub fn node_clock(
         message,
     };
     let mut fresh: Vec<Incident> = Vec::new();
-    for jump in jumps {
-        let kind = if jump.cause == "suspend" { "Suspended" } else { "Stepped" };
-        let message = format!("wall clock jumped from {} to {}", jump.wall_before, jump.wall_after);
-        let known = before.history.iter().any(|i| i.kind == kind && i.message == message);
-        let time = now.plus(Delta::ZERO.minus(Delta::from_seconds(jump.age_seconds).unwrap_or_default()));
-        let time = MicroTime(timestamp(time));
-        if !known && !forgotten(&before.history, &time) {
-            fresh.push(Incident { time, ..incident(kind, Some(round(jump.amount_seconds)), message) });
-        }
-    }
+    let happened = jumps.iter().filter_map(|jump| jumps::incident(jump, summary.tolerance, &before.history, now));
+    fresh.extend(happened.filter(|incident| !forgotten(&before.history, &incident.time)));
     if before.state != state.as_str() {
         let kind = match state {
             State::Drifting => Some("Drifting"),
@@ -245,6 +242,10 @@ pub fn event(kind: &str) -> (&'static str, bool) {
     match kind {
         "Stepped" => ("ClockStepped", true),
         "Suspended" => ("ClockSuspended", false),
+        "Slewing" => ("ClockSlewing", true),
+        "Slewed" => ("ClockSlewed", false),
+        "Paused" => ("ClockPaused", true),
+        "Moved" => ("ClockMoved", true),
         "Drifting" => ("ClockDrifting", true),
         "Recovered" => ("ClockRecovered", false),
         "Tainted" => ("NodeTainted", true),

@@ -5,7 +5,7 @@
 
 use crate::agent::sources::sntp::{self, Server};
 use crate::agent::sources::{Measured, Outcome, Settings, Source};
-use crate::clock::{Fused, OffsetInterval, Reading, Sample, StepDetector, fuse};
+use crate::clock::{Fused, OffsetInterval, Reading, Sample, fuse};
 use crate::policy::Policy;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,10 +21,10 @@ pub struct References {
     tasks: JoinSet<()>,
 }
 
-/// What a reference said, with our clock set by whatever it was set since.
-fn carried(name: &str, measured: &Measured, now: &Sample) -> Reading {
-    let moved = StepDetector::new(measured.clocks).set_since(*now);
-    let interval = moved.map_or(measured.interval, |moved| measured.interval.shifted(moved));
+/// What a reference said, with our clock moved by whatever it was set and slewed since: every node is judged by it, and
+/// chronyd slews by more than a second between two answers.
+pub(crate) fn carried(name: &str, measured: &Measured, now: &Sample) -> Reading {
+    let interval = now.carry(measured.interval, &measured.clocks);
     Reading { source: name.to_owned(), interval, taken: measured.clocks.after }
 }
 

@@ -75,6 +75,8 @@ pub struct Book {
     heard: HashMap<Holder, Track>,
     counts: Counts,
     trouble: BTreeMap<&'static str, Trouble>,
+    /// Since when heartbeats of nodes could count at first.
+    listening: Option<Mono>,
 }
 
 #[derive(Debug)]
@@ -92,6 +94,7 @@ impl Book {
             heard: HashMap::new(),
             counts: Counts::default(),
             trouble: BTreeMap::new(),
+            listening: None,
         }
     }
 
@@ -123,16 +126,23 @@ impl Book {
         self.counts
     }
 
+    /// Since when heartbeats of nodes are listened to; `None` until the first watch has begun and settled.
+    #[must_use]
+    pub fn listening_since(&self) -> Option<Mono> {
+        self.listening
+    }
+
     /// What does not work, by what it is about: a namespace that is watched, or `list`.
     #[must_use]
     pub fn trouble(&self) -> &BTreeMap<&'static str, Trouble> {
         &self.trouble
     }
 
-    /// A renewal that a watch told, at `clocks`; `is_settled` unless the watch has just been connected.
-    fn renewed(&mut self, renewal: Renewal, clocks: Sample, is_settled: bool) {
+    /// A renewal that a watch told, at `clocks`; `is_settled` unless the watch has just been connected or held up.
+    /// Returns what is proven about its delay.
+    fn renewed(&mut self, renewal: Renewal, clocks: Sample, is_settled: bool) -> Proof {
         let delivery = self.delivery();
-        let is_live = is_settled && self.pulses.prove(renewal.version, clocks.after) == Proof::Live;
+        let proof = self.pulses.prove(renewal.version, clocks.after);
         let track = self.heard.entry(renewal.holder).or_insert_with(|| Track {
             renewed: Wall::default(),
             seen: clocks.after,
@@ -140,16 +150,17 @@ impl Book {
         });
         // Somebody changed a label, say: the time in it is an old one.
         if track.renewed == renewal.renewed {
-            return;
+            return proof;
         }
         track.renewed = renewal.renewed;
         track.seen = clocks.after;
-        if is_live {
+        if is_settled && proof == Proof::Live {
             track.heartbeat.hear(Beat { renewed: renewal.renewed, clocks }, &delivery);
             self.counts.beats = self.counts.beats.saturating_add(1);
         } else {
             self.counts.set_aside = self.counts.set_aside.saturating_add(1);
         }
+        proof
     }
 }
 
@@ -215,68 +226,4 @@ pub fn listen(client: Client, assumed: Assumed) -> (Heartbeats, impl Future<Outp
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::{Boot, Delta, Raw};
-
-    const MS: i64 = 1_000_000;
-
-    fn clocks(at_ms: i64) -> Sample {
-        let nanos = u64::try_from(at_ms * MS).unwrap();
-        Sample {
-            before: Mono::from_nanos(nanos),
-            wall: Wall::from_unix_nanos(at_ms * MS),
-            boot: Boot::from_nanos(nanos),
-            raw: Raw::from_nanos(nanos),
-            after: Mono::from_nanos(nanos),
-        }
-    }
-
-    /// Lists every second, whose version is the second, and node `n` as told by `(version, renewed ms, arrived ms,
-    /// settled)`; how many beats count and how many are set aside.
-    fn check(told: &[(u64, i64, i64, bool)], beats: u64, set_aside: u64) -> Book {
-        let mut book = Book::new(Assumed { delay_max: Duration::from_millis(250), steady: Duration::from_millis(50) });
-        for (version, renewed, arrived, is_settled) in told {
-            book.pulses = Pulses::default();
-            for second in 0..=u64::try_from(arrived / 1_000).unwrap() {
-                let sent = Mono::from_nanos(second * 1_000_000_000);
-                book.pulses.note(Pulse { version: second, sent, answered: sent.after(Duration::from_millis(2)) });
-            }
-            let renewal = Renewal {
-                holder: Holder::Node("n".to_owned()),
-                renewed: Wall::from_unix_nanos(renewed * MS),
-                version: *version,
-            };
-            book.renewed(renewal, clocks(*arrived), *is_settled);
-        }
-        assert_eq!((book.counts.beats, book.counts.set_aside), (beats, set_aside), "{told:?}");
-        book
-    }
-
-    #[test]
-    fn what_a_watch_tells_counts_only_while_it_is_live() {
-        check(&[(13, 12_503, 12_506, true)], 1, 0);
-        // Just connected: it may be what has accumulated since the list.
-        check(&[(13, 12_503, 12_506, false)], 0, 1);
-        // The list of second 13 had it already, at least 7 s ago.
-        check(&[(13, 12_503, 20_000, true)], 0, 1);
-    }
-
-    #[test]
-    fn a_change_that_is_no_renewal_is_no_heartbeat() {
-        check(&[(13, 12_503, 12_506, true), (18, 12_503, 17_900, true), (23, 22_503, 22_506, true)], 2, 0);
-        // Also if the renewal itself was set aside.
-        check(&[(13, 12_503, 12_506, false), (18, 12_503, 17_900, true)], 0, 1);
-    }
-
-    #[test]
-    fn what_is_set_aside_changes_nothing_that_is_known() {
-        let good = [(13, 12_503, 12_506, true), (23, 22_503, 22_506, true)];
-        let late = [(33, 32_503, 40_000, true), (43, 42_503, 50_000, true)];
-        let book = check(&[&good[..], &late[..]].concat(), 2, 2);
-        let found = book.estimate(&Holder::Node("n".to_owned()), &clocks(50_000)).unwrap();
-        assert!(found.settled && found.interval.contains(Delta::ZERO), "{found:?}");
-        assert!(found.interval.bound() < Duration::from_millis(40), "{found:?}");
-        assert_eq!(book.estimates(&clocks(50_000)).count(), 1);
-    }
-}
+mod tests;

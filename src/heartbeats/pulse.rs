@@ -21,8 +21,8 @@ use std::time::Duration;
 
 /// Between two lists.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
-/// An event must be proven younger than this. Two lists, and a busy API server's time to answer.
-const YOUNG: Duration = Duration::from_millis(2_500);
+/// An event must be proven younger than this: between two lists, and a busy API server's time to answer both.
+const YOUNG: Duration = Duration::from_millis(1_750);
 /// An event proven older than this is late. A watch is not slower than a list by more, unless something holds it up.
 const OLD: Duration = Duration::from_millis(100);
 /// More than are needed to prove anything.

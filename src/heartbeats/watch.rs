@@ -1,7 +1,7 @@
 //! The requests: a list for the version to begin at, the watch from there, and a list every second.
 
 use super::holder::{self, NODES};
-use super::pulse::{EVERY, Pulse};
+use super::pulse::{EVERY, Proof, Pulse};
 use super::{FORGET, Heartbeats};
 use crate::agent::clocks;
 use crate::clock::Mono;
@@ -15,8 +15,9 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// What a new watch tells at first may have accumulated since its list.
-const SETTLE: Duration = Duration::from_millis(500);
+/// What a new watch tells at first may have accumulated since its list, and what follows upon something late may have
+/// been held up with it.
+pub(super) const SETTLE: Duration = Duration::from_millis(500);
 /// Every lease is renewed every 10 s; a watch that tells nothing for so long is dead.
 const SILENCE: Duration = Duration::from_secs(25);
 /// For the answer to a list, and for a watch to begin.
@@ -64,7 +65,12 @@ pub(super) async fn run(client: Client, namespace: &'static str, book: Heartbeat
             Ok(events) => {
                 let connected = mono_now();
                 book.works(namespace);
-                book.write(|book| book.heard.retain(|_, track| connected.since(track.seen) < FORGET));
+                book.write(|book| {
+                    book.heard.retain(|_, track| connected.since(track.seen) < FORGET);
+                    if namespace == NODES {
+                        book.listening.get_or_insert(connected.after(SETTLE));
+                    }
+                });
                 let ended = follow(pin!(events), connected, &book).await;
                 let lasted = mono_now().since(connected);
                 if matches!(ended, WatchError::Ended) && lasted > LIFETIME {
@@ -96,6 +102,7 @@ async fn begin(api: &Api<Lease>, book: &Heartbeats) -> Result<impl Stream<Item =
 
 /// Notes what a watch tells until it ends, and returns why it did.
 async fn follow(mut events: Pin<&mut impl Stream<Item = Event>>, connected: Mono, book: &Heartbeats) -> WatchError {
+    let mut settled = connected.after(SETTLE);
     loop {
         let event = match timeout(SILENCE, events.next()).await {
             Err(_) => return WatchError::Silent,
@@ -106,10 +113,13 @@ async fn follow(mut events: Pin<&mut impl Stream<Item = Event>>, connected: Mono
         let clocks = clocks::sample();
         match event {
             WatchEvent::Added(lease) | WatchEvent::Modified(lease) => {
-                let is_settled = clocks.after.since(connected) >= SETTLE;
-                if let Some(renewal) = holder::read(&lease) {
-                    book.write(|book| book.renewed(renewal, clocks, is_settled));
-                }
+                let Some(renewal) = holder::read(&lease) else { continue };
+                let is_settled = clocks.after >= settled;
+                book.write(|book| {
+                    if book.renewed(renewal, clocks, is_settled) != Proof::Live {
+                        settled = settled.max(clocks.after.after(SETTLE));
+                    }
+                });
             }
             WatchEvent::Deleted(lease) => {
                 if let Some(gone) = holder::read(&lease) {

@@ -3,7 +3,7 @@
 use super::Bounds;
 use super::catalogue::Reads;
 use super::duration::{Form, Nanos, SECOND, Unit};
-use super::formats::Notation;
+use super::formats::{self, Notation};
 use super::link::{Link, Way};
 use super::recognise::{Effect, Setting};
 use super::tree::{Kind, Scalar};
@@ -38,8 +38,24 @@ pub(crate) fn written(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, b
                     format!("{key}: {}", quoted(&value))
                 }
                 Notation::Yaml => format!("{key}: {value}"),
+                notation => assigned(notation, link, scalar, &value),
             }
         }
+    }
+}
+
+/// In the formats where the name may stand elsewhere than right before its value (`<add key="…" value="0"/>`, nginx's
+/// maps): what stands around the value in the document itself, where it is known.
+fn assigned(notation: Notation, link: &Link<'_>, scalar: &Scalar, value: &str) -> String {
+    let key = link.keys().next().unwrap_or("");
+    let around = link.text().zip(scalar.extent).and_then(|(text, extent)| formats::around(notation, text, extent));
+    match (around, notation) {
+        (Some((before, after)), _) => format!("{before}{value}{after}"),
+        (None, Notation::Xml) => format!("<{key}>{value}</{key}>"),
+        (None, Notation::Nginx) => format!("{key} {value};"),
+        (None, Notation::Apache) => format!("{key} {value}"),
+        (None, Notation::Assignment) if scalar.kind == Kind::Text => format!("{key} = \"{value}\""),
+        (None, _) => format!("{key} = {value}"),
     }
 }
 

@@ -122,7 +122,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
 }
 
 fn leaf(text: String, kind: Kind) -> Tree {
-    Tree::Scalar(Scalar { text, kind, at: Position::default() })
+    Tree::Scalar(Scalar { text, kind, at: Position::default(), extent: None })
 }
 
 impl<'de> Visitor<'de> for Node<'_> {

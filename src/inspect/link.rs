@@ -94,6 +94,15 @@ impl<'p> Link<'p> {
         written.unwrap_or(Notation::Yaml)
     }
 
+    /// The text of the innermost document, where it is known.
+    pub(crate) fn text(&self) -> Option<&'p str> {
+        self.upwards().find_map(|link| match link.step {
+            Way::Root { text, .. } => Some(text),
+            Way::Document { text, .. } => Some(Some(text)),
+            _ => None,
+        })?
+    }
+
     /// The name of the innermost document that has one.
     pub(crate) fn file(&self) -> Option<&'p str> {
         self.upwards().find_map(|link| match link.step {

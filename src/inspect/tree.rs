@@ -19,6 +19,30 @@ pub struct Position {
     pub column: u32,
 }
 
+/// The bytes that a value is written with, in the text that its format parsed (a byte order mark counts). Quotes are
+/// left out, escapes are as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Its first byte.
+    pub start: u32,
+    /// The byte after its last one.
+    pub end: u32,
+}
+
+impl Extent {
+    /// `None` where a text is too large to be counted so.
+    #[must_use]
+    pub fn new(start: usize, end: usize) -> Option<Extent> {
+        Some(Extent { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
+    }
+
+    /// What is written there.
+    #[must_use]
+    pub fn of(self, text: &str) -> Option<&str> {
+        text.get(usize::try_from(self.start).ok()?..usize::try_from(self.end).ok()?)
+    }
+}
+
 /// What a scalar looked like, before anybody asked what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -41,6 +65,8 @@ pub struct Scalar {
     pub kind: Kind,
     /// Where the value (not its key) begins.
     pub at: Position,
+    /// Its bytes; `None` where nobody has seen the text, or the value is not in one piece.
+    pub extent: Option<Extent>,
 }
 
 /// A key with its value.

@@ -57,7 +57,7 @@ fn walk(folder: &Path, found: &mut Vec<Result<PathBuf, File>>) {
                 }
             }
             // A link to a file is one; a link to a directory could lead in a circle.
-            Ok(_) if formats::by_name(&name).is_some() && path.is_file() => found.push(Ok(path)),
+            Ok(_) if formats::may_be_format(&name) && path.is_file() => found.push(Ok(path)),
             Ok(_) => {}
             Err(error) => found.push(failed(&error)),
         }

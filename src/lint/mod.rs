@@ -105,7 +105,7 @@ fn lint(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::Result
         is_failed = true;
         writeln!(
             err,
-            "clockwarden: nothing could be read; name files that hold YAML, JSON, properties or environment"
+            "clockwarden: nothing could be read; name files that hold Kubernetes objects or configuration (YAML, JSON, TOML, …)"
         )?;
     }
     let status = if is_failed {

@@ -7,14 +7,20 @@
 //! 2. *Consensus*: at least three nodes, and a majority of one mind. This is exactly the difference that breaks a
 //!    token between two nodes, and it catches nodes which all follow one wrong server apart from those that do not.
 //! 3. *Own sources*: each node against what it follows itself. Used where there is no majority: a small cluster, or
-//!    two halves that disagree.
+//!    two halves that disagree. Together with the exchange, a node's word about itself is a word about this controller's
+//!    clock, and these must fit together: two halves that are 5 s apart, each of which says that it is right, follow
+//!    servers that contradict one another, and nobody can tell which half to believe.
 //!
 //! Then suspicion, which stops new actions and nothing else. Clocks fail one by one; many that move together in one
 //! direction were moved by what they follow, and tainting half a cluster for it helps nobody (USNO 2012). And if the
-//! cluster's majority is far from this controller, one of the two is wrong, and nothing here can tell which.
+//! cluster's majority is far from this controller, one of the two is wrong, and nothing here can tell which. And when
+//! most clocks have just been moved alike ([`super::movement`]), they agree with one another whether that was right or
+//! not; only a reference of the policy can tell.
 
 use super::Tolerance;
+use super::movement::{Together, together};
 use crate::clock::consensus::NoConsensus;
+use crate::clock::fuse::most_overlap;
 use crate::clock::{Consensus, Delta, OffsetInterval, consensus};
 
 /// What is known about one node, aged to now.
@@ -24,6 +30,8 @@ pub struct NodeEvidence {
     pub against_us: Option<OffsetInterval>,
     /// Its clock against its own sources.
     pub own: Option<OffsetInterval>,
+    /// By how much it was moved lately, positive forward; `None` where nobody looks.
+    pub moved: Option<Delta>,
 }
 
 /// Against what nodes are measured.
@@ -61,6 +69,8 @@ pub enum Suspicion {
         /// By how much, the middle one of them.
         by: Delta,
     },
+    /// More than half of the nodes were stepped or slewed alike, beyond tolerance.
+    FleetMoved(Together),
     /// The cluster's consensus is beyond tolerance from this controller's clock.
     ControllerApart {
         /// The cluster against the controller.
@@ -79,6 +89,8 @@ pub struct Assessment {
     pub yardstick: Yardstick,
     /// In the order of the evidence; `None` without evidence against this yardstick.
     pub offsets: Vec<Option<OffsetInterval>>,
+    /// In the same order: those that were moved with most of the others, so that agreeing with these proves nothing.
+    pub moved: Vec<bool>,
     /// If something is fishy.
     pub suspicion: Option<Suspicion>,
 }
@@ -92,8 +104,15 @@ pub fn assess(nodes: &[NodeEvidence], ours: Option<OffsetInterval>, tolerance: &
     if let Some(ours) = ours {
         let offsets: Vec<_> = nodes.iter().map(|n| n.against_us.map(|it| it.shifted(ours))).collect();
         let suspicion = fleet_shifted(&offsets, tolerance);
-        return Assessment { yardstick: Yardstick::Reference(ours), offsets, suspicion };
+        // It knows where they were moved to.
+        let moved = vec![false; nodes.len()];
+        return Assessment { yardstick: Yardstick::Reference(ours), offsets, moved, suspicion };
     }
+    let known: Vec<Option<Delta>> = nodes.iter().map(|n| n.moved).collect();
+    let (led, moved) = match together(&known, tolerance.offset_max) {
+        Some((led, moved)) => (Some(Suspicion::FleetMoved(led)), moved),
+        None => (None, vec![false; nodes.len()]),
+    };
     match consensus(&measured, tolerance.offset_max) {
         Ok(found) => {
             let offsets = nodes.iter().map(|n| n.against_us.map(|it| it.against(found.interval))).collect();
@@ -104,14 +123,34 @@ pub fn assess(nodes: &[NodeEvidence], ours: Option<OffsetInterval>, tolerance: &
             });
             // What the nodes say of themselves is heard too: all of them agreeing with one another and disagreeing
             // with what they follow is a fleet that was moved.
-            let suspicion = fleet_shifted(&own, tolerance).or(apart);
-            Assessment { yardstick: Yardstick::Consensus(found), offsets, suspicion }
+            let suspicion = fleet_shifted(&own, tolerance).or(apart).or(led);
+            Assessment { yardstick: Yardstick::Consensus(found), offsets, moved, suspicion }
         }
         Err(none) => {
-            let suspicion = fleet_shifted(&own, tolerance);
-            Assessment { yardstick: Yardstick::OwnSources(none), offsets: own, suspicion }
+            let suspicion = fleet_shifted(&own, tolerance).or(led);
+            let offsets = uncontradicted(nodes, tolerance);
+            Assessment { yardstick: Yardstick::OwnSources(none), offsets, moved, suspicion }
         }
     }
+}
+
+/// What each node says of itself, where it fits what more than half of the nodes say; nothing where no half does.
+///
+/// Node against its sources less node against us is us against its sources: of that, all of them speak. Words that
+/// differ by no more than the tolerance fit; a word that cannot be compared is not contradicted.
+fn uncontradicted(nodes: &[NodeEvidence], tolerance: &Tolerance) -> Vec<Option<OffsetInterval>> {
+    let about_us = |node: &NodeEvidence| {
+        let word = node.own?.against(node.against_us?);
+        Some(word.widened(tolerance.offset_max / 2))
+    };
+    let words: Vec<OffsetInterval> = nodes.iter().filter_map(about_us).collect();
+    let believed = most_overlap(&words).filter(|(_, agreeing)| agreeing * 2 > words.len()).map(|(place, _)| place);
+    let fits = |node: &&NodeEvidence| match (about_us(node), believed) {
+        (Some(word), Some(believed)) => word.overlaps(believed),
+        (Some(_), None) => false,
+        (None, _) => true,
+    };
+    nodes.iter().map(|node| Some(node).filter(fits)?.own).collect()
 }
 
 /// More than half, and at least two, beyond tolerance in the same direction.
@@ -155,7 +194,10 @@ mod tests {
 
     /// (against us, own), in milliseconds.
     fn fleet(nodes: &[(i64, Option<i64>)]) -> Vec<NodeEvidence> {
-        nodes.iter().map(|(us, own)| NodeEvidence { against_us: Some(at(*us)), own: own.map(at) }).collect()
+        nodes
+            .iter()
+            .map(|(us, own)| NodeEvidence { against_us: Some(at(*us)), own: own.map(at), moved: None })
+            .collect()
     }
 
     fn beyond(assessment: &Assessment) -> Vec<bool> {
@@ -196,6 +238,44 @@ mod tests {
         assert_eq!(found.suspicion, None);
         let silent: Vec<_> = halves.iter().map(|(us, _)| (*us, None)).collect();
         assert!(assess(&fleet(&silent), None, &TOLERANCE).offsets.iter().all(Option::is_none));
+    }
+
+    /// Who is still believed about itself.
+    #[track_caller]
+    fn check_words(nodes: &[(i64, Option<i64>)], expected: &[bool]) {
+        let found = assess(&fleet(nodes), None, &TOLERANCE);
+        assert!(matches!(found.yardstick, Yardstick::OwnSources(_)), "{found:?}");
+        let believed: Vec<bool> = found.offsets.iter().map(Option::is_some).collect();
+        assert_eq!(believed, expected, "{found:?}");
+    }
+
+    #[test]
+    fn halves_that_each_say_they_are_right_are_not_believed() {
+        let right = Some(0);
+        check_words(&[(0, right), (0, right), (5_000, right), (5_000, right)], &[false; 4]);
+        check_words(&[(0, right), (5_000, right)], &[false; 2]);
+        // They are apart, and say so.
+        check_words(&[(0, right), (5_000, Some(5_000))], &[true; 2]);
+        check_words(&[(0, right), (0, right), (5_000, Some(5_000)), (5_000, right)], &[true, true, true, false]);
+        // Within the tolerance of one another, alone, or silent.
+        check_words(&[(0, right), (400, right)], &[true; 2]);
+        check_words(&[(5_000, right)], &[true]);
+        check_words(&[(0, right), (5_000, None)], &[true, false]);
+    }
+
+    #[test]
+    fn nodes_that_share_one_bad_server_agree_and_are_given_away_by_how_they_came_there() {
+        let led =
+            |s: i64| NodeEvidence { moved: Some(Delta::from_nanos(s * 1_000_000_000)), ..fleet(&[(0, Some(0))])[0] };
+        let nodes = [led(5), led(5), led(5), led(0)];
+        let found = assess(&nodes, None, &TOLERANCE);
+        assert!(matches!(found.suspicion, Some(Suspicion::FleetMoved(Together { moved: 3, of: 4, .. }))), "{found:?}");
+        assert_eq!(found.moved, [true, true, true, false]);
+        // Few, or with a reference that knows better.
+        let few = assess(&[led(5), led(0), led(0), led(0)], None, &TOLERANCE);
+        assert_eq!((few.suspicion, few.moved), (None, vec![false; 4]));
+        let known = assess(&nodes, Some(at(0)), &TOLERANCE);
+        assert_eq!((known.suspicion, known.moved), (None, vec![false; 4]));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 pub mod assess;
 pub mod decide;
 pub mod marks;
+pub mod movement;
 pub mod selector;
 
 pub use assess::{Assessment, NodeEvidence, Suspicion, Yardstick, assess};

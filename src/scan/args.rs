@@ -7,22 +7,12 @@ use std::time::Duration;
 
 /// Shows every node's clock of a cluster in half a minute, installing nothing.
 #[derive(Debug, Clone, clap::Args)]
-#[command(
-    long_about = "Shows every node's clock of a cluster, and the control plane's, in half a minute, installing \
-        nothing.\n\n\
-        Every kubelet renews a lease every 10 seconds and writes its own time into it; so do the API server, the \
-        controller-manager and the scheduler. This listens to them. A heartbeat proves at once by how much a clock is \
-        ahead at least; how much it was delayed on its way shows by comparing several, which is why it takes a while. \
-        Sign: positive means that the clock is ahead of this machine's, or of the cluster's own if this machine is \
-        the one that is wrong.\n\n\
-        Reads only: get, list and watch on nodes and leases (deploy/scan-role.yaml).",
-    after_long_help = "Examples:\n  \
+#[command(after_long_help = "Examples:\n  \
         The current context's cluster:\n      clockwarden scan\n  \
         Another one, more exactly, every node:\n      clockwarden scan --context prod --for 1m --all\n  \
         In a script:\n      clockwarden scan -o json | jq '.nodes[] | select(.state != \"Synchronized\")'\n  \
         From far away (a VPN with long delays):\n      clockwarden scan --for 2m --max-delay 400ms\n\n\
-        Exit codes: 0 every clock is within --max-offset, 1 some are beyond, 2 could not tell (for some, or at all)."
-)]
+        Exit codes: 0 every clock is within --max-offset, 1 some are beyond, 2 could not tell (for some, or at all).")]
 pub struct ScanArgs {
     /// How long to listen. A node is heard every 10 s and needs two heartbeats, better three.
     #[arg(long = "for", value_name = "DURATION", default_value = "30s", value_parser = positive)]

@@ -21,7 +21,7 @@ pub use args::ScanArgs;
 
 use crate::agent::clocks;
 use crate::clock::heartbeat::Estimate;
-use crate::clock::{Mono, Sample, State};
+use crate::clock::{Sample, State};
 use crate::heartbeats::{self, Assumed, Book, CONTROL_PLANE, Heartbeats, Holder, NODES};
 use crate::runtime::{mono_now, print, rfc3339};
 use args::Output;
@@ -43,8 +43,8 @@ use survey::{Standings, Survey};
 const TICK: Duration = Duration::from_millis(500);
 /// Names are listed in pages of so many.
 const PAGE: u32 = 500;
-/// The API server has so long to let the watch of the nodes begin.
-const FIRST_WATCH: Duration = Duration::from_secs(10);
+/// The API server has so long to let a heartbeat of a node be heard. One comes every 10 s from each.
+const FIRST_BEAT: Duration = Duration::from_secs(15);
 /// Of so many nodes that were not heard the lease is looked at, for a reason.
 const ASKED_MAX: usize = 20;
 /// Nothing could be told.
@@ -77,15 +77,14 @@ async fn scan(args: &ScanArgs) -> Result<(Survey, Effort), ScanError> {
     let names = names(&cluster, &mut notes).await?;
     let assumed = Assumed { delay_max: args.max_delay.0, steady: args.steady_delay.0 };
     let (book, listening) = heartbeats::listen(cluster.client.clone(), assumed);
-    let began = mono_now();
     let mut standings = Standings::default();
     tokio::select! {
         // It never ends.
         () = listening => {}
-        listened = listen(args, &cluster, &book, &names, &mut standings, began) => listened?,
+        ended = listen(args, &cluster, &book, &names, &mut standings) => ended?,
     }
-    let listened = mono_now().since(began);
     let now = clocks::sample();
+    let listened = book.with(|book| book.listening_since().map_or(Duration::ZERO, |since| now.after.since(since)));
     let estimates = book.with(|book| estimates(book, &now));
     standings.observe(&estimates, args.max_offset, now.after);
     let mut survey = survey::survey(&names, &estimates, &standings, args.max_offset);
@@ -142,28 +141,27 @@ async fn listen(
     book: &Heartbeats,
     names: &BTreeSet<String>,
     standings: &mut Standings,
-    began: Mono,
 ) -> Result<(), ScanError> {
+    let began = mono_now();
     let mut interrupted = pin!(interrupted());
     let mut line = Line::new();
     let mut is_over = false;
+    let mut elapsed = Duration::ZERO;
     while !is_over {
-        let left = args.listen_for.saturating_sub(mono_now().since(began));
         tokio::select! {
-            () = tokio::time::sleep(TICK.min(left)) => {}
+            () = tokio::time::sleep(TICK.min(args.listen_for.saturating_sub(elapsed))) => {}
             () = &mut interrupted => is_over = true,
         }
         let now = clocks::sample();
-        let elapsed = now.after.since(began);
+        let (hopeless, listening, estimates) = book.with(|book| {
+            (hopeless(book, cluster, now.after.since(began)), book.listening_since(), estimates(book, &now))
+        });
+        if let Some(error) = hopeless {
+            line.end();
+            return Err(error);
+        }
+        elapsed = listening.map_or(Duration::ZERO, |since| now.after.since(since));
         is_over |= elapsed >= args.listen_for;
-        let estimates = book.with(|book| hopeless(book, cluster, elapsed).map_or(Ok(estimates(book, &now)), Err));
-        let estimates = match estimates {
-            Ok(estimates) => estimates,
-            Err(error) => {
-                line.end();
-                return Err(error);
-            }
-        };
         standings.observe(&estimates, args.max_offset, now.after);
         let heard = estimates.keys().filter(|holder| matches!(holder, Holder::Node(_))).count();
         let nodes = names.len().max(heard);
@@ -185,7 +183,7 @@ fn hopeless(book: &Book, cluster: &Cluster, elapsed: Duration) -> Option<ScanErr
         return Some(ScanError::Forbidden(refused.message.clone()));
     }
     let nothing = book.counts() == heartbeats::Counts::default();
-    let trouble = troubles().find(|_| nothing && elapsed >= FIRST_WATCH)?;
+    let trouble = troubles().find(|_| nothing && elapsed >= FIRST_BEAT)?;
     Some(ScanError::unreachable(trouble.message.clone(), &cluster.url))
 }
 
@@ -211,21 +209,19 @@ async fn interrupted() {
 /// Gives the nodes that were not heard a reason: what their lease says of itself. That is no sample.
 async fn explain_silence(cluster: &Cluster, survey: &mut Survey, listened: Duration) {
     let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), NODES);
-    let silent = survey.nodes.iter_mut().filter(|clock| clock.interval.is_none());
-    for (number, clock) in silent.enumerate() {
+    let mut asked = 0..ASKED_MAX;
+    for clock in survey.nodes.iter_mut().filter(|clock| clock.interval.is_none()) {
         let Holder::Node(name) = &clock.holder else { continue };
-        let silence = format!("no heartbeat that counts in {} s", listened.as_secs());
-        let why = if number >= ASKED_MAX {
-            String::new()
-        } else {
+        let mut reason = format!("no heartbeat that counts in {} s", listened.as_secs());
+        if asked.next().is_some() {
             match tokio::time::timeout(TICK, leases.get_opt(name)).await {
-                Ok(Ok(None)) => "; it has no lease: its kubelet never came up, or renews none".to_owned(),
-                Ok(Ok(Some(lease))) => last_words(&lease),
-                // The reason is a courtesy; that there is none is no failure.
-                Ok(Err(_)) | Err(_) => String::new(),
+                Ok(Ok(None)) => reason.push_str("; it has no lease: its kubelet never came up, or renews none"),
+                Ok(Ok(Some(lease))) => reason.push_str(&last_words(&lease)),
+                // A courtesy; where it is not to be had, the next ones are not either.
+                Ok(Err(_)) | Err(_) => asked = 0..0,
             }
-        };
-        clock.reason = Some(format!("{silence}{why}"));
+        }
+        clock.reason = Some(reason);
     }
 }
 

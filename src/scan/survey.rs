@@ -174,8 +174,15 @@ pub fn survey(
     let mut control_plane: Vec<Clock> = components.map(clock).collect();
     nodes.sort_by(worst_first);
     control_plane.sort_by(worst_first);
-    let known: Vec<&Clock> =
-        nodes.iter().chain(&control_plane).filter(|clock| estimates.get(&clock.holder).is_some_and(fresh)).collect();
+    // As measured: between two clocks the yardstick does not matter, and its own error would count twice.
+    let known: Vec<Known<'_>> = nodes
+        .iter()
+        .chain(&control_plane)
+        .filter_map(|clock| {
+            let estimate = estimates.get(&clock.holder).filter(|it| fresh(it))?;
+            Some(Known { holder: &clock.holder, drifting: clock.state == State::Drifting, interval: estimate.interval })
+        })
+        .collect();
     let skew = skew(&known);
     Survey { nodes, control_plane, yardstick, skew }
 }
@@ -207,13 +214,20 @@ fn worst_first(one: &Clock, other: &Clock) -> std::cmp::Ordering {
     rank(one).cmp(&rank(other)).then(off(other).cmp(&off(one))).then(one.holder.cmp(&other.holder))
 }
 
-fn skew(known: &[&Clock]) -> Option<Skew> {
-    let measured = |clocks: &[&Clock]| -> Vec<OffsetInterval> { clocks.iter().filter_map(|it| it.interval).collect() };
-    let interval = consensus::pairwise_skew(&measured(known))?;
-    let midpoint = |clock: &&&Clock| clock.interval.map(OffsetInterval::midpoint);
+/// A clock that is known well enough to be compared with others.
+struct Known<'s> {
+    holder: &'s Holder,
+    drifting: bool,
+    interval: OffsetInterval,
+}
+
+fn skew(known: &[Known<'_>]) -> Option<Skew> {
+    let all: Vec<OffsetInterval> = known.iter().map(|it| it.interval).collect();
+    let right: Vec<OffsetInterval> = known.iter().filter(|it| !it.drifting).map(|it| it.interval).collect();
+    let interval = consensus::pairwise_skew(&all)?;
+    let midpoint = |it: &&Known<'_>| it.interval.midpoint();
     let (first, last) = (known.iter().max_by_key(midpoint)?, known.iter().min_by_key(midpoint)?);
-    let right: Vec<&Clock> = known.iter().filter(|clock| clock.state != State::Drifting).copied().collect();
-    let when_right = if right.len() < known.len() { consensus::pairwise_skew(&measured(&right)) } else { None };
+    let when_right = if right.len() < all.len() { consensus::pairwise_skew(&right) } else { None };
     Some(Skew {
         interval,
         first: first.holder.clone(),

@@ -32,6 +32,11 @@ fn a_synchronised_chronyd_vouches_for_the_clock_over_udp_and_over_its_socket() {
         let (offset, bound) = (chrony.offset_seconds.unwrap(), chrony.error_bound_seconds.unwrap());
         assert!(offset.abs() <= bound, "{report:#?}\n{}", client.log());
         assert!(report.undisciplined_seconds.abs() < 1e-9);
+        let detail = chrony.detail.as_ref().unwrap();
+        assert_eq!((detail.configured, detail.reachable, detail.selectable), (Some(1), Some(1), Some(1)), "{detail:?}");
+        assert_eq!((detail.stratum, detail.leap.as_deref()), (Some(6), Some("none")), "{detail:?}");
+        assert!(detail.root_dispersion_seconds.is_some_and(|s| s < 0.01), "{detail:?}");
+        assert_eq!((&detail.roots, &report.roots), (&vec!["127.0.0.1".to_owned()], &detail.roots));
     }
     // Our end of the socket is gone.
     let left: Vec<_> = std::fs::read_dir(client.socket().parent().unwrap())
@@ -93,6 +98,40 @@ fn a_chronyd_that_goes_takes_its_word_with_it_and_one_that_is_named_is_missed() 
         let source = asked(&at);
         assert!(source.error.as_ref().unwrap().contains(says), "{source:#?}");
     }
+}
+
+#[test]
+fn a_chronyd_that_lost_its_server_goes_on_vouching_and_says_since_when() {
+    let server = Chronyd::server();
+    let client = Chronyd::client_of(server.ntp);
+    let at = client.command.to_string();
+    drop(server);
+    let source = wait_for("the server is missed", Duration::from_secs(20), || {
+        let source = asked(&at);
+        let lost = source.detail.as_ref().is_some_and(|detail| detail.reachable == Some(0));
+        if lost { Ok(source) } else { Err(format!("{source:#?}")) }
+    });
+    let detail = source.detail.unwrap();
+    assert_eq!((source.error, detail.configured), (None, Some(1)));
+    assert!(source.offset_seconds.unwrap().abs() <= source.error_bound_seconds.unwrap());
+    // chronyd counts in whole seconds.
+    assert!(detail.last_update_seconds.is_some_and(|age_s| age_s < 20.0), "{detail:?}");
+    let text = String::from_utf8(once(&["--chrony", &at], None).stdout).unwrap();
+    assert!(text.contains("cannot reach its servers: none of 1 has answered lately"), "{text}");
+    assert!(text.contains("chronyc -n sources -v"), "{text}");
+}
+
+#[test]
+fn a_makestep_without_limit_is_found_where_the_machine_keeps_its_files() {
+    let (server, root) = (Chronyd::server(), tempfile::TempDir::new().unwrap());
+    let client = Chronyd::client_of(server.ntp);
+    let (at, folder) = (client.command.to_string(), root.path().join("etc/chrony"));
+    let arguments = ["--chrony", &at, "--host-root", &root.path().display().to_string()];
+    let says = || String::from_utf8(once(&arguments, None).stdout).unwrap();
+    assert!(!says().contains("makestep 1 -1"), "{}", says());
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("chrony.conf"), "pool x\nmakestep 1 -1\n").unwrap();
+    assert!(says().contains("(/etc/chrony/chrony.conf:2:"), "{}", says());
 }
 
 #[test]

@@ -7,8 +7,11 @@
 )]
 
 mod chrony;
+mod history;
 mod offsets;
 mod once;
 mod references;
+mod rest;
+mod rest_day;
 mod steps;
 mod support;

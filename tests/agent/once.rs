@@ -1,6 +1,6 @@
 //! `agent --once`: what it prints, and its exit codes.
 
-use crate::support::agent::{FakeClock, once, once_unheard};
+use crate::support::agent::{Agent, FakeClock, once, once_unheard};
 use crate::support::chronyd::Chronyd;
 use crate::support::ntp::{Manner, Server};
 use clockwarden::agent::once::diagnose;
@@ -19,7 +19,7 @@ fn diagnoses() {
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .collect();
     inputs.sort();
-    assert!(inputs.len() >= 5, "{inputs:?}");
+    assert!(inputs.len() >= 21, "{inputs:?}");
     for input in inputs {
         let report: Report = serde_json::from_str(&std::fs::read_to_string(&input).unwrap()).unwrap();
         let diagnosis = diagnose(&report, Duration::from_millis(500));
@@ -68,6 +68,34 @@ fn the_exit_code_is_the_verdict() {
         &["Cannot tell", "SourcesConflict", &reference, &other.url()],
     );
     check(&["--chrony", &server.command.to_string()], None, 2, &["Cannot tell", "follows its own clock"]);
+}
+
+#[test]
+fn a_step_that_a_running_agent_noticed_is_told() {
+    let server = Chronyd::server();
+    let (reference, clock) = (format!("ntp://{}", server.ntp), FakeClock::ahead(0.0));
+    let arguments = ["--chrony", "off", "--reference", &reference];
+    let agent = Agent::start(&arguments, Some(&clock));
+    agent.report_when("an offset", |report| report.offset_seconds.is_some());
+    clock.set(15.0);
+    agent.report_when("the step", |report| report.jumps.iter().any(|jump| jump.cause == "step"));
+    let listen = agent.address.to_string();
+    let arguments = [&arguments[..], &["--listen", &listen]].concat();
+    check(&arguments, Some(&clock), 1, &["The clock was stepped by +15.000 s", "journalctl"]);
+    // Without that agent nobody knows.
+    drop(agent);
+    let text = String::from_utf8(once(&arguments, Some(&clock)).stdout).unwrap();
+    assert!(text.contains("15.000 s ahead") && !text.contains("was stepped"), "{text}");
+}
+
+#[test]
+fn a_single_source_is_told_to_be_one() {
+    let server = Chronyd::server();
+    let client = Chronyd::client_of(server.ntp);
+    let (reference, at) = (format!("ntp://{}", server.ntp), client.command.to_string());
+    check(&["--chrony", &at], None, 0, &["Only chrony vouches for this clock"]);
+    // Two witnesses, and yet one: chronyd follows the server that the reference names.
+    check(&["--chrony", &at, "--reference", &reference], None, 0, &["All witnesses go back to 127.0.0.1"]);
 }
 
 #[test]

@@ -44,7 +44,19 @@ fn a_forger_who_does_not_know_the_cookie_changes_nothing() {
     let server = Server::start(Manner::Flooded);
     let agent = Agent::start(&["--chrony", "off", "--reference", &server.url()], None);
     let report = agent.report_when("an offset", |report| report.offset_seconds.is_some());
-    assert!(report.offset_seconds.unwrap().abs() < 0.001, "{report:#?}");
+    // The forgeries are an hour ahead.
+    let (offset_s, bound_s) = (report.offset_seconds.unwrap(), report.error_bound_seconds.unwrap());
+    assert!(offset_s.abs() <= bound_s && bound_s < 0.1, "{report:#?}");
+}
+
+#[test]
+fn a_server_with_an_ipv6_address_is_asked_at_it() {
+    let server = Server::start_at(std::net::Ipv6Addr::LOCALHOST.into(), Manner::Ahead(0));
+    assert!(server.url().starts_with("ntp://[::1]:"), "{}", server.url());
+    let agent = Agent::start(&["--chrony", "off", "--reference", &server.url()], None);
+    let report = agent.report_when("an offset", |report| report.offset_seconds.is_some());
+    assert!(report.offset_seconds.unwrap().abs() <= report.error_bound_seconds.unwrap(), "{report:#?}");
+    assert_eq!(report.roots, ["::1"]);
 }
 
 #[test]
@@ -56,6 +68,9 @@ fn two_references_that_disagree_are_a_conflict_that_names_them() {
     let reason = report.reason.unwrap();
     assert!(reason.starts_with("SourcesConflict: "), "{reason}");
     assert!(reason.contains(&right.url()) && reason.contains(&wrong.url()), "{reason}");
+    // The clock is further behind the one that is ahead.
+    let pair = format!("{} and {} differ by at least 1", wrong.url(), right.url());
+    assert!(reason.contains(&pair), "{pair:?} not in {reason}");
 }
 
 #[test]

@@ -77,9 +77,10 @@ async fn versions(plane: &ControlPlane) -> Result<BTreeMap<String, String>> {
     Ok(pairs.map(|(object, version)| (object.to_owned(), version.to_owned())).collect())
 }
 
-/// The namespace must be privileged for the agent's host network, and for nothing else.
+/// The namespace must be privileged for the agent's host network and for the folder of its history, and for nothing else;
+/// root is only who gives that folder to the agent.
 #[test]
-fn pods_are_admitted_and_ask_for_nothing_but_the_agents_host_network() -> Outcome {
+fn pods_are_admitted_and_ask_for_nothing_but_the_agents_host_network_and_history() -> Outcome {
     run(async {
         let plane = installed().await?;
         let manifest = Manifest::read()?;
@@ -114,7 +115,12 @@ fn pods_are_admitted_and_ask_for_nothing_but_the_agents_host_network() -> Outcom
                 assert_eq!(
                     said,
                     "host namespaces (hostNetwork=true), \
-                     hostPort (container \"agent\" uses hostPort 9555)"
+                     hostPort (container \"agent\" uses hostPort 9555), \
+                     unrestricted capabilities (container \"history\" must not include \"CHOWN\" in \
+                     securityContext.capabilities.add), \
+                     restricted volume types (volume \"history\" uses restricted volume type \"hostPath\"), \
+                     runAsNonRoot != true (container \"history\" must not set securityContext.runAsNonRoot=false), \
+                     runAsUser=0 (container \"history\" must not set runAsUser=0)"
                 );
             } else {
                 ensure!(there.success && there.stderr.is_empty(), "{name}: {there:?}");
@@ -198,6 +204,9 @@ fn the_accounts_may_do_what_they_must_and_nothing_else() -> Outcome {
             (CONTROLLER, "create", "clockwarden.io", "nodeclocks", "", None, true),
             (CONTROLLER, "create", "events.k8s.io", "events", "default", None, true),
             (CONTROLLER, "update", "coordination.k8s.io", "leases", own, lease, true),
+            (CONTROLLER, "watch", "coordination.k8s.io", "leases", "kube-node-lease", None, true),
+            (CONTROLLER, "list", "coordination.k8s.io", "leases", "kube-system", None, true),
+            (CONTROLLER, "watch", "coordination.k8s.io", "leases", "default", None, false),
             (CONTROLLER, "delete", "", "nodes", "", None, false),
             (CONTROLLER, "update", "", "nodes", "", None, false),
             (CONTROLLER, "create", "", "nodes", "", None, false),

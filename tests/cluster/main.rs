@@ -10,4 +10,5 @@ mod examples;
 mod install;
 mod policy_schema;
 mod processes;
+mod scan;
 mod webhook;

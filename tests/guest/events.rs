@@ -18,14 +18,16 @@ use crate::support::{Chronyd, Outcome, run, wait_for};
 /// The agent asks its references every 16 s, give or take an eighth; emulated and beside other work, later.
 const ASKED_WITHIN: Duration = Duration::from_secs(60);
 /// Of the guest's own time.
-const STEP_TOLD_WITHIN: Duration = Duration::from_millis(100);
+const STEP_NOTICED_WITHIN: Duration = Duration::from_millis(100);
 /// The agent's default `--max-offset`.
 const OFFSET_MAX: Duration = Duration::from_millis(500);
 /// What the emulated oscillator drifts from this machine's in a minute: 3 ppm have been seen.
 const DRIFT: Duration = Duration::from_millis(1);
-/// Microseconds for every 10,000: what the clock does by itself, and 1% more.
+/// Microseconds of the clock for every 10,000 of the oscillator, where nobody slews it.
 const TICK: i64 = 10_000;
-const TICK_FAST: i64 = 10_100;
+const SLEW_MIN: Duration = Duration::from_secs(6);
+/// The rate is measured over four seconds by an emulated oscillator.
+const SLEW_RATE_ERROR_PPM: f64 = 50.0;
 
 #[test]
 fn a_step_a_slew_a_pause_a_sleep_and_a_stall_of_a_guest_are_told_apart() -> Outcome {
@@ -41,7 +43,7 @@ fn a_step_a_slew_a_pause_a_sleep_and_a_stall_of_a_guest_are_told_apart() -> Outc
         let start = mono_now();
         let mut scene = Scene::set(Machine::start(&parts).await?).await?;
         println!("the guest and its agent were ready after {:.1?}", since(start));
-        for event in [Event::Steps, Event::Slew, Event::Stall, Event::Pause, Event::Sleep] {
+        for event in [Event::Steps, Event::Slews, Event::Stall, Event::Pause, Event::Sleep] {
             let start = mono_now();
             scene.play(event).await.with_context(|| format!("{event:?}; the guest's console:\n{}", scene.console()))?;
             println!("{event:?} took {:.1?}", since(start));
@@ -53,10 +55,26 @@ fn a_step_a_slew_a_pause_a_sleep_and_a_stall_of_a_guest_are_told_apart() -> Outc
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Steps,
-    Slew,
+    Slews,
     Stall,
     Pause,
     Sleep,
+}
+
+/// How a step was noticed.
+#[derive(Debug)]
+struct Noticed {
+    /// At most, by the guest's clock.
+    after: Duration,
+    evidence: String,
+    /// Whether a reader was waiting for it.
+    reader_waited: bool,
+}
+
+impl Noticed {
+    fn at_once(&self) -> bool {
+        self.after < STEP_NOTICED_WITHIN && self.evidence == "timerfd" && self.reader_waited
+    }
 }
 
 /// A guest whose clock is right, with an agent that knows so from two references.
@@ -85,7 +103,7 @@ impl Scene {
     async fn play(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Steps => self.steps().await,
-            Event::Slew => self.slew().await,
+            Event::Slews => self.slews().await,
             Event::Stall => self.stall().await,
             Event::Pause => self.pause().await,
             Event::Sleep => self.sleep().await,
@@ -94,32 +112,35 @@ impl Scene {
 
     /// A waiting reader is told of every step at once, through the timer that the kernel cancels.
     async fn steps(&self) -> Result<()> {
-        let mut latencies = Vec::new();
+        let mut noticed = Vec::new();
         for ms in [2_000, -2_000, 10, -10, 172_800_000, -172_800_000] {
-            latencies.push(self.step(Delta::from_nanos(ms * 1_000_000)).await?.told_after);
+            noticed.push(self.step(Delta::from_nanos(ms * 1_000_000)).await?);
         }
-        latencies.sort();
-        let median = latencies.get(latencies.len() / 2).context("no steps")?;
-        // One may fall into a moment when this machine is busy with something else; not half of them.
-        ensure!(*median < STEP_TOLD_WITHIN, "told after {latencies:?} of the guest's time");
+        // The guest's time goes on while this machine has no time for the guest; then its threads may come to the
+        // clock in another order, and late. Not always.
+        let at_once = noticed.iter().filter(|noticed| noticed.at_once()).count();
+        ensure!(2 * at_once >= noticed.len(), "{at_once} steps were noticed at once and by the timer: {noticed:#?}");
         self.set_right().await
     }
 
     /// Sets the clock by as much, and checks what a reader in the guest was told and what was seen from outside.
-    async fn step(&self, by: Delta) -> Result<Stepped> {
+    async fn step(&self, by: Delta) -> Result<Noticed> {
         let (before, earlier) = self.look().await?;
         let stepped: Stepped = self.machine.orders.give(&Order::Step { nanos: by.nanos() }).await?;
         let (after, _) = self.look().await?;
         let truth = OffsetInterval::between(by, by.minus(stepped.set_within.into()));
         let seen = after.against(before);
-        println!("set by {truth}: told after {:?} of the guest's time; from outside {seen}", stepped.told_after);
         ensure!(seen.widened(DRIFT).overlaps(truth), "from outside it moved by {seen}, was set by {truth}");
-        let jump = one(&news(&earlier, &stepped.report))?;
-        ensure!((jump.cause.as_str(), jump.evidence.as_str()) == ("step", "timerfd"), "{jump:?}");
+        let jump = only(&earlier, &stepped.report, "step")?;
         check_amount(jump, truth)?;
-        check_waited(&stepped.report, truth)?;
         check_offset(&stepped.report, after)?;
-        Ok(stepped)
+        let noticed = Noticed {
+            after: noticed_after(&stepped, jump)?,
+            evidence: jump.evidence.clone(),
+            reader_waited: reader_waited(&stepped.report, truth)?,
+        };
+        println!("set by {truth}: {noticed:?}, told after {:?}; from outside {seen}", stepped.told_after);
+        Ok(noticed)
     }
 
     /// A guest starts up to a second off, since the clock of its board counts whole seconds; a pause does the rest.
@@ -132,22 +153,51 @@ impl Scene {
     }
 
     /// A clock that runs at another rate for a while, as chronyd lets it to correct an offset.
-    async fn slew(&self) -> Result<()> {
+    async fn slews(&self) -> Result<()> {
+        for faster_ppm in [10_000, -500] {
+            self.slew(faster_ppm).await.with_context(|| format!("by {faster_ppm} ppm"))?;
+        }
+        Ok(())
+    }
+
+    async fn slew(&self, faster_ppm: i64) -> Result<()> {
         let (before, earlier) = self.look().await?;
         let started = mono_now();
-        self.machine.orders.give::<()>(&Order::Tick { micros: TICK_FAST }).await?;
+        self.machine.orders.give::<()>(&Order::Tick { micros: TICK + faster_ppm / 100 }).await?;
         let running = mono_now();
-        tokio::time::sleep(Duration::from_secs(8)).await;
+        let told = self.wait_report("the slew to be told", |report| {
+            let slew = report.slew.as_ref().context("there is none yet")?;
+            // The first window is only partly of it.
+            let right = (slew.rate_ppm - faster_ppm as f64).abs() < SLEW_RATE_ERROR_PPM;
+            ensure!(right && since(running) >= SLEW_MIN, "the rate is another, or it is too soon");
+            Ok(())
+        });
+        let slew = told.await?.slew.context("no slew")?;
         let ending = mono_now();
         self.machine.orders.give::<()>(&Order::Tick { micros: TICK }).await?;
         let ended = mono_now();
-        let extra = |time: Duration| Delta::from(time * u32::try_from(TICK_FAST - TICK).unwrap_or(0) / 10_000);
-        let truth = OffsetInterval::between(extra(ending.since(running)), extra(ended.since(started)));
+        let more =
+            |time: Duration| Delta::from_nanos(i64::try_from(time.as_micros()).unwrap_or(0) * faster_ppm / 1_000);
+        let truth = OffsetInterval::between(more(ending.since(running)), more(ended.since(started)));
         let seen = self.look().await?.0.against(before);
-        println!("slewed by {truth}: from outside {seen}");
+        println!("slewed by {truth}: told {} ppm and {} s; from outside {seen}", slew.rate_ppm, slew.amount_seconds);
         ensure!(seen.widened(DRIFT).overlaps(truth), "from outside it moved by {seen}, was slewed by {truth}");
+        let so_far = interval(slew.amount_seconds, slew.error_bound_seconds)?;
+        let up_to_all = OffsetInterval::between(Delta::ZERO, more(ended.since(started)));
+        ensure!(
+            !so_far.contains(Delta::ZERO) && so_far.overlaps(up_to_all),
+            "{truth} in all, told while it lasted: {slew:?}"
+        );
+        let report = self.wait_report("the slew to be over", |report| {
+            let jump = only(&earlier, report, "slew")?;
+            ensure!(!jump.ongoing && report.slew.is_none(), "it goes on");
+            Ok(())
+        });
+        report.await?;
         let report = self.wait_asked_since(ended).await?;
-        check_nothing(&earlier, &report, "a slew is no step")?;
+        let jump = only(&earlier, &report, "slew")?;
+        ensure!(jump.evidence == "oscillator", "{jump:#?}");
+        check_amount(jump, truth)?;
         check_offset(&report, self.look().await?.0)
     }
 
@@ -173,8 +223,15 @@ impl Scene {
         let seen = self.look().await?.0.against(before);
         println!("paused, {truth}: from outside {seen}");
         ensure!(seen.widened(DRIFT).overlaps(truth), "from outside it moved by {seen}, the pause was {truth}");
+        let told = self.wait_report("the pause to be told", |report| {
+            // Until a second witness has been heard it is unexplained.
+            only(&earlier, report, "pause").map(drop)
+        });
+        told.await?;
         let report = self.wait_asked_since(continued).await?;
-        check_nothing(&earlier, &report, "a pause is no step")?;
+        let jump = only(&earlier, &report, "pause")?;
+        ensure!(jump.evidence == "witness", "{jump:#?}");
+        check_amount(jump, truth)?;
         check_offset(&report, self.look().await?.0)?;
         self.set_right().await
     }
@@ -184,18 +241,18 @@ impl Scene {
         let (before, earlier) = self.look().await?;
         let (orders, began) = (self.machine.orders, mono_now());
         let (obeyed, slept) =
-            tokio::join!(orders.give::<()>(&Order::Sleep), self.machine.wake_after(Duration::from_secs(4)));
+            tokio::join!(orders.give::<()>(&Order::Sleep), self.machine.wake_after(Duration::from_secs(6)));
         let (least, woken) = (slept?, mono_now());
         obeyed?;
         let seen = self.look().await?.0.against(before);
-        println!("slept for {least:?} to {:?}: from outside {seen}", woken.since(began));
-        // While it sleeps the kernel reads the time from the board, in whole seconds.
-        ensure!(seen.widened(Duration::from_secs(1)).contains(Delta::ZERO), "from outside it moved by {seen}");
+        let slept = OffsetInterval::between(least.into(), woken.since(began).into());
+        println!("slept for {slept}: from outside {seen}");
+        // How long it slept the kernel takes from the board's clock, in whole seconds, and takes up to two seconds
+        // between that and its own for a rounding that it makes good (timekeeping_suspend).
+        ensure!(seen.surely_within(Duration::from_secs(3)), "from outside it moved by {seen}");
         let report = self.wait_asked_since(woken).await?;
-        let jump = one(&news(&earlier, &report))?;
-        ensure!((jump.cause.as_str(), jump.evidence.as_str()) == ("suspend", "timerfd"), "{jump:?}");
-        let truth = OffsetInterval::between(least.into(), woken.since(began).into());
-        check_amount(jump, truth.widened(Duration::from_secs(1)))?;
+        // Whether the timer or somebody who compared the clocks came first, is for the scheduler to say.
+        check_amount(only(&earlier, &report, "suspend")?, slept.shifted(seen))?;
         check_offset(&report, self.look().await?.0)
     }
 
@@ -205,11 +262,19 @@ impl Scene {
 
     /// Waits until the agent has asked both references after `event`, and so has had every chance to notice it.
     async fn wait_asked_since(&self, event: Mono) -> Result<Report> {
-        wait_for("both references to be asked again", ASKED_WITHIN, async || {
-            let (_, report) = self.look().await?;
+        self.wait_report("both references to be asked again", |report| {
             let passed = since(event).as_secs_f64();
-            let asked = references(&report).filter(|age| *age < passed).count();
-            ensure!(asked == 2, "{asked} of 2 were; the agent reports {report:#?}");
+            let asked = references(report).filter(|age| *age < passed).count();
+            ensure!(asked == 2, "{asked} of 2 were");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn wait_report(&self, what: &str, condition: impl Fn(&Report) -> Result<()>) -> Result<Report> {
+        wait_for(what, ASKED_WITHIN, async || {
+            let report = witness::report(self.machine.agent).await?;
+            condition(&report).with_context(|| format!("the agent reports {report:#?}"))?;
             Ok(report)
         })
         .await
@@ -232,9 +297,19 @@ fn news<'a>(earlier: &Report, report: &'a Report) -> Vec<&'a JumpReport> {
     report.jumps.iter().filter(|jump| jump.number > known).collect()
 }
 
-fn one<'a>(news: &[&'a JumpReport]) -> Result<&'a JumpReport> {
-    let [jump] = news else { bail!("it happened once, but noticed was {news:#?}") };
-    Ok(jump)
+/// The one thing that the agent has noticed since, if that is its cause.
+fn only<'a>(earlier: &Report, report: &'a Report, cause: &str) -> Result<&'a JumpReport> {
+    match news(earlier, report).as_slice() {
+        [jump] if jump.cause == cause => Ok(jump),
+        news => bail!("what happened is one {cause}, but noticed was {news:#?}"),
+    }
+}
+
+/// Both by the monotonic clock of the guest: when the agent says that it noticed, and when the setting began.
+fn noticed_after(stepped: &Stepped, jump: &JumpReport) -> Result<Duration> {
+    let began = Duration::from_nanos(stepped.began);
+    let noticed = Duration::try_from_secs_f64(jump.monotonic_noticed_seconds.context("noticed when?")?)?;
+    noticed.checked_sub(began).with_context(|| format!("noticed at {noticed:?}, before it began at {began:?}"))
 }
 
 fn check_nothing(earlier: &Report, report: &Report, why: &str) -> Result<()> {
@@ -246,17 +321,17 @@ fn check_nothing(earlier: &Report, report: &Report, why: &str) -> Result<()> {
 fn check_amount(jump: &JumpReport, truth: OffsetInterval) -> Result<()> {
     let amount = interval(jump.amount_seconds, jump.error_bound_seconds)?;
     ensure!(amount.overlaps(truth), "it was by {truth}, but noticed was {jump:#?}");
-    ensure!(amount.bound() < Duration::from_millis(100), "known to within {:?} only: {jump:#?}", amount.bound());
+    // Known well enough to tell it from nothing, and from another one.
+    ensure!(amount.bound() < truth.midpoint().magnitude() / 4, "known to within {:?} only: {jump:#?}", amount.bound());
     Ok(())
 }
 
-/// The question was waiting when the clock was set: from its arrival to the answer, the wall clock went on by how
-/// long it was held and by the step.
-fn check_waited(report: &Report, step: OffsetInterval) -> Result<()> {
+/// Whether the question was waiting when the clock was set: then, from its arrival to the answer, the wall clock went
+/// on by how long it was held and by the step.
+fn reader_waited(report: &Report, step: OffsetInterval) -> Result<bool> {
     let walked = report.sent_unix_nanos.saturating_sub(report.received_unix_nanos);
     let more = Delta::from_nanos(walked.saturating_sub(i64::try_from(report.held_nanos)?));
-    ensure!(step.widened(Duration::from_millis(5)).contains(more), "the question came after the step: {report:#?}");
-    Ok(())
+    Ok(step.widened(Duration::from_millis(5)).contains(more))
 }
 
 /// The agent's offset and state are those that the outside witness sees: its references tell this machine's time.
@@ -266,8 +341,10 @@ fn check_offset(report: &Report, outside: OffsetInterval) -> Result<()> {
     };
     let inside = interval(offset, bound)?;
     ensure!(inside.widened(DRIFT).overlaps(outside), "the agent says {inside}, from outside it is {outside}");
-    let state = if outside.surely_beyond(OFFSET_MAX) { "Drifting" } else { "Synchronized" };
-    ensure!(report.state == state, "from outside it is {outside}, but {report:#?}");
+    // Where neither is certain, the state is that of before.
+    let state = if inside.surely_beyond(OFFSET_MAX) { "Drifting" } else { "Synchronized" };
+    let certain = inside.surely_beyond(OFFSET_MAX) || inside.surely_within(OFFSET_MAX);
+    ensure!(!certain || report.state == state, "from outside it is {outside}, but {report:#?}");
     Ok(())
 }
 

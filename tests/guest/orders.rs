@@ -32,6 +32,8 @@ pub(crate) enum Order {
 pub(crate) struct Stepped {
     /// From before the clock was read to after it was set: the step is by at most this much shorter than ordered.
     pub(crate) set_within: Duration,
+    /// The monotonic clock before the other one was read and set, nanoseconds.
+    pub(crate) began: u64,
     /// From before the clock was set until the waiting reader had the agent's answer.
     pub(crate) told_after: Duration,
     /// That answer.

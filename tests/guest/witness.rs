@@ -22,12 +22,21 @@ const EXCHANGES: usize = 5;
 
 /// The guest's clock against this machine's, positive ahead, and the last report that was had on the way.
 pub(crate) async fn look(agent: SocketAddrV4) -> Result<(OffsetInterval, Report)> {
+    exchanges(agent, EXCHANGES).await
+}
+
+/// The report alone.
+pub(crate) async fn report(agent: SocketAddrV4) -> Result<Report> {
+    Ok(exchanges(agent, 1).await?.1)
+}
+
+async fn exchanges(agent: SocketAddrV4, count: usize) -> Result<(OffsetInterval, Report)> {
     // One connection for all: to make one takes an emulated machine longer than to answer.
     let stream = TcpStream::connect(agent).await.context("the agent has no port")?;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let (mut best, mut last) = exchange(agent, &mut sender).await?;
-    for _ in 1..EXCHANGES {
+    for _ in 1..count {
         let (offset, report) = exchange(agent, &mut sender).await?;
         if offset.bound() < best.bound() {
             best = offset;

@@ -3,9 +3,9 @@
 //! Files are found by name; `UPDATE_GOLDEN=1` rewrites the outputs (then read the diff).
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by failing")]
 
-use clockwarden::agent::sources::{chrony, kernel, sntp};
+use clockwarden::agent::sources::{chrony, kernel, ntpd_rs, ptp, sntp, timesyncd};
 use clockwarden::clock::{Boot, Mono, Raw, Sample, Wall};
-use clockwarden::sys::Timex;
+use clockwarden::sys::{PtpTime, Timex};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -136,6 +136,7 @@ fn kernel_replies() {
             est_error_us: fields["esterror"],
             time_s: fields["time_s"],
             time_fraction: fields["time_fraction"],
+            tick_us: 10_000,
             tai: small("tai"),
         };
         match kernel::decode(&timex) {
@@ -150,5 +151,55 @@ fn kernel_replies() {
                 reply.interval()
             ),
         }
+    });
+}
+
+#[test]
+fn ntpd_rs_documents() {
+    check("ntpd-rs", 6, |_, text| {
+        let document: String = lines(text).collect();
+        match ntpd_rs::decode(document.as_bytes()) {
+            Err(error) => format!("error: {}\n", clockwarden::telemetry::chain(&error)),
+            Ok(reply) => {
+                let detail = serde_json::to_string_pretty(&reply.detail).unwrap();
+                format!("offset: {}\n{detail}\n", reply.interval)
+            }
+        }
+    });
+}
+
+#[test]
+fn ptp_readings() {
+    let time = |word: &str| {
+        let (seconds, nanos) = word.split_once('.').unwrap();
+        PtpTime { seconds: seconds.parse().unwrap(), nanos: nanos.parse().unwrap() }
+    };
+    check("ptp", 7, |_, text| {
+        let line: String = lines(text).collect();
+        let mut words = line.split_whitespace();
+        let kind = words.next().unwrap();
+        let times: Vec<PtpTime> = words.map(time).collect();
+        let reading = match kind {
+            "precise" => ptp::Reading::Precise { device: times[0], system: times[1] },
+            "extended" => ptp::Reading::Extended(times.chunks(3).map(|c| c.try_into().unwrap()).collect()),
+            _ => ptp::Reading::Interleaved(times),
+        };
+        match ptp::decode(&reading) {
+            Err(error) => format!("error: {error}\n"),
+            Ok(interval) => format!("offset: {interval}\n"),
+        }
+    });
+}
+
+#[test]
+fn timesyncd_updates() {
+    check("timesyncd", 4, |_, text| {
+        let seconds: HashMap<&str, i64> = lines(text)
+            .map(|line| line.split_once(' ').unwrap())
+            .map(|(name, seconds)| (name, seconds.parse().unwrap()))
+            .collect();
+        let at = |name: &str| Wall::from_unix_nanos(seconds[name] * 1_000_000_000);
+        let update = timesyncd::decode(at("touched"), at("now"));
+        format!("{update:?}\n{}\n", update.words())
     });
 }

@@ -4,9 +4,12 @@
 //! Pure: a report goes in, text and an exit code come out. Commands that are named here only look, except where the
 //! text says that they set the clock.
 
-use crate::agent::report::{Report, SourceReport};
+mod advice;
+
+use crate::agent::report::{Report, SourceDetail, SourceReport};
 use crate::clock::time::Human;
-use crate::clock::{Delta, State, Why};
+use crate::clock::{Delta, State};
+use advice::{Advice, advice, human};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -32,17 +35,25 @@ pub fn diagnose(report: &Report, max_offset: Duration) -> Diagnosis {
     for source in &report.sources {
         text.push_str(&line(source, widest));
     }
+    if report.roots.len() > 1 {
+        text.push_str(&paragraph(&format!("These go back to {} independent servers.", report.roots.len()), "  "));
+    }
+    let advice = advice(report, verdict);
     text.push_str("\nWhat to do:\n");
-    for advice in verdict.advice(report) {
-        text.push_str(&paragraph(&advice, "  "));
+    if advice.is_empty() {
+        text.push_str("  Nothing.\n");
+    }
+    for Advice { text: what, .. } in &advice {
+        text.push_str(&paragraph(what, "  "));
     }
     text.push_str("\nTo see it by hand:\n");
-    for (command, shows) in by_hand(report) {
+    for (command, shows) in by_hand(report, &advice) {
         let _ = writeln!(text, "  {command:<52} {shows}");
     }
     Diagnosis { text, exit: verdict.exit() }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Right,
     Wrong,
@@ -60,7 +71,7 @@ impl Verdict {
         }
     }
 
-    fn exit(&self) -> u8 {
+    fn exit(self) -> u8 {
         match self {
             Verdict::Right => 0,
             Verdict::Wrong => 1,
@@ -68,7 +79,7 @@ impl Verdict {
         }
     }
 
-    fn headline(&self, report: &Report, max_offset: Duration) -> String {
+    fn headline(self, report: &Report, max_offset: Duration) -> String {
         let (node, limit) = (&report.node, Human(max_offset));
         let offset = match (report.offset_seconds, report.error_bound_seconds) {
             (Some(offset), Some(bound)) => spoken(offset, bound),
@@ -80,70 +91,6 @@ impl Verdict {
             Verdict::CannotTell => format!("Cannot tell whether the clock of {node} is right."),
         }
     }
-
-    fn advice(&self, report: &Report) -> Vec<String> {
-        let chrony = report.sources.iter().find(|s| s.name == "chrony");
-        let kernel_vouches = report.sources.iter().any(|s| s.name == "kernel" && s.error.is_none());
-        let disciplined = kernel_vouches || chrony.is_some_and(|c| c.error.is_none());
-        let mut advice = Vec::new();
-        match self {
-            Verdict::Right if disciplined => advice.push("Nothing.".to_owned()),
-            Verdict::Right => {}
-            Verdict::Wrong => {
-                advice.push(
-                    "Until it is put right, tokens and certificates look expired or not yet valid here, and what is \
-                     signed here looks so elsewhere: keep new work away from this machine."
-                        .to_owned(),
-                );
-                advice.push(match chrony {
-                    Some(_) => "`chronyc makestep` lets chronyd set the clock at once (programs see the jump); \
-                                without it, chronyd slews, which takes twelve times as long as the offset or more."
-                        .to_owned(),
-                    None => "Let an NTP daemon put it right, for example chronyd with `makestep 1.0 3`; after a \
-                             virtual machine was paused or restored, restart the daemon."
-                        .to_owned(),
-                });
-            }
-            Verdict::CannotTell => advice.extend(unclear(report, chrony)),
-        }
-        if !disciplined && chrony.is_none() {
-            advice.push(
-                "Nothing is known to keep this clock right: no chronyd answers, and the kernel says that nobody \
-                 synchronises it. Install and start an NTP daemon (chrony, for one)."
-                    .to_owned(),
-            );
-        } else if !disciplined {
-            advice.push(
-                "Look after chronyd, which should keep this clock right; its line above says what is wrong.".into(),
-            );
-        }
-        advice
-    }
-}
-
-/// What to do where nothing can be said.
-fn unclear(report: &Report, chrony: Option<&SourceReport>) -> Vec<String> {
-    let because = |why: Why| report.reason.as_ref().is_some_and(|reason| reason.starts_with(why.as_str()));
-    if because(Why::Conflict) {
-        return vec![
-            "Find out which source is wrong: a further --reference, independent of these, decides. Until then no \
-             one of them is believed, and nothing is averaged."
-                .to_owned(),
-        ];
-    }
-    let references = report.sources.iter().any(|s| s.name.starts_with("ntp://"));
-    let mut advice = Vec::new();
-    if report.offset_seconds.is_some() {
-        advice.push("Name a nearer or a better reference with --reference: the bound is too wide to judge by.".into());
-    } else if references {
-        advice.push("None of the references gave evidence; their lines above say why.".to_owned());
-    } else {
-        let also = if chrony.is_some() { " besides chronyd" } else { "" };
-        advice.push(format!(
-            "Name an NTP server to measure against{also}: clockwarden agent --once --reference ntp://HOST"
-        ));
-    }
-    advice
 }
 
 /// `3 us ahead (± 58 us)`.
@@ -164,32 +111,68 @@ fn line(source: &SourceReport, widest: usize) -> String {
         }
         _ => "no evidence".to_owned(),
     };
-    let said = match &source.error {
+    let mut said = match &source.error {
         Some(error) => format!("{measured}: {error}"),
         None => measured,
     };
+    if let Some(told) = source.detail.as_ref().and_then(told) {
+        said = format!("{said} ({told})");
+    }
     let indent = " ".repeat(widest.saturating_add(4));
     let text = paragraph(&said, &indent);
     let body = text.strip_prefix(&indent).unwrap_or(&text);
     format!("  {:<widest$}  {body}", source.name)
 }
 
+/// What it tells besides, in a few words.
+fn told(detail: &SourceDetail) -> Option<String> {
+    let mut parts = Vec::new();
+    // Servers have their stratum in what they follow.
+    if let (Some(reachable), Some(configured)) = (detail.reachable, detail.configured) {
+        parts.extend(detail.stratum.map(|stratum| format!("stratum {stratum}")));
+        parts.push(format!("hears {reachable} of {configured} servers"));
+    }
+    parts.extend(detail.last_update_seconds.map(|age_s| format!("last update {} ago", human(age_s))));
+    if let Some(leap @ ("insert" | "delete")) = detail.leap.as_deref() {
+        parts.push(format!("leap second to {leap}"));
+    }
+    parts.extend(
+        detail.assumed_seconds.map(|assumed_s| format!("{} of the bound is an assumption", fraction(assumed_s))),
+    );
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn fraction(seconds: f64) -> Human {
+    Human(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
 /// The commands that show the same, and what they show.
-fn by_hand(report: &Report) -> Vec<(String, &'static str)> {
+fn by_hand(report: &Report, advice: &[Advice]) -> Vec<(String, &'static str)> {
     let mut commands = vec![("timedatectl".to_owned(), "whether the kernel counts as synchronised")];
     for source in &report.sources {
         match source.name.as_str() {
             "kernel" => commands.push(("adjtimex --print".to_owned(), "offset, maxerror and status of the kernel")),
             "chrony" => {
                 commands.push(("chronyc tracking".to_owned(), "offset, root delay and dispersion of chronyd"));
-                commands.push(("chronyc sources -v".to_owned(), "which servers chronyd hears"));
+                commands.push(("chronyc -n sources -v".to_owned(), "which servers chronyd hears"));
             }
+            "ntpd-rs" => commands.push(("ntp-ctl status".to_owned(), "offset, delay and sources of ntpd-rs")),
+            "timesyncd" => commands.push((
+                "timedatectl timesync-status".to_owned(),
+                "server, last offset, root distance of systemd-timesyncd",
+            )),
+            "ptp" => commands.push(("phc_ctl /dev/ptp0 cmp".to_owned(), "the offset against the hypervisor's clock")),
             reference => {
                 if let Ok(server) = reference.parse::<crate::agent::sources::sntp::Server>() {
                     let command = format!("chronyd -x -Q 'server {} port {} iburst'", server.host, server.port);
                     commands.push((command, "the offset against it; sets nothing"));
                 }
             }
+        }
+    }
+    for (command, shows) in advice.iter().filter_map(|advice| advice.by_hand.clone()) {
+        if !commands.iter().any(|(known, _)| *known == command) {
+            commands.push((command, shows));
         }
     }
     commands

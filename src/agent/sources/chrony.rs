@@ -111,7 +111,9 @@ impl Reply {
         }
         // Slewing is bounded by the kernel's tick, which may be a tenth off (adjtimex(2)).
         let slewed_s = self.correction_s.abs().min(in_use.as_secs_f64() / 10.0);
-        let bound_s = slewed_s + self.root_dispersion_s + self.root_delay_s / 2.0;
+        // Of two days, its numbers of 25 bits hold ten milliseconds.
+        let rounded_s = self.correction_s.abs() * wire::FLOAT_ERROR;
+        let bound_s = slewed_s + rounded_s + self.root_dispersion_s + self.root_delay_s / 2.0;
         let seconds = |s: f64| Delta::from_seconds(s).unwrap_or(Delta::from_nanos(i64::MAX));
         Ok(OffsetInterval::new(seconds(-self.correction_s), seconds(bound_s).magnitude()))
     }

@@ -121,6 +121,12 @@ impl Reply {
         OffsetInterval::between(corrected, Delta::ZERO).widened(self.error_max)
     }
 
+    /// Offset of the clock that this process reads; `clocks` were read after the call, inside their bracket.
+    #[must_use]
+    pub fn seen_at(&self, clocks: &Sample) -> OffsetInterval {
+        self.interval().shifted(falsified_by(self.wall, self.unit, clocks))
+    }
+
     fn detail(&self) -> SourceDetail {
         SourceDetail {
             leap: Some(self.leap.as_str().to_owned()),
@@ -207,8 +213,7 @@ impl Kernel {
         match decode(&timex) {
             Ok(reply) => {
                 self.detail = Some(reply.detail());
-                let interval = reply.interval().shifted(falsified_by(reply.wall, reply.unit, &clocks));
-                Outcome::Measured(Measured { interval, clocks, reference: None })
+                Outcome::Measured(Measured { interval: reply.seen_at(&clocks), clocks, reference: None })
             }
             Err(error) => Outcome::Withdrawn(error.to_string()),
         }
@@ -285,6 +290,7 @@ mod tests {
             est_error_us,
             time_s: 0,
             time_fraction: 0,
+            tick_us: 10_000,
             tai: 0,
         };
         for (max_us, est_us, bound_us) in [
@@ -327,7 +333,7 @@ mod tests {
             time_s in any::<i64>(), time_fraction in any::<i64>(), wall in any::<i64>(),
         ) {
             let timex = Timex {
-                state, status, offset, frequency: 0, max_error_us, est_error_us: 0, time_s, time_fraction, tai: 0,
+                state, status, offset, frequency: 0, max_error_us, est_error_us: 0, time_s, time_fraction, tick_us: 10_000, tai: 0,
             };
             if let Ok(reply) = decode(&timex) {
                 prop_assert!(status & sys::STA_UNSYNC == 0 && state != sys::TIME_ERROR);

@@ -8,7 +8,10 @@
 
 pub mod chrony;
 pub mod kernel;
+pub mod ntpd_rs;
+pub mod ptp;
 pub mod sntp;
+pub mod timesyncd;
 
 use crate::agent::report::SourceDetail;
 use crate::clock::{OffsetInterval, Sample};
@@ -21,7 +24,8 @@ use std::time::Duration;
 pub type Make = fn(&Settings) -> Vec<Box<dyn Source>>;
 
 /// Every kind of source.
-pub const SOURCES: &[Make] = &[kernel::sources, chrony::sources, sntp::sources];
+pub const SOURCES: &[Make] =
+    &[kernel::sources, chrony::sources, ntpd_rs::sources, timesyncd::sources, ptp::sources, sntp::sources];
 
 /// What the agent was told about its sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub struct Settings {
     pub references: Vec<sntp::Server>,
     /// Where chronyd is asked; `None` looks in the usual places and is content to find nothing there.
     pub chrony: Option<chrony::At>,
+    /// Where ntpd-rs is asked; `None` looks in the usual place and is content to find nothing there.
+    pub ntpd_rs: Option<ntpd_rs::At>,
     /// Below which folder this machine's own files are found: `/`, or where a pod has them mounted.
     pub host_root: PathBuf,
 }
@@ -37,7 +43,7 @@ pub struct Settings {
 /// No references, everything in its usual place.
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { references: Vec::new(), chrony: None, host_root: PathBuf::from("/") }
+        Settings { references: Vec::new(), chrony: None, ntpd_rs: None, host_root: PathBuf::from("/") }
     }
 }
 

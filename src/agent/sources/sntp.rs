@@ -13,6 +13,7 @@
 //! own clock is taken: right as long as that is off by less than 68 years.
 
 mod exchange;
+mod pace;
 mod packet;
 mod server;
 
@@ -20,19 +21,13 @@ pub use packet::{DecodeError, LENGTH, Reply, decode, request};
 pub use server::{Server, ServerError};
 
 use super::{BoxFuture, Duration, Measured, Outcome, Settings, Source, random};
-use crate::clock::{Delta, Exchange, OffsetInterval, Sample};
-use exchange::AskError;
+use crate::agent::report::SourceDetail;
+use crate::clock::{Delta, Exchange, Mono, OffsetInterval, Sample};
+use crate::runtime::mono_now;
+use exchange::{AskError, Names};
+use pace::{Heard, Pace};
 use std::net::IpAddr;
 
-/// A quick start, so that a node is known soon, and quick again after a step: this many polls.
-const QUICK_POLLS: u32 = 4;
-const QUICK: Duration = Duration::from_secs(2);
-/// The usual spacing; servers of the public pool ask for no more than one in 2^4 s.
-const CALM: Duration = Duration::from_secs(16);
-/// A server that keeps saying RATE is left alone for up to this long.
-const BACKED_OFF_MAX: Duration = Duration::from_secs(1024);
-/// A server that answered DENY or RSTR is not asked again; this is how often its name is looked up again.
-const DENIED: Duration = Duration::from_secs(1024);
 /// Addresses that sent us away are remembered up to this many.
 const DENIED_MAX: usize = 64;
 
@@ -74,31 +69,42 @@ pub fn interval(
 struct Sntp {
     name: String,
     server: Server,
+    names: Names,
     denied: Vec<IpAddr>,
-    quick_left: u32,
-    /// Doubled by every RATE, taken back by every good answer.
-    backed_off: Option<Duration>,
-    all_denied: bool,
+    pace: Pace,
+    /// When it was asked last.
+    asked: Mono,
+    detail: Option<SourceDetail>,
 }
 
 impl Sntp {
     fn new(server: Server) -> Sntp {
-        let name = server.to_string();
-        Sntp { name, server, denied: Vec::new(), quick_left: QUICK_POLLS, backed_off: None, all_denied: false }
+        Sntp {
+            name: server.to_string(),
+            server,
+            names: Names::default(),
+            denied: Vec::new(),
+            pace: Pace::new(),
+            asked: mono_now(),
+            detail: None,
+        }
     }
 
     async fn ask(&mut self) -> Outcome {
-        self.quick_left = self.quick_left.saturating_sub(1);
-        self.all_denied = false;
-        let answer = exchange::ask(&self.server, &self.denied).await;
+        self.asked = mono_now();
+        let answer = exchange::ask(&self.server, &mut self.names, &self.denied).await;
         let error = match answer {
             Ok(answer) => match interval(&answer.reply, answer.sent, &answer.clocks) {
                 Ok(interval) => {
-                    self.backed_off = None;
+                    self.pace.heard(Heard::Answer);
                     let reference = Some(answer.reply.reference());
+                    self.detail = Some(answer.reply.detail(answer.from.ip()));
                     return Outcome::Measured(Measured { interval, clocks: answer.clocks, reference });
                 }
-                Err(error) => return Outcome::Unanswered(format!("{}: {error}", answer.from)),
+                Err(error) => {
+                    self.pace.heard(Heard::Nothing);
+                    return Outcome::Unanswered(format!("{}: {error}", answer.from));
+                }
             },
             Err(error) => error,
         };
@@ -108,25 +114,23 @@ impl Sntp {
 
     /// Does as a server says that sends us away (RFC 5905, section 7.4).
     fn heed(&mut self, error: &AskError) {
-        match error {
+        self.pace.heard(match error {
             AskError::Decode { from, source: DecodeError::Denied { .. } } => {
                 if self.denied.len() < DENIED_MAX {
                     self.denied.push(from.ip());
                 }
+                Heard::Nothing
             }
-            AskError::Decode { source: DecodeError::Rate, .. } => {
-                let doubled = self.backed_off.unwrap_or(CALM).saturating_mul(2);
-                self.backed_off = Some(doubled.min(BACKED_OFF_MAX));
-            }
-            AskError::AllDenied => self.all_denied = true,
+            AskError::Decode { source: DecodeError::Rate, .. } => Heard::Rate,
+            AskError::AllDenied => Heard::AllDenied,
             AskError::Decode { .. }
             | AskError::Resolve { .. }
             | AskError::NoAddress
             | AskError::Silent { .. }
             | AskError::Refused { .. }
             | AskError::Random(_)
-            | AskError::Io { .. } => {}
-        }
+            | AskError::Io { .. } => Heard::Nothing,
+        });
     }
 }
 
@@ -140,34 +144,28 @@ impl Source for Sntp {
     }
 
     fn spacing(&mut self) -> Duration {
-        let plain = match self.backed_off {
-            Some(backed_off) => backed_off,
-            None if self.all_denied => DENIED,
-            None if self.quick_left > 0 => QUICK,
-            None => CALM,
-        };
-        jittered(plain, random().unwrap_or(0))
+        let spacing = self.pace.spacing(random().unwrap_or(0));
+        if let Some(detail) = &mut self.detail {
+            detail.poll_seconds = Some(spacing.as_secs_f64());
+        }
+        spacing
     }
 
     fn hurry(&mut self) -> Duration {
-        self.quick_left = QUICK_POLLS;
-        // A clock that is set again and again must not make us a nuisance to the server.
-        match self.backed_off {
-            Some(_) => self.spacing(),
-            None if self.all_denied => DENIED,
-            None => Duration::from_secs(1),
-        }
+        self.pace.hurry(mono_now().since(self.asked), random().unwrap_or(0))
     }
 
     fn burst(&self) -> usize {
         4
     }
-}
 
-/// `plain`, up to an eighth shorter or longer: agents that started together must not ask together.
-fn jittered(plain: Duration, bits: u64) -> Duration {
-    let part = u32::from((bits & 0xFF) as u8);
-    plain.saturating_mul(7 * 128 + part) / (8 * 128)
+    fn detail(&self) -> Option<SourceDetail> {
+        self.detail.clone()
+    }
+
+    fn at_ease(&mut self, yes: bool) {
+        self.pace.at_ease(yes);
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use super::*;
 use crate::agent::jumps::JUMPS_MAX;
-use crate::clock::{Boot, Delta, Raw, Wall};
+use crate::clock::{Boot, Cause, Delta, Raw, Wall};
 use proptest::prelude::*;
 
 const MS: i64 = 1_000_000;
@@ -149,9 +149,21 @@ fn an_unsynchronised_kernel_alone_is_not_drift() {
     assert!(core.report(&at(20, 0, 0)).undisciplined_seconds.abs() < 1e-9);
 }
 
-/// What the kernel says when it reports a pending correction of so many nanoseconds: the correction may be real or not.
+/// What the kernel source makes of a pending correction of so many nanoseconds.
 fn kernel_pending(nanos: i64) -> Outcome {
-    let interval = OffsetInterval::between(Delta::from_nanos(-nanos), Delta::ZERO).widened(Duration::from_micros(900));
+    let timex = crate::sys::Timex {
+        state: 0,
+        status: crate::sys::STA_NANO,
+        offset: nanos,
+        frequency: 0,
+        max_error_us: 901,
+        est_error_us: 3,
+        time_s: 0,
+        time_fraction: 0,
+        tick_us: 10_000,
+        tai: 37,
+    };
+    let interval = crate::agent::sources::kernel::decode(&timex).unwrap().interval();
     Outcome::Measured(Measured { interval, clocks: at(10, 0, 0), reference: None })
 }
 
@@ -370,7 +382,8 @@ fn the_newest_jumps_are_kept_and_all_are_counted() {
         (first.wall_before.as_str(), first.wall_after.as_str()),
         ("2027-01-15T08:00:02.527000Z", "2027-01-15T08:00:02.530000Z")
     );
-    assert_eq!(core.jump_counts(), JumpCounts { step: 40, suspend: 1 });
+    let counts = core.jumps().counts();
+    assert_eq!((counts.of(Cause::Step), counts.of(Cause::Suspend), counts.of(Cause::Pause)), (40, 1, 0));
 }
 
 #[test]

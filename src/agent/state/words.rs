@@ -40,7 +40,7 @@ impl Core {
                 (Why::Stale, _) => {
                     format!("no source has answered for {}", Human(view.undisciplined))
                 }
-                (Why::NeverMeasured | Why::TooUncertain | Why::NoYardstick, _) => self.silence(),
+                (Why::NeverMeasured | Why::TooUncertain | Why::NoYardstick | Why::MovedTogether, _) => self.silence(),
             },
         };
         let State::Unknown(why) = state else { return Some(facts) };

@@ -53,8 +53,9 @@ fn check(beats: &[(i64, i64, i64)], low: i64, high: i64, settled: bool) {
 #[test]
 fn samples_that_agree_narrow_the_interval() {
     check(&[(0, 0, 4)], -4, 248, false);
-    check(&[(0, 0, 4), (10, 0, 14)], -4, 68, true);
-    check(&[(0, 0, 4), (10, 0, 14), (20, 0, 3)], -3, 60, true);
+    check(&[(0, 0, 4), (10, 0, 14)], -4, 58, true);
+    check(&[(0, 0, 4), (10, 0, 14), (20, 0, 3)], -3, 50, true);
+    check(&[(0, 0, 14), (10, 0, 34), (20, 0, 4)], -4, 58, true);
     check(&[(0, 0, 4), (10, 0, 14), (20, 0, 3), (30, 0, 3)], -3, 50, true);
     check(&[(0, 3_000, 4), (10, 3_000, 5), (20, 3_000, 6)], 2_996, 3_050, true);
     check(&[(0, -800, 4), (10, -800, 5)], -804, -750, true);
@@ -187,7 +188,7 @@ fn the_upper_edge_is_as_sure_as_the_documentation_says() {
         }
     }
     let [pairs, triples] = wrong.map(|count| f64::from(count) / f64::from(ROUNDS));
-    assert!(pairs < 1.0 / 550.0 && triples < 1.0 / 10_000.0, "{pairs} {triples}");
+    assert!(pairs < 1.0 / 350.0 && triples < 1.0 / 3_000.0, "{pairs} {triples}");
 }
 
 /// Beats every 10 s with these delays in ms, of a clock that is `offset` off, walks by `ppm`, and is stepped at a

@@ -124,7 +124,7 @@ fn a_restarted_controller_keeps_what_is_marked_until_it_knows_better() {
 
 #[test]
 fn a_policy_that_cannot_be_used_keeps_what_it_holds_and_a_deleted_one_lets_go() {
-    for (spec, kept) in [(json!({"source": {"lease": {}}}), true), (json!({"interval": "soon"}), true)] {
+    for (spec, kept) in [(json!({"source": {"agent": {}, "lease": {}}}), true), (json!({"interval": "soon"}), true)] {
         let mut world = World::new(vec![policy("p", spec, true)], vec![tainted("n1")]);
         assert_eq!(!world.at(1).desired.is_empty(), kept);
     }

@@ -87,10 +87,84 @@ fn a_step_is_kept_once_although_the_agent_goes_on_reporting_it() {
 }
 
 #[test]
+fn each_cause_is_an_incident_of_its_own_and_is_told_once() {
+    let view = view(Judgement::Within, Some(0));
+    let slew = |ongoing: bool, amount: f64| JumpReport {
+        cause: "slew".into(),
+        ongoing,
+        amount_seconds: amount,
+        wall_began: Some("2026-01-01T12:00:00Z".into()),
+        detail: ongoing.then(|| "+500.000 ppm".into()),
+        ..jump("2026-01-01T12:09:00Z")
+    };
+    let of =
+        |cause: &str| JumpReport { cause: cause.into(), detail: Some("why".into()), ..jump("2026-01-01T12:00:18Z") };
+    let cases: [(JumpReport, Option<(&str, &str)>); 8] = [
+        (of("step"), Some(("Stepped", "; why"))),
+        (of("suspend"), Some(("Suspended", "; why"))),
+        (of("pause"), Some(("Paused", "stood still; its clock showed 2026-01-01T12:00:18Z instead of"))),
+        (of("unexplained"), Some(("Moved", "no clock of the machine tells why; why"))),
+        (of("a word of next year"), Some(("Moved", "; why"))),
+        // Within the policy's 500 ms, give or take: a daemon at its work.
+        (slew(true, 0.4999), None),
+        (slew(false, -0.5000005), None),
+        (
+            slew(true, -0.6),
+            Some(("Slewing", "being slewed since 2026-01-01T12:00:00Z, by more than 500.0 ms so far; +500")),
+        ),
+    ];
+    for (jump, expected) in cases {
+        let stored = node_clock(None, &summary_of(&view), &[], &bare(), NOW).unwrap().0;
+        let due = node_clock(Some(&stored), &summary_of(&view), std::slice::from_ref(&jump), &bare(), NOW);
+        let told = due.as_ref().map(|(_, incidents)| (kinds(incidents), incidents[0].message.clone()));
+        assert_eq!(told.is_some(), expected.is_some(), "{jump:?}: {told:?}");
+        if let (Some((kinds, message)), Some((kind, says))) = (told, expected) {
+            assert_eq!(kinds, [kind]);
+            assert!(message.contains(says), "{message}");
+            // Told again, grown, or with the reason known better, it is the same.
+            let grown = JumpReport { amount_seconds: jump.amount_seconds * 2.0, detail: None, ..jump };
+            assert_eq!(
+                node_clock(due.as_ref().map(|(status, _)| status), &summary_of(&view), &[grown], &bare(), NOW),
+                None
+            );
+        }
+    }
+}
+
+#[test]
+fn a_slew_that_is_over_is_told_with_its_total_beside_its_beginning() {
+    let view = view(Judgement::Within, Some(0));
+    let slew = |ongoing, amount_seconds| JumpReport {
+        cause: "slew".into(),
+        wall_began: Some("2026-01-01T12:00:00Z".into()),
+        ongoing,
+        amount_seconds,
+        ..jump("2026-01-01T12:03:00Z")
+    };
+    let (stored, _) = node_clock(None, &summary_of(&view), &[slew(true, 3.0)], &bare(), NOW).unwrap();
+    let (stored, incidents) =
+        node_clock(Some(&stored), &summary_of(&view), &[slew(false, 15.0)], &bare(), NOW).unwrap();
+    assert_eq!((kinds(&incidents), incidents[0].offset_seconds), (vec!["Slewed"], Some(15.0)));
+    assert_eq!(kinds(&stored.history), ["Slewing", "Slewed"]);
+    assert_eq!(node_clock(Some(&stored), &summary_of(&view), &[slew(false, 15.0)], &bare(), NOW), None);
+}
+
+#[test]
+fn what_an_earlier_start_of_the_machine_left_has_its_own_time_and_no_age() {
+    let view = view(Judgement::Within, Some(0));
+    let earlier = JumpReport { age_seconds: None, ..jump("2026-01-01T12:00:18Z") };
+    let (stored, _) = node_clock(None, &summary_of(&view), &[earlier], &bare(), NOW).unwrap();
+    assert_eq!(stored.history[0].time.0.to_string(), "2026-01-01T12:00:18Z");
+}
+
+#[test]
 fn the_history_is_bounded_and_keeps_the_newest() {
     let view = view(Judgement::Within, Some(0));
     let jumps: Vec<_> = (0..40)
-        .map(|i| JumpReport { age_seconds: f64::from(400 - i * 10), ..jump(&format!("2026-01-01T12:01:{i:02}Z")) })
+        .map(|i| JumpReport {
+            age_seconds: Some(f64::from(400 - i * 10)),
+            ..jump(&format!("2026-01-01T12:01:{i:02}Z"))
+        })
         .collect();
     let (stored, _) = node_clock(None, &summary_of(&view), &jumps, &bare(), NOW).unwrap();
     assert_eq!(stored.history.len(), HISTORY_MAX);

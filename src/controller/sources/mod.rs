@@ -17,6 +17,7 @@
 
 pub mod agent;
 pub mod figures;
+pub mod lease;
 pub mod node_exporter;
 pub mod pollers;
 pub mod prometheus;
@@ -24,22 +25,13 @@ pub mod prometheus;
 pub use pollers::{Asked, Pollers, Wanted};
 
 use crate::agent::report::{JumpReport, Report};
-use crate::clock::{OffsetInterval, Sample, StepDetector};
+use crate::clock::{Delta, OffsetInterval, Sample};
 use crate::policy::Source;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
-
-/// The name of a source that this version cannot read; its policies stay without effect and say so.
-#[must_use]
-pub fn unsupported(source: &Source) -> Option<&'static str> {
-    match source {
-        Source::Agent { .. } | Source::NodeExporter { .. } | Source::Prometheus { .. } => None,
-        Source::Lease { .. } => Some("lease"),
-    }
-}
 
 /// Whether a source asks each node at its own address, so that a node without one cannot be asked.
 #[must_use]
@@ -102,15 +94,12 @@ impl NodeReading {
         now.after.since(self.clocks.after).saturating_add(self.age_then)
     }
 
-    /// The node's clock against ours as it is now: older, and with our clock set by whatever it was set since. A step
-    /// of our own must not look like a fleet that moved.
+    /// The node's clock against ours as it is now: older, and with our clock moved by whatever it was set and slewed
+    /// since. A movement of our own must not look like a fleet that moved: chronyd slews by up to 0.8 s in ten seconds.
     #[must_use]
     pub fn against_us_now(&self, now: &Sample) -> Option<OffsetInterval> {
-        let aged = self.against_us?.aged(self.age(now));
-        Some(match StepDetector::new(self.clocks).set_since(*now) {
-            Some(moved) => aged.against(moved),
-            None => aged,
-        })
+        let ours = now.carry(OffsetInterval::new(Delta::ZERO, Duration::ZERO), &self.clocks);
+        Some(self.against_us?.aged(self.age(now)).against(ours))
     }
 
     /// The newest jumps of the node's wall clock, oldest first, their ages as they were when the reading arrived.

@@ -262,10 +262,16 @@ impl Memory {
             cause: "step".to_owned(),
             amount_seconds: amount.midpoint().seconds(),
             error_bound_seconds: amount.bound().as_secs_f64(),
-            age_seconds: 0.0,
+            ongoing: false,
+            age_seconds: Some(0.0),
+            wall_began: None,
             wall_before: rfc3339(wall.plus(Delta::ZERO.minus(amount.midpoint()))),
             wall_after: rfc3339(wall),
+            // The node's own, which its page does not tell.
+            monotonic_began_seconds: None,
+            monotonic_noticed_seconds: None,
             evidence: "comparison".to_owned(),
+            detail: None,
         };
         self.steps.push((now.clocks.after, step));
         let surplus = self.steps.len().saturating_sub(STEPS_MAX);
@@ -274,7 +280,7 @@ impl Memory {
 
     fn steps(&self, now: Mono) -> Arc<[JumpReport]> {
         let aged = |(noticed, step): &(Mono, JumpReport)| JumpReport {
-            age_seconds: now.since(*noticed).as_secs_f64(),
+            age_seconds: Some(now.since(*noticed).as_secs_f64()),
             ..step.clone()
         };
         self.steps.iter().map(aged).collect()

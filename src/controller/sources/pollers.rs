@@ -3,7 +3,8 @@
 //! Sources that ask nodes one by one have a task per node, so that a slow node delays no other. Sources that know of
 //! many nodes at once have one task, which is told of every change of its [`Roster`].
 
-use super::{Observations, Pen, agent, node_exporter, prometheus, unsupported};
+use super::lease::{self, Leases};
+use super::{Observations, Pen, agent, node_exporter, prometheus};
 use crate::controller::fleet;
 use crate::policy::Source;
 use futures::future::BoxFuture;
@@ -56,6 +57,7 @@ pub struct Pollers {
     observations: Observations,
     polling: HashMap<Source, HashMap<String, Polling>>,
     feeding: HashMap<Source, Feeding>,
+    leases: Option<Leases>,
     tasks: JoinSet<()>,
 }
 
@@ -94,14 +96,22 @@ impl Pollers {
     /// None yet.
     #[must_use]
     pub fn new(observations: Observations) -> Pollers {
-        Pollers { observations, polling: HashMap::new(), feeding: HashMap::new(), tasks: JoinSet::new() }
+        let (polling, feeding) = (HashMap::new(), HashMap::new());
+        Pollers { observations, polling, feeding, leases: None, tasks: JoinSet::new() }
+    }
+
+    /// With what it takes to listen to heartbeats; without, policies with that source are left without readings.
+    #[must_use]
+    pub fn with_leases(mut self, leases: Leases) -> Pollers {
+        self.leases = Some(leases);
+        self
     }
 
     /// Makes exactly these be asked. What is asked already goes on undisturbed.
     pub fn set(&mut self, wanted: &Wanted<'_>) {
         self.polling.retain(|source, _| wanted.contains_key(source));
         self.feeding.retain(|source, _| wanted.contains_key(source));
-        for (source, nodes) in wanted.iter().filter(|(source, _)| unsupported(source).is_none()) {
+        for (source, nodes) in wanted {
             match source {
                 Source::Agent { port } => {
                     self.set_nodes(source, *port, nodes, |pen, target| Box::pin(agent::poll(pen, target)));
@@ -112,7 +122,12 @@ impl Pollers {
                 Source::Prometheus { url, node_label } => self.set_feed(source, nodes, |pen, feed| {
                     Box::pin(prometheus::feed(pen, url.clone(), node_label.clone(), feed))
                 }),
-                Source::Lease { .. } => {}
+                Source::Lease { delay_max } => {
+                    let Some(leases) = self.leases.clone() else { continue };
+                    self.set_feed(source, nodes, |pen, feed| {
+                        Box::pin(lease::feed(pen, leases.clone(), *delay_max, feed))
+                    });
+                }
             }
         }
         self.reap();

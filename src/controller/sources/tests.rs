@@ -1,7 +1,7 @@
 //! The seam itself: ages, our own steps, and who may write.
 
 use super::*;
-use crate::clock::{Boot, Delta, Mono, Raw, Wall};
+use crate::clock::{Boot, Mono, Raw, Wall};
 
 /// Our clocks at a second; the wall clock is that many seconds ahead of the others.
 fn at(seconds: u64, wall_ahead: i64) -> Sample {
@@ -27,6 +27,17 @@ fn a_step_of_our_own_clock_does_not_move_the_nodes() {
     // Ours is put 15 s ahead: the node is now 15 s behind us, and that is what is said.
     let behind = reading().against_us_now(&at(11, 15)).unwrap();
     assert!(behind.contains(Delta::from_nanos(-15_000_000_000)) && behind.bound() < right, "{behind}");
+}
+
+#[test]
+fn a_slew_of_our_own_clock_does_not_move_the_nodes() {
+    // For ten seconds by 83,333 ppm: the oscillator has counted less than the clock that is driven faster.
+    let mut later = at(20, 0);
+    later.raw = Raw::from_nanos(20_000_000_000 - 833_333_333);
+    let behind = reading().against_us_now(&later).unwrap();
+    let right = Duration::from_millis(10);
+    assert!(behind.contains(Delta::from_nanos(-833_333_333)) && behind.bound() < right, "{behind}");
+    assert!(!reading().against_us_now(&at(20, 0)).unwrap().surely_beyond(right));
 }
 
 #[test]

@@ -4,13 +4,15 @@
 //! single, double and back quotes that may span lines, ` # comments` after unquoted values. A quote that is never
 //! closed is taken as a character of its one line, with a note.
 
-use super::{Cursor, Format, Notation, empty, entry, meaningful, note, text_at, too_large};
+use super::text::Cursor;
+use super::{Format, Notation, empty, entry, meaningful, note, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
-use crate::inspect::tree::Tree;
+use crate::inspect::tree::{Kind, Tree};
 
 /// See [`super::FORMATS`].
-pub const FORMAT: Format = Format { name: "dotenv", notation: Notation::Dotenv, extensions: &["env"], sniff, parse };
+pub const FORMAT: Format =
+    Format { name: "dotenv", notation: Notation::Dotenv, extensions: &["env"], names: &[".env", "env"], sniff, parse };
 
 fn sniff(text: &str) -> bool {
     let mut lines = 0_usize;
@@ -69,16 +71,17 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
         cursor.skip_while(|c| matches!(c, ' ' | '\t'));
         let value = match cursor.peek() {
             Some(quote @ ('"' | '\'' | '`')) if !endless.contains(&quote) => {
-                let open = (cursor.rest, cursor.at);
+                let open = cursor;
                 cursor.next();
-                let inside = cursor.at;
+                let inside = cursor;
                 if let Some(value) = quoted(&mut cursor, quote) {
+                    let end = cursor.offset.saturating_sub(1);
                     cursor.line();
-                    text_at(value, inside)
+                    inside.value(value, Kind::Text, end)
                 } else {
                     endless.push(quote);
-                    notes.push(note(open.1, format!("a {quote} that is never closed; read as part of its line")));
-                    cursor = Cursor { rest: open.0, at: open.1 };
+                    notes.push(note(open.at, format!("a {quote} that is never closed; read as part of its line")));
+                    cursor = open;
                     plain(&mut cursor)
                 }
             }
@@ -90,13 +93,13 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
 }
 
 fn plain(cursor: &mut Cursor<'_>) -> Tree {
-    let at = cursor.at;
+    let begin = *cursor;
     let line = cursor.line();
     let comment = line
         .match_indices('#')
         .find(|(i, _)| line.get(..*i).is_some_and(|before| before.is_empty() || before.ends_with([' ', '\t'])));
-    let value = comment.and_then(|(i, _)| line.get(..i)).unwrap_or(line);
-    text_at(value.trim_end().to_owned(), at)
+    let value = comment.and_then(|(i, _)| line.get(..i)).unwrap_or(line).trim_end();
+    begin.value(value.to_owned(), Kind::Text, begin.offset.saturating_add(value.len()))
 }
 
 /// The text up to the closing quote, which is consumed; `None` where there is none.

@@ -5,13 +5,15 @@
 //!
 //! Source: javax.security.auth.login.Configuration.
 
-use super::{Cursor, Format, Notation, empty, entry, text_at, too_large};
+use super::text::Cursor;
+use super::{Format, Notation, empty, entry, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
-use crate::inspect::tree::Tree;
+use crate::inspect::tree::{Kind, Tree};
 
 /// See [`super::FORMATS`].
-pub const FORMAT: Format = Format { name: "jaas", notation: Notation::Jaas, extensions: &["jaas"], sniff, parse };
+pub const FORMAT: Format =
+    Format { name: "jaas", notation: Notation::Jaas, extensions: &["jaas"], names: &[], sniff, parse };
 
 const FLAGS: &[&str] = &["required", "requisite", "sufficient", "optional"];
 
@@ -47,7 +49,7 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
         if quote.is_some() {
             cursor.next();
         }
-        let value_at = cursor.at;
+        let begin = cursor;
         let mut value = String::new();
         while let Some(c) = cursor.peek() {
             if quote.map_or_else(|| c.is_whitespace() || c == ';', |q| c == q) {
@@ -59,10 +61,10 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
                 _ => value.push(c),
             }
         }
+        entries.push(entry(word.to_owned(), at, begin.value(value, Kind::Text, cursor.offset)));
         if quote.is_some() {
             cursor.next();
         }
-        entries.push(entry(word.to_owned(), at, text_at(value, value_at)));
     }
     (Tree::Map(entries), Vec::new())
 }

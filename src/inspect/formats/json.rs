@@ -7,19 +7,31 @@ use super::{Format, Notation, empty, note, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
 use crate::inspect::place::Lines;
-use crate::inspect::tree::{Entry, Kind, Position, Scalar, Tree};
+use crate::inspect::tree::{Entry, Extent, Kind, Position, Scalar, Tree};
 use jsonc_parser::tokens::Token;
 use jsonc_parser::{Scanner, ScannerOptions};
 
 /// See [`super::FORMATS`].
-pub const FORMAT: Format =
-    Format { name: "json", notation: Notation::Json, extensions: &["json", "jsonc", "json5"], sniff, parse };
+pub const FORMAT: Format = Format {
+    name: "json",
+    notation: Notation::Json,
+    extensions: &["json", "jsonc", "json5"],
+    names: &[],
+    sniff,
+    parse,
+};
 
 fn sniff(text: &str) -> bool {
-    // `{{` opens a template; `[section]` opens an INI file, which fails as JSON when it is parsed.
-    let text = text.trim_start();
-    (text.starts_with('{') && !text.starts_with("{{") && text.trim_end().ends_with('}'))
-        || (text.starts_with('[') && text.trim_end().ends_with(']'))
+    // `{{` opens a template, and a line `[section]` with more below it TOML or INI.
+    let text = text.trim();
+    let is_section = |line: &str| {
+        line.trim_end().ends_with(']')
+            && !line.contains([',', '"'])
+            && line.matches('[').count() == line.matches(']').count()
+    };
+    let opens_section = text.split_once('\n').is_some_and(|(first, _)| is_section(first));
+    (text.starts_with('{') && !text.starts_with("{{") && text.ends_with('}'))
+        || (text.starts_with('[') && text.ends_with(']') && !opens_section)
 }
 
 /// A map or list that is still open.
@@ -32,15 +44,18 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
     if let Some(note) = too_large(text, limits) {
         return (empty(), vec![note]);
     }
+    let mark = text.len();
     let text = text.trim_start_matches('\u{feff}');
+    let mark = mark.saturating_sub(text.len());
     let mut lines = Lines::new(text);
-    match build(text, &mut lines, limits) {
+    match build(text, mark, &mut lines, limits) {
         Ok(tree) => (tree, Vec::new()),
         Err(message) => (empty(), vec![note(lines.last(), message)]),
     }
 }
 
-fn build(text: &str, lines: &mut Lines<'_>, limits: &Limits) -> Result<Tree, String> {
+/// `mark`: bytes of a mark in front of the text.
+fn build(text: &str, mark: usize, lines: &mut Lines<'_>, limits: &Limits) -> Result<Tree, String> {
     let mut scanner = Scanner::new(text, &ScannerOptions::default());
     let mut open: Vec<Open> = Vec::new();
     let mut root = None;
@@ -80,7 +95,8 @@ fn build(text: &str, lines: &mut Lines<'_>, limits: &Limits) -> Result<Tree, Str
         if nodes > limits.nodes {
             return Err(format!("not read: more than {} values", limits.nodes));
         }
-        let leaf = |text: String, kind| Tree::Scalar(Scalar { text, kind, at });
+        let (first, last) = (mark.saturating_add(start), mark.saturating_add(scanner.token_end()));
+        let leaf = |text: String, kind| Tree::Scalar(Scalar { text, kind, at, extent: Extent::new(first, last) });
         let done = match token {
             Token::OpenBrace | Token::OpenBracket if open.len() >= limits.depth => {
                 return Err(format!("not read: nested deeper than {} levels", limits.depth));
@@ -106,6 +122,7 @@ fn build(text: &str, lines: &mut Lines<'_>, limits: &Limits) -> Result<Tree, Str
                 text: value.into_owned(),
                 kind: Kind::Text,
                 at: Position { column: at.column.saturating_add(1), ..at },
+                extent: Extent::new(first.saturating_add(1), last.saturating_sub(1)),
             }),
             Token::Boolean(value) => leaf(value.to_string(), Kind::Bool),
             Token::Number(value) => leaf(value.to_owned(), Kind::Number),

@@ -6,14 +6,21 @@
 //!
 //! Source: java.util.Properties, `load(Reader)`.
 
-use super::{Cursor, Format, Notation, empty, entry, meaningful, note, text_at, too_large};
+use super::text::Cursor;
+use super::{Format, Notation, empty, entry, meaningful, note, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
-use crate::inspect::tree::Tree;
+use crate::inspect::tree::{Kind, Tree};
 
 /// See [`super::FORMATS`].
-pub const FORMAT: Format =
-    Format { name: "properties", notation: Notation::Properties, extensions: &["properties"], sniff, parse };
+pub const FORMAT: Format = Format {
+    name: "properties",
+    notation: Notation::Properties,
+    extensions: &["properties"],
+    names: &[],
+    sniff,
+    parse,
+};
 
 fn sniff(text: &str) -> bool {
     let mut lines = 0_usize;
@@ -61,9 +68,9 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
             cursor.next();
             blanks(&mut cursor);
         }
-        let value_at = cursor.at;
+        let begin = cursor;
         let value = part(&mut cursor, |_| false);
-        entries.push(entry(key, at, text_at(value, value_at)));
+        entries.push(entry(key, at, begin.value(value, Kind::Text, cursor.offset)));
         cursor.next();
     }
     (Tree::Map(entries), notes)

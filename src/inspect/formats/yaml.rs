@@ -9,13 +9,13 @@
 use super::{Format, Notation, empty, note, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
-use crate::inspect::tree::{Entry, Kind, Position, Scalar, Tree};
+use crate::inspect::tree::{Entry, Extent, Kind, Position, Scalar, Tree};
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use std::collections::HashMap;
 
 /// See [`super::FORMATS`].
 pub const FORMAT: Format =
-    Format { name: "yaml", notation: Notation::Yaml, extensions: &["yaml", "yml"], sniff, parse };
+    Format { name: "yaml", notation: Notation::Yaml, extensions: &["yaml", "yml"], names: &[], sniff, parse };
 
 fn sniff(text: &str) -> bool {
     let mut lines = text.lines().map(str::trim_end);
@@ -47,10 +47,12 @@ pub fn documents(text: &str, limits: &Limits) -> (Vec<Tree>, Vec<Note>) {
     if let Some(note) = too_large(text, limits) {
         return (Vec::new(), vec![note]);
     }
+    let mark = text.len();
     let text = text.trim_start_matches('\u{feff}');
+    let mark = mark.saturating_sub(text.len());
     let options = granit_parser::options! { emit_comments: false };
     let mut parser = Parser::new_from_str_with_options(text, options);
-    let mut build = Builder::new(limits);
+    let mut build = Builder::new(limits, mark);
     let mut notes = Vec::new();
     loop {
         let message = match parser.next() {
@@ -97,6 +99,8 @@ enum Open {
 
 struct Builder<'l> {
     limits: &'l Limits,
+    /// Bytes of a mark in front of the text.
+    mark: usize,
     open: Vec<Open>,
     root: Option<Tree>,
     /// What each anchor stands for, and how deep that is.
@@ -107,9 +111,10 @@ struct Builder<'l> {
 }
 
 impl<'l> Builder<'l> {
-    fn new(limits: &'l Limits) -> Self {
+    fn new(limits: &'l Limits, mark: usize) -> Self {
         Builder {
             limits,
+            mark,
             open: Vec::new(),
             root: None,
             anchors: HashMap::new(),
@@ -138,11 +143,16 @@ impl<'l> Builder<'l> {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
                 let kind = if plain { kind_of(&text) } else { Kind::Text };
                 let mut at = place(span);
-                if matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted) {
-                    at.column = at.column.saturating_add(1);
-                }
+                let quote = usize::from(matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted));
+                at.column = at.column.saturating_add(u32::from(quote == 1));
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                // Between the lines of a block stands its indentation.
+                let extent = span.byte_range().filter(|_| !is_block).and_then(|bytes| {
+                    let start = bytes.start.saturating_add(self.mark).saturating_add(quote);
+                    Extent::new(start, bytes.end.saturating_add(self.mark).saturating_sub(quote))
+                });
                 let merges = plain && text == "<<";
-                self.done(Tree::Scalar(Scalar { text: text.into_owned(), kind, at }), merges, at, anchor)
+                self.done(Tree::Scalar(Scalar { text: text.into_owned(), kind, at, extent }), merges, at, anchor)
             }
             Event::Alias(id) => {
                 let Some((tree, height)) = self.anchors.get(&id).cloned() else {

@@ -146,7 +146,7 @@ fn in_argument(link: &Link<'_>, argument: &Argument<'_>, then: impl FnOnce(&Link
 }
 
 fn text_at(text: &str, at: Position) -> Scalar {
-    Scalar { text: text.to_owned(), kind: Kind::Text, at }
+    Scalar { text: text.to_owned(), kind: Kind::Text, at, extent: None }
 }
 
 /// Looks at the flags and assignments in a script, or in a variable that holds options; `link` leads into its text.

@@ -26,6 +26,6 @@ pub(crate) fn assignment(walk: &mut Walk<'_>, link: &Link<'_>, scalar: &Scalar) 
     let Some((name, value)) = scalar.text.split_once('=') else { return };
     let at = Position { line: 1, column: u32::try_from(name.chars().count()).unwrap_or(0).saturating_add(2) };
     let inside = link.down(Way::Document { text: &scalar.text, notation: link.notation(), at: scalar.at, name: None });
-    let value = Scalar { text: value.to_owned(), kind: Kind::Text, at };
+    let value = Scalar { text: value.to_owned(), kind: Kind::Text, at, extent: None };
     walk.leaf(&inside.down(Way::Flag { prefix: "", name, joint: "=" }), &value);
 }

@@ -145,6 +145,17 @@ impl Agent {
         self.log.lock().unwrap().clone()
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it with no chance to put anything in order (SIGKILL).
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Asks it to stop (SIGTERM) and returns its exit code.
     pub(crate) fn stop(&mut self) -> Option<i32> {
         // By system call: a small machine has no kill(1).

@@ -1,7 +1,7 @@
 //! An NTP server that says whatever a test wants.
 
 use clockwarden::runtime::wall_now;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -30,7 +30,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(manner: Manner) -> Server {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Server::start_at(Ipv4Addr::LOCALHOST.into(), manner)
+    }
+
+    pub(crate) fn start_at(ip: IpAddr, manner: Manner) -> Server {
+        let socket = UdpSocket::bind((ip, 0)).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let address = socket.local_addr().unwrap();
         let (asked, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));

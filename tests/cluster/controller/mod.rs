@@ -7,6 +7,7 @@ mod act;
 mod agents;
 mod bad_input;
 mod faults;
+mod heartbeats;
 mod lab;
 mod limits;
 mod races;

@@ -4,9 +4,9 @@
 //! sequence, 8 reserved) and is padded to at least the length of its reply, so that nobody can use chronyd to amplify;
 //! a reply has a header of 28 bytes (version, kind, two reserved, command, kind of reply, status, 6 reserved, sequence,
 //! 8 reserved). The three replies read here (tracking, number of sources, one source) have kept their numbers and their
-//! layout since version 6 came with chrony 2.2, through all of 3.x and 4.x: the history that chrony keeps beside its
-//! message definitions (`candm.h`) lists what did change in version 6, and these are not in it. A change of layout
-//! takes another version, which is refused here.
+//! layout in all of chrony 3.x and 4.x: they are the same in the message definitions (`candm.h`) of both, and the history
+//! there, which lists what did change in version 6, does not name them. A change of layout takes another version, which
+//! is refused here.
 //!
 //! Does not know: sockets, what the numbers mean for a clock.
 
@@ -269,6 +269,9 @@ fn address(fields: Fields<'_>, at: usize) -> Option<IpAddr> {
         _ => None,
     }
 }
+
+/// How far a number may be off by being written so, as a part of itself: half a unit of a coefficient of 24 bits.
+pub(super) const FLOAT_ERROR: f64 = 1.0 / (1u32 << 24) as f64;
 
 /// chronyd's floating point number: a signed exponent in the upper 7 bits, a signed coefficient in the lower 25;
 /// the value is coefficient times 2^(exponent - 25). Always finite.

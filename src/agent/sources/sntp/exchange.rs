@@ -1,7 +1,8 @@
 //! One question to an NTP server and its answer.
 //!
-//! The name is looked up for every question, since servers move; of its addresses a few are tried in turn. Datagrams
-//! that do not carry our cookie are passed over, so that a forger who floods the port can only make us wait.
+//! A name is looked up once an hour, and again after every failure, since servers move; a resolver is asked no more often
+//! for that than the server for the time. Of the addresses a few are tried in turn. Datagrams that do not carry our
+//! cookie are passed over, so that a forger who floods the port can only make us wait.
 
 use super::{DecodeError, Reply, Server, decode, random, request};
 use crate::agent::clocks;
@@ -17,6 +18,8 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Addresses tried for one question.
 const ADDRESSES_MAX: usize = 2;
+/// Addresses of one name that are kept.
+const NAMES_MAX: usize = 16;
 const STRAY_MAX: usize = 16;
 
 /// A good answer, and when.
@@ -60,17 +63,44 @@ pub(super) enum AskError {
     },
 }
 
+/// A name that was looked up counts for so long while its server answers.
+const NAMES_KEPT: Duration = Duration::from_secs(3600);
+
+/// The addresses of a server, and when they were looked up.
+#[derive(Debug, Default)]
+pub(super) struct Names(Option<(Vec<SocketAddr>, Mono)>);
+
+impl Names {
+    async fn of(&mut self, server: &Server) -> Result<Vec<SocketAddr>, AskError> {
+        if let Some((addresses, looked_up)) = &self.0
+            && mono_now().since(*looked_up) < NAMES_KEPT
+        {
+            return Ok(addresses.clone());
+        }
+        let host = (server.host.as_str(), server.port);
+        let resolve = |source| AskError::Resolve { host: server.host.clone(), source };
+        let found = timeout(RESOLVE_TIMEOUT, lookup_host(host))
+            .await
+            .map_err(|_| resolve(io::Error::from(io::ErrorKind::TimedOut)))?
+            .map_err(resolve)?;
+        let addresses: Vec<SocketAddr> = found.take(NAMES_MAX).collect();
+        self.0 = Some((addresses.clone(), mono_now()));
+        Ok(addresses)
+    }
+}
+
 /// Asks the first address of `server` that answers, leaving out those in `denied`.
-pub(super) async fn ask(server: &Server, denied: &[IpAddr]) -> Result<Answer, AskError> {
-    let host = (server.host.as_str(), server.port);
-    let resolve = |source| AskError::Resolve { host: server.host.clone(), source };
-    let found = timeout(RESOLVE_TIMEOUT, lookup_host(host))
-        .await
-        .map_err(|_| resolve(io::Error::from(io::ErrorKind::TimedOut)))?
-        .map_err(resolve)?;
-    let addresses: Vec<SocketAddr> = found.collect();
+pub(super) async fn ask(server: &Server, names: &mut Names, denied: &[IpAddr]) -> Result<Answer, AskError> {
+    let answer = ask_any(&names.of(server).await?, denied).await;
+    if answer.is_err() {
+        names.0 = None;
+    }
+    answer
+}
+
+async fn ask_any(addresses: &[SocketAddr], denied: &[IpAddr]) -> Result<Answer, AskError> {
     let mut failure = if addresses.is_empty() { AskError::NoAddress } else { AskError::AllDenied };
-    for from in addresses.into_iter().filter(|a| !denied.contains(&a.ip())).take(ADDRESSES_MAX) {
+    for from in addresses.iter().copied().filter(|a| !denied.contains(&a.ip())).take(ADDRESSES_MAX) {
         match ask_address(from).await {
             Ok(answer) => return Ok(answer),
             // A server that sends us away was heard: its kin at the next address are not bothered.

@@ -1,7 +1,9 @@
 //! The NTP packet: 48 bytes, big-endian, with the time in units of 2^-32 s since 1900 (RFC 5905, section 7.3).
 
+use crate::agent::report::SourceDetail;
 use crate::agent::sources::Fields;
-use crate::clock::{Delta, Wall};
+use crate::clock::{Delta, Leap, Wall};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 /// Length of a packet without extensions; what follows is not read.
@@ -34,6 +36,8 @@ pub fn request(cookie: u64) -> [u8; LENGTH] {
 /// What a server says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reply {
+    /// Whether a leap second is coming.
+    pub leap: Leap,
     /// Distance from a clock that is right by itself, 1 to 15.
     pub stratum: u8,
     /// What the server follows: four letters at stratum 1, else (a hash of) an address.
@@ -133,6 +137,7 @@ pub fn decode(bytes: &[u8], cookie: u64, near: Wall) -> Result<Reply, DecodeErro
         return Err(DecodeError::NoTime);
     }
     let reply = Reply {
+        leap: Leap::from_indicator(leap.into()),
         stratum,
         reference_id: u32::from_be_bytes(reference_id),
         precision: precision.cast_signed(),
@@ -189,5 +194,27 @@ impl Reply {
             return format!("{word}, stratum 1");
         }
         format!("{:08X}, stratum {}", self.reference_id, self.stratum)
+    }
+
+    /// What it tells besides the time; `from` is the server's own address.
+    #[must_use]
+    pub fn detail(&self, from: IpAddr) -> SourceDetail {
+        SourceDetail {
+            stratum: Some(self.stratum.into()),
+            leap: Some(self.leap.as_str().to_owned()),
+            root_delay_seconds: Some(self.root_delay.as_secs_f64()),
+            root_dispersion_seconds: Some(self.root_dispersion.as_secs_f64()),
+            roots: self.roots(from),
+            ..SourceDetail::default()
+        }
+    }
+
+    /// The server, and what it follows: an IPv4 address or, of an IPv6 address, a hash that is written as one. The
+    /// letters of a reference clock name a kind of clock, no clock; so do the addresses 127.127.0.0/16 of NTP's drivers.
+    fn roots(&self, from: IpAddr) -> Vec<String> {
+        let upstream = Ipv4Addr::from(self.reference_id);
+        let named = self.stratum > 1 && !upstream.is_unspecified() && !upstream.octets().starts_with(&[127, 127]);
+        let upstream = named.then_some(upstream);
+        [from.to_canonical().to_string()].into_iter().chain(upstream.map(|address| address.to_string())).collect()
     }
 }

@@ -110,20 +110,29 @@ fn the_server_decides_how_often_it_is_asked() {
         assert!(plain * 7 / 8 <= got && got <= plain * 9 / 8, "{got:?} for {plain:?}");
     };
     about(sntp.spacing(), 2);
-    sntp.quick_left = 0;
-    about(sntp.spacing(), 16);
-    assert_eq!(sntp.hurry(), Duration::from_secs(1));
-    about(sntp.spacing(), 2);
     let from = ([127, 0, 0, 1], 123).into();
     sntp.heed(&AskError::Decode { from, source: DecodeError::Rate });
     about(sntp.spacing(), 32);
     about(sntp.hurry(), 32);
-    for _ in 0..20 {
-        sntp.heed(&AskError::Decode { from, source: DecodeError::Rate });
-    }
-    about(sntp.spacing(), 1024);
     sntp.heed(&AskError::Decode { from, source: DecodeError::Denied { code: "DENY" } });
     assert_eq!(sntp.denied, [from.ip()]);
+    sntp.heed(&AskError::AllDenied);
+    assert!(sntp.spacing() >= Duration::from_secs(28));
+}
+
+#[test]
+fn a_server_goes_back_to_itself_and_to_what_it_follows() {
+    let reply = decode(&packet(7, WALL, WALL), 7, Wall::from_unix_nanos(WALL)).unwrap();
+    let roots = |reply: Reply, from: &str| reply.detail(from.parse().unwrap()).roots;
+    assert_eq!(roots(reply, "10.0.0.7"), ["10.0.0.7", "10.0.0.1"]);
+    assert_eq!(roots(reply, "fd00::7"), ["fd00::7", "10.0.0.1"]);
+    assert_eq!(roots(reply, "::ffff:10.0.0.7"), ["10.0.0.7", "10.0.0.1"]);
+    // A server that follows its own clock, as every other such server does.
+    let local = Reply { reference_id: 0x7F7F_0101, ..reply };
+    assert_eq!(roots(local, "10.0.0.7"), ["10.0.0.7"]);
+    // GPS is a kind of clock: two servers with one of that kind are independent.
+    let gps = Reply { stratum: 1, reference_id: u32::from_be_bytes(*b"GPS\0"), ..reply };
+    assert_eq!(roots(gps, "10.0.0.7"), ["10.0.0.7"]);
 }
 
 #[test]

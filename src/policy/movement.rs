@@ -1,0 +1,154 @@
+//! Were the clocks of the fleet moved together?
+//!
+//! Nodes that all follow one server agree with one another, also when that server lies: nothing that can be measured now
+//! is out of place. What gives it away is how they came there: most of them were stepped or slewed alike. Either they
+//! were right and were led away, or were wrong and were led back; nothing in the cluster can tell which. So for an hour
+//! they are called neither healthy nor drifting, and a person or a reference that the policy names has the word.
+//!
+//! What counts is the sum of what was done to a clock: a machine that stood still for a minute and was then set by a
+//! minute is where it was. What is only inferred from a witness that moved does not count, since the witness may have
+//! been the one. A leap second moves every clock that does not smear it, and rightly.
+//!
+//! Does not know: where offsets are measured, what is done about it.
+//! Source: two USNO servers told the year 2000 to their clients on 19 November 2012.
+
+use crate::clock::{Cause, Delta, Wall, smear};
+use std::time::Duration;
+
+/// For so long a common movement puts the clocks in question: time to be told, and to name a reference.
+pub const REMEMBERED: Duration = Duration::from_secs(3600);
+/// Clocks that step at a leap second and clocks that smear it may differ by a second; and what measuring adds.
+const LEAP_MAX: Duration = Duration::from_millis(1_100);
+
+/// A movement that most clocks made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Together {
+    /// By how much, the middle one of them; positive: they were put forward.
+    pub by: Delta,
+    /// How many.
+    pub moved: usize,
+    /// Of how many about whom it is known.
+    pub of: usize,
+}
+
+/// By how much a clock was moved within [`REMEMBERED`]: what happened to it, by cause, by how much, how long ago. `now`
+/// is the date, for leap seconds.
+#[must_use]
+pub fn of_clock(happened: impl IntoIterator<Item = (Cause, Delta, Duration)>, now: Wall) -> Delta {
+    let counts = |(cause, _, age): &(Cause, Delta, Duration)| {
+        let moves = match cause {
+            Cause::Step | Cause::Slew | Cause::Pause => true,
+            Cause::Suspend | Cause::Unexplained => false,
+        };
+        moves && *age <= REMEMBERED
+    };
+    let amounts = happened.into_iter().filter(counts).map(|(_, amount, _)| amount);
+    let moved = amounts.fold(Delta::ZERO, Delta::plus);
+    if moved.magnitude() <= LEAP_MAX && smear::near_leap(now, false) { Delta::ZERO } else { moved }
+}
+
+/// The movement that more than half of the clocks, and at least two, made alike, and who of them did. `moved` holds what
+/// is known of each; `alike` is within what clocks count as one, and beyond what they count as moved.
+#[must_use]
+pub fn together(moved: &[Option<Delta>], alike: Duration) -> Option<(Together, Vec<bool>)> {
+    let known: Vec<Delta> = moved.iter().copied().flatten().collect();
+    let far = |ahead: bool| -> Vec<Delta> {
+        let is_far = |it: &&Delta| it.magnitude() > alike && (**it > Delta::ZERO) == ahead;
+        let mut far: Vec<Delta> = known.iter().filter(is_far).copied().collect();
+        far.sort_unstable();
+        far
+    };
+    let (ahead, behind) = (far(true), far(false));
+    let most = if ahead.len() >= behind.len() { ahead } else { behind };
+    let by = most.get(most.len() / 2).copied()?;
+    let with: Vec<bool> = moved
+        .iter()
+        .map(|it| it.is_some_and(|it| it.magnitude() > alike && it.minus(by).magnitude() <= alike))
+        .collect();
+    let count = with.iter().filter(|with| **with).count();
+    let of = known.len();
+    (count >= 2 && count * 2 > of).then_some((Together { by, moved: count, of }, with))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ALIKE: Duration = Duration::from_millis(500);
+    /// 2026-11-21T00:00:00Z: far from any leap second.
+    const NOVEMBER: Wall = Wall::from_unix_nanos(1_795_219_200_000_000_000);
+    /// 2026-12-31T23:59:59Z.
+    const NEW_YEAR: Wall = Wall::from_unix_nanos(1_798_761_599_000_000_000);
+
+    /// Cause, seconds, seconds ago.
+    fn check(happened: &[(Cause, i64, u64)], now: Wall, expected_s: i64) {
+        let second = |s: i64| Delta::from_nanos(s * 1_000_000_000);
+        let happened = happened.iter().map(|(cause, s, ago)| (*cause, second(*s), Duration::from_secs(*ago)));
+        assert_eq!(of_clock(happened, now), second(expected_s));
+    }
+
+    #[test]
+    fn what_was_done_to_a_clock_adds_up_and_is_forgotten() {
+        check(&[], NOVEMBER, 0);
+        check(&[(Cause::Step, 5, 1), (Cause::Slew, -1, 1)], NOVEMBER, 4);
+        check(&[(Cause::Pause, -60, 1), (Cause::Step, 60, 1)], NOVEMBER, 0);
+        check(&[(Cause::Suspend, 300, 1), (Cause::Unexplained, -5, 1)], NOVEMBER, 0);
+        check(&[(Cause::Step, 5, 3_601), (Cause::Step, 3, 3_600)], NOVEMBER, 3);
+    }
+
+    #[test]
+    fn a_leap_second_is_no_movement_and_more_than_that_is() {
+        check(&[(Cause::Step, -1, 1)], NEW_YEAR, 0);
+        check(&[(Cause::Step, -1, 1)], NOVEMBER, -1);
+        check(&[(Cause::Step, -5, 1)], NEW_YEAR, -5);
+    }
+
+    /// In seconds; `None` where nobody was told.
+    fn check_together(moved: &[Option<i64>], expected: Option<(i64, &[bool])>) {
+        let moved: Vec<Option<Delta>> = moved.iter().map(|s| s.map(|s| Delta::from_nanos(s * 1_000_000_000))).collect();
+        let found = together(&moved, ALIKE);
+        let expected = expected.map(|(by, with)| (Delta::from_nanos(by * 1_000_000_000), with.to_vec()));
+        assert_eq!(found.map(|(together, with)| (together.by, with)), expected, "{moved:?}");
+    }
+
+    #[test]
+    fn most_of_those_that_are_known_must_have_moved_alike() {
+        check_together(&[], None);
+        check_together(&[Some(5)], None);
+        check_together(&[Some(5), Some(5)], Some((5, &[true, true])));
+        check_together(&[Some(5), Some(5), Some(0)], Some((5, &[true, true, false])));
+        check_together(&[Some(5), Some(5), Some(0), Some(0)], None);
+        check_together(&[Some(5), Some(5), None, None], Some((5, &[true, true, false, false])));
+        check_together(&[Some(5), Some(-5)], None);
+        // Clocks that are put right one by one, each by its own error, were not moved together.
+        check_together(&[Some(5), Some(9), Some(2)], None);
+        check_together(&[Some(-3), Some(-3), Some(-3), Some(8)], Some((-3, &[true, true, true, false])));
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_does_not_matter_and_small_movements_are_none(
+            moved in prop::collection::vec(prop::option::of(-3i64..4), 0..12),
+        ) {
+            let at = |moved: &[Option<i64>]| {
+                let moved: Vec<_> = moved.iter().map(|s| s.map(|s| Delta::from_nanos(s * 300_000_000))).collect();
+                together(&moved, ALIKE)
+            };
+            let found = at(&moved);
+            let mut reversed = moved.clone();
+            reversed.reverse();
+            let again = at(&reversed).map(|(together, mut with)| {
+                with.reverse();
+                (together, with)
+            });
+            prop_assert_eq!(&found, &again);
+            if let Some((together, with)) = found {
+                prop_assert!(together.moved * 2 > together.of);
+                for (moved, with) in moved.iter().zip(with) {
+                    prop_assert!(!with || moved.is_some_and(|s| s.abs() > 1));
+                }
+            }
+        }
+    }
+}

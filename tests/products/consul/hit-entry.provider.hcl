@@ -1,0 +1,6 @@
+Kind = "jwt-provider"
+Name = "okta"
+ClockSkewSeconds = 3600
+JSONWebKeySet = {
+  Remote = { URI = "https://okta.example/keys" }
+}
