@@ -183,7 +183,7 @@ fn a_step_is_inferred_once_and_goes_on_being_told() {
 fn a_slew_a_pause_a_restart_and_a_reboot_are_no_steps() {
     type Change = fn(&mut Node);
     let moves: [(&str, Change); 4] = [
-        ("slewed as fast as can be", |node| node.offset_ms -= 1_000),
+        ("slewed as fast as can be", |node| node.step(-1)),
         ("paused: boot time stays", |node| node.offset_ms -= 15_000),
         ("exporter restarted with another clock", |node| {
             node.step(-15);
