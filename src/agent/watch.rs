@@ -1,9 +1,9 @@
-//! Notices the clock being set, the moment it happens, and looks at all clocks about once a second.
+//! Notices the clock being set, the moment it happens, and looks at all clocks every other second.
 //!
 //! The kernel tells at once, through a timer on the wall clock that is armed far in the future with
 //! `TFD_TIMER_CANCEL_ON_SET` (timerfd_create(2)): setting the clock, a leap second and resuming from sleep all cancel
 //! it, 0.1 to 0.8 ms later as measured in a guest. It does not say by how much, so the clocks are compared
-//! ([`crate::clock::StepDetector`]). They are compared once a second anyway: a slew shows only so, and a falsified clock
+//! ([`crate::clock::StepDetector`]). They are compared every other second anyway: a slew shows only so, and a falsified clock
 //! (libfaketime, an injected fault) cancels no timer. Without that timer they are compared four times a second.
 //!
 //! What the kernel was told to make of the oscillator (adjtimex(2)) is read along; the machine's hardware clock, which
@@ -25,8 +25,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Between two comparisons while the kernel tells of settings.
-const TICK: Duration = Duration::from_secs(1);
+/// Between two comparisons while the kernel tells of settings: two of them make a window in which a slew shows, and the
+/// agent stays below two wake-ups a second beside a chronyd and a reference.
+const TICK: Duration = Duration::from_secs(2);
 /// Between two comparisons where it cannot.
 const TICK_ALONE: Duration = Duration::from_millis(250);
 /// 2200-01-01: beyond any date that a clock is set to in earnest, within what the kernel's timers hold (2262).

@@ -32,8 +32,8 @@ fn a_step_wakes_the_waiting_reader_and_is_told_once() {
             let (report, woken) = reader.join().unwrap();
             (report, woken.since(set))
         });
-        // A falsified clock cancels no timer, so this one is noticed when the clocks are next compared: once a second.
-        assert!(latency < Duration::from_millis(1_500), "{from} -> {to} s: woken after {latency:?}");
+        // A falsified clock cancels no timer, so this one is noticed when the clocks are next compared: every other second.
+        assert!(latency < Duration::from_millis(2_500), "{from} -> {to} s: woken after {latency:?}");
         let jump = woken.jumps.last().unwrap_or_else(|| panic!("no jump: {woken:#?}"));
         assert_eq!((jump.number, jump.cause.as_str(), jump.evidence.as_str()), (number, "step", "comparison"));
         let error = (jump.amount_seconds - (to - from)).abs();

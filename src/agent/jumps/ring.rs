@@ -18,7 +18,7 @@ const MINOR: Duration = Duration::from_millis(10);
 pub enum Evidence {
     /// The kernel said at once that the clock was set, and the clocks were compared.
     Timerfd,
-    /// The clocks were compared, about once a second.
+    /// The clocks were compared, as they are every other second and whenever somebody looks.
     Comparison,
     /// The clocks were compared with what they said when the agent last wrote its history: it happened meanwhile.
     Restart,
