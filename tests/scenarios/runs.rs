@@ -1,6 +1,6 @@
 //! All scenarios, run once by as many threads as there are processors, and the document that shows them.
 //!
-//! Shared with `examples/scenarios.rs`, which prints and writes what is compared here.
+//! Shared with `examples/scenarios/main.rs`, which prints and writes what is compared here.
 
 use clockwarden::simulation::{Scenario, Score, run, scenarios};
 use std::sync::OnceLock;

@@ -2,7 +2,7 @@
 //!
 //! With SEED=7 (or any number) the runs are others, and the table is printed instead.
 
-#[path = "../tests/scenarios/runs.rs"]
+#[path = "../../tests/scenarios/runs.rs"]
 mod runs;
 
 use anyhow::{Context, Result};
