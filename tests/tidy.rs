@@ -211,6 +211,19 @@ fn fixed_part(path: &str) -> PathBuf {
 }
 
 #[test]
+fn every_trap_has_the_tests_that_its_page_names() {
+    let code: Vec<String> =
+        ["src", "tests"].iter().flat_map(|folder| files(folder, ".rs")).map(|path| read(&path)).collect();
+    let page = read("docs/traps.md");
+    let named = page.split('`').skip(1).step_by(2).filter(|it| it.matches('_').count() > 3 && !it.contains('/'));
+    let named: BTreeSet<&str> = named.collect();
+    assert!(named.len() > 10, "docs/traps.md names {named:?}");
+    let is_there = |name: &str| code.iter().any(|text| text.contains(&format!("fn {name}(")));
+    let missing = named.into_iter().filter(|name| !is_there(name)).map(str::to_owned).collect();
+    nothing(missing, "docs/traps.md names tests that are not there");
+}
+
+#[test]
 fn every_path_that_is_named_exists() {
     let mut findings = Vec::new();
     let mut documents = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned(), "Makefile".to_owned()];
