@@ -134,12 +134,6 @@ impl StepDetector {
         slept.into_iter().chain(stepped).collect()
     }
 
-    /// By how much somebody has set the clock since the base, if they have. Asleep is not set.
-    #[must_use]
-    pub fn set_since(&self, sample: Sample) -> Option<OffsetInterval> {
-        self.compare(sample).1.map(|jump| jump.amount)
-    }
-
     /// A sleep and a step, if there were any: a daemon may set the clock right after waking.
     fn compare(&self, sample: Sample) -> (Option<Jump>, Option<Jump>) {
         let jump = |cause, amount: OffsetInterval| {
