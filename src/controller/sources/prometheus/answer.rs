@@ -114,16 +114,17 @@ pub fn read(status: u16, body: &[u8]) -> Result<Found, AnswerError> {
         return Err(AnswerError::Refused(beginning(envelope.error.unwrap_or(Cow::Borrowed("no reason")).as_bytes())));
     }
     let unexpected = |what: String| AnswerError::Unexpected(what);
+    // What the JSON is complained about with may hold a whole value of a stranger.
+    let unread = |error: serde_json::Error| unexpected(beginning(error.to_string().as_bytes()));
     let body = envelope.data.ok_or_else(|| unexpected("no data".to_owned()))?;
     let text = body.result.get();
     match body.result_type.as_ref() {
         "scalar" => {
-            let (_, value): (f64, Cow<'_, str>) =
-                serde_json::from_str(text).map_err(|error| unexpected(error.to_string()))?;
+            let (_, value): (f64, Cow<'_, str>) = serde_json::from_str(text).map_err(unread)?;
             Ok(Found::Scalar(number(&value).ok_or_else(|| unexpected(beginning(value.as_bytes())))?))
         }
         "vector" => {
-            let Vector(series) = serde_json::from_str(text).map_err(|error| unexpected(error.to_string()))?;
+            let Vector(series) = serde_json::from_str(text).map_err(unread)?;
             Ok(Found::Vector(series))
         }
         other => Err(unexpected(format!("a {}", beginning(other.as_bytes())))),
