@@ -35,7 +35,10 @@ impl Chronyd {
         let chronyd = Chronyd::start(&follow(server));
         wait_for("chronyd synchronises", Duration::from_secs(30), || {
             let reply = chronyd.tracking()?;
-            if reply.leap == 0 && reply.stratum > 0 { Ok(()) } else { Err(format!("{reply:?}\n{}", chronyd.log())) }
+            // Of its first answer alone, which may have come late, it says itself that it may be a second off.
+            let bound = reply.root_dispersion_s + reply.root_delay_s / 2.0;
+            let usable = reply.leap == 0 && reply.stratum > 0 && bound < 0.1;
+            if usable { Ok(()) } else { Err(format!("{reply:?}\n{}", chronyd.log())) }
         });
         chronyd
     }
