@@ -23,6 +23,7 @@ pub mod plan;
 pub mod policy_status;
 pub mod record;
 pub mod references;
+pub mod request;
 pub mod sources;
 pub mod watch;
 
