@@ -4,12 +4,12 @@
 //! how decisions are made. Where two things happen at about the same time (a policy is edited while a write for the
 //! old one is under way), whoever followed either is right: [`GRACE`].
 
+use super::evidence::Known;
 use super::marks::{self, CORDON, Record};
 use super::scenario::{Deed, Scenario, What};
 use super::server::{Change, Server};
 use super::truth::Machine;
 use super::world::Call;
-use crate::clock::Delta;
 use crate::controller::fleet::PolicyEntry;
 use crate::controller::request::Kind;
 use crate::policy::{Limit, Mark, Policy};
@@ -22,8 +22,6 @@ use std::time::Duration;
 const GRACE: Duration = Duration::from_secs(30);
 /// An errand that began with good evidence has ended by then.
 const ERRAND_MAX: Duration = Duration::from_secs(60);
-/// A clock may look this much further off than it is, against a consensus of clocks that are all nearly right.
-const MARGIN: Duration = Duration::from_millis(50);
 /// The key of an exemption.
 const EXEMPT: &str = "clockwarden.io/exempt-until";
 /// The label of a control-plane node.
@@ -69,17 +67,6 @@ impl fmt::Display for Broken {
     }
 }
 
-/// What a replica knows of a node by its own readings.
-#[derive(Debug, Clone, Copy, Default)]
-struct Known {
-    /// When it was measured last, and what it looked like then.
-    good: Option<(Duration, Delta, Delta)>,
-    /// Since when every reading has shown it beyond.
-    beyond_since: Option<Duration>,
-    /// The reading says little.
-    is_vague: bool,
-}
-
 /// A policy as it was for a while.
 #[derive(Debug, Clone)]
 struct Version {
@@ -117,7 +104,6 @@ pub struct Judge {
     nodes: BTreeMap<String, Node>,
     policies: BTreeMap<String, Vec<Version>>,
     held: BTreeMap<String, BTreeSet<String>>,
-    offset_min: Duration,
     is_resting: bool,
 }
 
@@ -135,7 +121,6 @@ impl Judge {
             nodes: BTreeMap::new(),
             policies: BTreeMap::new(),
             held: BTreeMap::new(),
-            offset_min: Duration::from_millis(500),
             is_resting: false,
         }
     }
@@ -144,6 +129,15 @@ impl Judge {
     pub fn policies(&self) -> impl Iterator<Item = &Policy> {
         let now = self.policies.values().filter_map(|versions| versions.last());
         now.filter(|version| version.until.is_none()).filter_map(|version| version.policy.as_ref())
+    }
+
+    /// Those that cannot.
+    #[must_use]
+    pub fn unreadable(&self) -> Vec<String> {
+        let is_unreadable = |versions: &&Vec<Version>| {
+            versions.last().is_some_and(|version| version.until.is_none() && version.policy.is_none())
+        };
+        self.policies.iter().filter(|(_, all)| is_unreadable(all)).map(|(name, _)| name.clone()).collect()
     }
 
     /// The marks on a node that a controller of ours put there, in truth.
@@ -165,11 +159,7 @@ impl Judge {
         let Some(known) = self.known.get_mut(replica).and_then(|all| all.get_mut(node)) else { return };
         let Some(claimed) = machine.claimed(now).filter(|_| is_good) else { return };
         let own = machine.face.offset(now).minus(machine.followed);
-        let limit = self.offset_min.saturating_sub(MARGIN);
-        let is_beyond = claimed.magnitude() > limit || own.magnitude() > limit;
-        known.good = Some((now, claimed, own));
-        known.is_vague = matches!(machine.agent, super::truth::Agent::Slow(_));
-        known.beyond_since = if is_beyond { known.beyond_since.or(Some(now)) } else { None };
+        known.saw(now, claimed, own, matches!(machine.agent, super::truth::Agent::Slow(_)));
     }
 
     /// Something happens, which may give reasons to write.
@@ -194,8 +184,21 @@ impl Judge {
     }
 
     /// From now on nobody has a reason to write.
-    pub fn rest(&mut self, _server: &Server, _now: Duration) {
+    pub fn rest(&mut self) {
         self.is_resting = true;
+    }
+
+    /// Whether many clocks were moved at one time, or will be, if so many are put right now.
+    #[must_use]
+    pub fn is_mass_moved(&self, off: usize) -> bool {
+        self.is_mass_moved || off * 4 > self.nodes.len()
+    }
+
+    /// How long the policies may take to let go of a node that is right.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        let one = |policy: &Policy| policy.action.recovered_for + policy.tolerance.stale_after + policy.interval * 2;
+        self.policies().map(one).max().unwrap_or_default()
     }
 
     fn complain(&mut self, at: Duration, rule: Rule, what: String) {
@@ -401,28 +404,8 @@ impl Judge {
     /// What is wrong with the evidence for an act.
     fn unfounded(&self, policy: &Policy, name: &str, call: &Call, machines: &[Machine]) -> Option<(Rule, String)> {
         let number: usize = name.trim_start_matches('n').parse().ok()?;
-        let known = self.known.get(call.replica)?.get(number).copied().unwrap_or_default();
-        let wrong = |why: String| Some((Rule::Evidence, why));
-        let Some((at, claimed, own)) = known.good else { return wrong("never measured".to_owned()) };
-        let age = call.began.saturating_sub(at);
-        let (stale, sustained) = (policy.tolerance.stale_after, policy.action.sustained_for);
-        let second = Duration::from_secs(1);
-        if policy.action.act_on_unknown && (known.is_vague || age.saturating_add(second) >= stale) {
-            return None;
-        }
-        if age > stale.saturating_add(second) {
-            return wrong(format!("measured {}s before", age.as_secs()));
-        }
-        if self.is_led(policy, machines, call.began) {
-            return None;
-        }
-        let limit = policy.tolerance.offset_max.saturating_sub(MARGIN);
-        if claimed.magnitude() <= limit && own.magnitude() <= limit {
-            return Some((Rule::Healthy, format!("its clock was {claimed} off")));
-        }
-        let lasted = known.beyond_since.map(|since| call.began.saturating_sub(since)).unwrap_or_default();
-        (lasted.saturating_add(second) < sustained)
-            .then(|| (Rule::Evidence, format!("beyond for {}s only", lasted.as_secs())))
+        let known = self.known.get(call.replica)?.get(number)?;
+        known.speaks_against(policy, self.is_led(policy, machines, call.began), call.began)
     }
 
     /// Whether so many of a policy's nodes look wrong that nobody can tell who is right.
@@ -472,7 +455,6 @@ impl Judge {
         if change.after.is_some() {
             versions.push(Version { until: None, policy, cap: 0 });
         }
-        self.offset_min = self.policies().map(|policy| policy.tolerance.offset_max).min().unwrap_or(self.offset_min);
         self.set_cap(&change.name.clone());
     }
 
@@ -528,7 +510,7 @@ impl Judge {
     fn duty_facts(&self) -> super::duty::Facts<'_> {
         super::duty::Facts {
             policies: self.policies().collect(),
-            unreadable: self.policies.values().filter_map(|all| all.last()).any(|it| it.until.is_none() && it.policy.is_none()),
+            unreadable: !self.unreadable().is_empty(),
             held: &self.held,
             stirred_at: self.stirred_at,
             is_mass_moved: self.is_mass_moved,

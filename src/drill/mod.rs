@@ -16,6 +16,7 @@
 
 pub mod brain;
 pub mod duty;
+pub mod evidence;
 pub mod journal;
 pub mod judge;
 pub mod marks;
@@ -25,11 +26,13 @@ pub mod patch;
 mod people;
 pub mod plant;
 pub mod queue;
+pub mod random;
 pub mod replica;
 pub mod rules;
 pub mod scenario;
 pub mod script;
 pub mod server;
+pub mod shrink;
 pub mod truth;
 pub mod world;
 

@@ -60,6 +60,13 @@ impl<B: Brain> World<'_, B> {
         self.spread(None);
     }
 
+    /// A policy that cannot be read is made one that can.
+    pub(super) fn mend_policies(&mut self) {
+        for name in self.judge.unreadable() {
+            self.put_policy(&PolicyText { name, settings: Vec::new() });
+        }
+    }
+
     /// Something is done to a Node by somebody else.
     pub(super) fn meddle(&mut self, node: usize, meddling: &Meddling) {
         let Some(name) = self.names.get(node).cloned() else { return };

@@ -116,11 +116,17 @@ impl Machine {
         self.right(now);
     }
 
+    /// Whether its clock is off by more than its daemon's doing.
+    #[must_use]
+    pub fn is_off(&self, now: Duration) -> bool {
+        self.face.offset(now).magnitude() > 2 * OWN_BOUND
+    }
+
     /// Its clock is put right, by a step if that takes more than its daemon's doing.
     pub fn right(&mut self, now: Duration) {
         let off = self.face.offset(now);
         self.face.run(0, now);
-        if off.magnitude() > 2 * OWN_BOUND {
+        if self.is_off(now) {
             self.step(Delta::ZERO.minus(off), now);
         }
     }

@@ -27,11 +27,13 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// After everything was put right, so long until nothing of ours may be left: an hour for the suspicion that clocks
-/// which were moved together arouse, and what the policies of the scenarios take to let go.
-const QUIET: Duration = Duration::from_secs(90 * 60);
-/// Nobody writes in the last part of that.
-const REST: Duration = Duration::from_secs(10 * 60);
+/// After everything was put right, so long until nothing of ours may be left, besides what the policies take to let
+/// go: leases run out, and whatever failed is tried again, with pauses of up to half a minute.
+const QUIET: Duration = Duration::from_secs(5 * 60);
+/// Where most clocks were moved together, nothing is believed for an hour.
+const SUSPICION: Duration = Duration::from_secs(65 * 60);
+/// In the last part of it nobody writes.
+const REST: Duration = Duration::from_secs(5 * 60);
 /// Renewals are played one by one for so long after something happened, and before.
 const WATCHFUL_AFTER: Duration = Duration::from_secs(60);
 const WATCHFUL_BEFORE: Duration = Duration::from_secs(20);
@@ -114,6 +116,8 @@ pub struct World<'a, B: Brain> {
     pub(super) numbers: u64,
     quiet: Arc<Report>,
     interval: Duration,
+    /// When the run is over.
+    end: Duration,
     /// When something happens to controllers or the API server, in order.
     disturbances: Vec<Duration>,
     make: fn(&str) -> B,
@@ -125,8 +129,7 @@ pub struct World<'a, B: Brain> {
 pub fn run<B: Brain>(scenario: &Scenario, plant: Option<Plant>, make: fn(&str) -> B) -> Ran {
     let mut world = World::new(scenario, plant, make);
     world.set_up();
-    let end = scenario.end.saturating_add(QUIET);
-    while let Some((at, happening)) = world.queue.take(end) {
+    while let Some((at, happening)) = world.queue.take(world.end) {
         world.now = at;
         world.played += 1;
         world.happen(happening);
@@ -134,12 +137,14 @@ pub fn run<B: Brain>(scenario: &Scenario, plant: Option<Plant>, make: fn(&str) -
             break;
         }
     }
-    world.now = end.max(world.now);
-    world.judge.finish(&world.server, world.now);
+    world.now = world.end;
+    if world.judge.broken.is_empty() {
+        world.judge.finish(&world.server, world.now);
+    }
     Ran {
         broken: world.judge.broken,
         journal: world.journal,
-        node_hours: scenario.nodes as f64 * end.as_secs_f64() / 3600.0,
+        node_hours: scenario.nodes as f64 * world.end.as_secs_f64() / 3600.0,
         writes: world.judge.writes,
         played: world.played,
     }
@@ -177,6 +182,7 @@ impl<'a, B: Brain> World<'a, B> {
             numbers: 0,
             quiet: quiet_report(),
             interval: Duration::from_secs(10),
+            end: Duration::MAX,
             disturbances,
             make,
             played: 0,
@@ -201,8 +207,6 @@ impl<'a, B: Brain> World<'a, B> {
             }
         }
         self.queue.put(self.scenario.end, Happening::Heal);
-        let rest = QUIET.saturating_sub(REST);
-        self.queue.put(self.scenario.end.saturating_add(rest), Happening::Rest);
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -230,7 +234,7 @@ impl<'a, B: Brain> World<'a, B> {
             }
             Happening::Race(node) => self.race(node),
             Happening::Heal => self.heal(),
-            Happening::Rest => self.judge.rest(&self.server, self.now),
+            Happening::Rest => self.judge.rest(),
         }
     }
 
@@ -421,6 +425,12 @@ impl<'a, B: Brain> World<'a, B> {
     /// Everything is put right and nothing goes wrong any more.
     fn heal(&mut self) {
         self.judge.duties(self.scenario, &self.server, &self.machines, self.now);
+        let off = self.machines.iter().filter(|it| it.is_off(self.now)).count();
+        let patience = self.judge.patience();
+        let suspicion = if self.judge.is_mass_moved(off) { SUSPICION } else { Duration::ZERO };
+        let rest = self.now.saturating_add(QUIET).saturating_add(patience).saturating_add(suspicion);
+        self.queue.put(rest, Happening::Rest);
+        self.end = rest.saturating_add(REST);
         self.journal.say(self.now, "-- all is put right".to_owned());
         self.judge.stirred_all(self.scenario);
         self.conduct = Conduct::default();
@@ -438,6 +448,7 @@ impl<'a, B: Brain> World<'a, B> {
             self.deed(node, Deed::Right);
             self.mend(node);
         }
+        self.mend_policies();
     }
 
     /// Puts a message on its way to a replica.
@@ -468,7 +479,7 @@ impl<'a, B: Brain> World<'a, B> {
             && self.replicas.iter().all(|it| !it.paused && !it.partitioned && it.lag.is_zero());
         let next = self.disturbances.partition_point(|at| *at <= self.now);
         let before = next.checked_sub(1).and_then(|last| self.disturbances.get(last)).copied().unwrap_or_default();
-        let until = self.disturbances.get(next).copied().unwrap_or(self.scenario.end.saturating_add(QUIET));
+        let until = self.disturbances.get(next).copied().unwrap_or(self.end);
         let until = until.saturating_sub(WATCHFUL_BEFORE);
         (is_calm && self.now.saturating_sub(before) > WATCHFUL_AFTER && until > self.now).then_some(until)
     }
