@@ -6,15 +6,16 @@
 //! queue, and a restart forgets nothing but how long something has lasted, which errs on the side of waiting.
 
 use super::fleet::{self, Fleet, PolicyEntry};
+use super::hands_off::{self, Look};
 use super::sources::{self, Asked, NodeReading, Observation, Observed, Wanted};
-use crate::api::node_marks;
+use crate::api::{exemption, node_marks};
 use crate::clock::consensus::pairwise_skew;
 use crate::clock::standing::judge;
 use crate::clock::{Cause, Delta, Human, Judgement, OffsetInterval, Sample, Standing, State, Why};
 use crate::policy::decide::{HandsOff, next_due};
 use crate::policy::{
-    Assessment, Candidate, Decision, Limit, Mark, Marks, NodeEvidence, Outcome, Policy, Suspicion, Yardstick, assess,
-    decide, movement,
+    Assessment, Candidate, Decision, Marks, NodeEvidence, Now, Outcome, Policy, Suspicion, Yardstick, assess, decide,
+    movement,
 };
 use crate::runtime::rfc3339;
 use k8s_openapi::api::core::v1::Node;
@@ -133,7 +134,7 @@ pub fn evaluate(
         out.policies.insert(name.clone(), view);
     }
     memory.standings = standings;
-    out.desired = desired(fleet, &out.policies);
+    out.desired = desired(fleet, &out.policies, clocks);
     out.skew = skew(fleet, observed, clocks);
     out
 }
@@ -174,6 +175,8 @@ fn one_policy(
     let readings: Vec<Option<&NodeReading>> = seen.iter().map(|o| o.and_then(|o| o.reading.as_ref())).collect();
     let evidence: Vec<NodeEvidence> = readings.iter().map(|r| evidence(*r, policy, clocks)).collect();
     let assessment = assess(&evidence, ours, &policy.tolerance);
+    let yardstick = &assessment.yardstick;
+    let date = Now::by(yardstick, clocks.wall).heard(clocks.wall, yardstick, &evidence);
     let mut views: Vec<NodeView> = Vec::with_capacity(nodes.len());
     let mut candidates: Vec<Candidate> = Vec::with_capacity(nodes.len());
     for (index, (name, node)) in nodes.iter().enumerate() {
@@ -182,10 +185,11 @@ fn one_policy(
         let before = standings.get(&(policy.name.clone(), (*name).clone())).copied();
         let before = before.unwrap_or_else(|| Standing::new(now));
         let standing = before.observe(judgement(reading, index, &assessment, policy, clocks), now);
-        let (acted, hands_off) = marks_of(policy, node);
+        let Look { acted, hands_off } = hands_off::look(policy, node, date);
         let failure = failure(name, node, seen.get(index).copied().flatten(), policy, clocks);
         let never = standing.state() == State::Unknown(Why::NeverMeasured);
-        candidates.push(Candidate { node: (*name).clone(), standing, offset, acted, hands_off });
+        let node = (*name).clone();
+        candidates.push(Candidate { node, standing, offset, acted, hands_off, zone_suspect: false });
         views.push(NodeView {
             node: (*name).clone(),
             standing,
@@ -200,11 +204,11 @@ fn one_policy(
             against: against(&assessment, policy),
         });
     }
-    let decisions = decide(&candidates, &policy.action, assessment.suspicion, now);
+    let decisions = decide(&candidates, &policy.action, assessment.suspicion.as_ref(), now);
     for (view, decision) in views.iter_mut().zip(decisions) {
         view.decision = decision;
     }
-    let cap = policy.action.limit.cap(views.len());
+    let cap = policy.action.limit.cap(candidates.iter().filter(|c| c.is_counted()).count());
     PolicyView { nodes: views, suspicion: assessment.suspicion, unusable: None, cap }
 }
 
@@ -278,25 +282,6 @@ pub(crate) fn judgement(
     }
 }
 
-/// Whether this policy holds a mark on the node, and why the node must be left alone.
-fn marks_of(policy: &Policy, node: &Node) -> (bool, Option<HandsOff>) {
-    let Ok(owned) = node_marks::owned(node) else { return (false, Some(HandsOff::UnreadableMarks)) };
-    let acted = owned.held_by(&policy.name);
-    if node.metadata.deletion_timestamp.is_some() {
-        return (acted, Some(HandsOff::NodeDeleting));
-    }
-    let hands_off = policy.action.mark.as_ref().and_then(|mark| {
-        let (ours, there) = (owned.0.contains_key(mark), node_marks::present(node, mark));
-        match (mark, ours, there) {
-            (Mark::Cordon, false, true) => Some(HandsOff::ForeignCordon),
-            (Mark::Taint { .. }, false, true) => Some(HandsOff::ForeignTaint),
-            (Mark::Cordon, true, false) => Some(HandsOff::UncordonedByOther),
-            _ => None,
-        }
-    });
-    (acted, hands_off)
-}
-
 fn against(assessment: &Assessment, policy: &Policy) -> String {
     match &assessment.yardstick {
         Yardstick::Reference(_) => policy.references.join(", "),
@@ -306,12 +291,12 @@ fn against(assessment: &Assessment, policy: &Policy) -> String {
 }
 
 /// The marks that every node shall carry.
-fn desired(fleet: &Fleet, views: &BTreeMap<String, PolicyView>) -> BTreeMap<String, Marks> {
+fn desired(fleet: &Fleet, views: &BTreeMap<String, PolicyView>, clocks: &Sample) -> BTreeMap<String, Marks> {
     let mut all: BTreeMap<String, Marks> = BTreeMap::new();
     for (name, entry) in fleet.policies.iter() {
         let Some(view) = views.get(name) else { continue };
         if view.unusable.is_some() {
-            keep_as_is(name, entry, fleet, &mut all);
+            keep_as_is(name, entry, fleet, clocks, &mut all);
             continue;
         }
         let mark = entry.policy.as_ref().ok().and_then(|policy| policy.action.mark.as_ref());
@@ -332,24 +317,18 @@ fn desired(fleet: &Fleet, views: &BTreeMap<String, PolicyView>) -> BTreeMap<Stri
 }
 
 /// A policy that cannot be evaluated neither acts nor undoes: what it holds, it keeps, unless it is being deleted.
-fn keep_as_is(name: &str, entry: &PolicyEntry, fleet: &Fleet, all: &mut BTreeMap<String, Marks>) {
+fn keep_as_is(name: &str, entry: &PolicyEntry, fleet: &Fleet, clocks: &Sample, all: &mut BTreeMap<String, Marks>) {
     if entry.deleting() {
         return;
     }
-    for (node_name, node) in fleet.nodes.iter() {
+    let now = Now::by_own_clock(clocks.wall);
+    // What a person exempted is let go of whatever becomes of the policy.
+    let exempt = |node: &Node| matches!(exemption::holds(node, now), Some(HandsOff::Exempt { .. }));
+    for (node_name, node) in fleet.nodes.iter().filter(|(_, node)| !exempt(node)) {
         let Ok(owned) = node_marks::owned(node) else { continue };
         for (mark, _) in owned.0.iter().filter(|(_, policies)| policies.contains(name)) {
             all.entry(node_name.clone()).or_default().hold(mark.clone(), name);
         }
-    }
-}
-
-/// The limit in words, for messages.
-#[must_use]
-pub fn limit_words(limit: Limit, cap: usize) -> String {
-    match limit {
-        Limit::Count(_) => format!("{cap}"),
-        Limit::Percent { percent, .. } => format!("{cap} ({percent}%)"),
     }
 }
 

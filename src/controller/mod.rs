@@ -17,6 +17,7 @@ pub mod connection;
 pub mod elect;
 pub mod evaluate;
 pub mod fleet;
+pub mod hands_off;
 pub mod http;
 pub mod lease;
 pub mod plan;

@@ -4,7 +4,7 @@
 //! by less than two percent is shown as before, so that a node which sits 15 s off does not cost a write a second. Why a
 //! source cannot be read is told anew when the words change: whoever puts it right, step by step, must see the next step.
 
-use super::evaluate::{PolicyView, limit_words};
+use super::evaluate::PolicyView;
 use super::fleet::PolicyEntry;
 use crate::api::TimeSyncPolicyStatus;
 use crate::api::time_sync_policy::{NodeCounts, WorstNode};
@@ -145,8 +145,7 @@ fn degraded(entry: &PolicyEntry, view: &PolicyView) -> Wanted {
     }
     let limited = view.nodes.iter().filter(|n| n.decision.because == Because::LimitReached).count();
     if limited > 0 {
-        let limit =
-            entry.policy.as_ref().map_or_else(|_| view.cap.to_string(), |p| limit_words(p.action.limit, view.cap));
+        let limit = entry.policy.as_ref().map_or_else(|_| view.cap.to_string(), |p| p.action.limit.words(view.cap));
         let message = format!("{limited} more nodes would be acted on, but spec.action.limit allows {limit} at once");
         return wanted("True", "ActionLimited", message);
     }
