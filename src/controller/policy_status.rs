@@ -11,7 +11,7 @@ use crate::api::time_sync_policy::{NodeCounts, WorstNode};
 use crate::clock::{Delta, State, Wall};
 use crate::policy::decide::Because;
 use crate::policy::movement::Together;
-use crate::policy::{Outcome, Suspicion};
+use crate::policy::{Group, Outcome, Suspicion};
 use crate::runtime::timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::collections::HashMap;
@@ -131,6 +131,13 @@ fn degraded(entry: &PolicyEntry, view: &PolicyView) -> Wanted {
             );
             return wanted("True", "ReferenceSuspect", message);
         }
+        Some(Suspicion::TwoGroups { larger, smaller, of }) => {
+            let (one, other) = (group_words(&larger, view), group_words(&smaller, view));
+            let message = format!(
+                "the {of} nodes are in two minds: {one}, {other}; nothing in the cluster can tell which are right; name spec.references to decide it; nothing new is done to nodes, undoing goes on"
+            );
+            return wanted("True", "ReferenceSuspect", message);
+        }
         None => {}
     }
     let silent: Vec<&str> = view
@@ -151,6 +158,16 @@ fn degraded(entry: &PolicyEntry, view: &PolicyView) -> Wanted {
         return wanted("True", "ActionLimited", message);
     }
     wanted("False", "AsExpected", "every matched node is measured, and nothing is held back".to_owned())
+}
+
+/// `52 nodes near +5.000 s (a, b, …)`.
+fn group_words(group: &Group, view: &PolicyView) -> String {
+    let places = group.members().filter_map(|id| usize::try_from(id).ok());
+    let mut names: Vec<&str> = places.filter_map(|id| view.nodes.get(id)).map(|node| node.node.as_str()).collect();
+    if names.len() < group.size {
+        names.push("\u{2026}");
+    }
+    format!("{} near {} ({})", group.size, group.offset, names.join(", "))
 }
 
 fn stamped(wanted: &Wanted, stored: &[Condition], entry: &PolicyEntry, now: Wall) -> Condition {
