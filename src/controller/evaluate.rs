@@ -12,10 +12,11 @@ use crate::api::{exemption, node_marks};
 use crate::clock::consensus::pairwise_skew;
 use crate::clock::standing::judge;
 use crate::clock::{Cause, Delta, Human, Judgement, OffsetInterval, Sample, Standing, State, Why};
+use crate::policy::assess::assess_zones;
 use crate::policy::decide::{HandsOff, next_due};
 use crate::policy::{
-    Assessment, Candidate, Decision, Marks, NodeEvidence, Now, Outcome, Policy, Suspicion, Yardstick, assess, decide,
-    movement,
+    Assessment, Candidate, Decision, Marks, NodeEvidence, Now, Outcome, Policy, Suspicion, Yardstick, ZoneSuspicion,
+    decide, movement,
 };
 use crate::runtime::rfc3339;
 use k8s_openapi::api::core::v1::Node;
@@ -56,6 +57,8 @@ pub struct PolicyView {
     pub nodes: Vec<NodeView>,
     /// Something is fishy with the yardstick.
     pub suspicion: Option<Suspicion>,
+    /// Something is fishy in these zones.
+    pub zones: Vec<ZoneSuspicion>,
     /// Why it cannot be evaluated at all.
     pub unusable: Option<String>,
     /// Its limit as a number of nodes.
@@ -155,7 +158,7 @@ fn skew(fleet: &Fleet, observed: &Observed, clocks: &Sample) -> Option<OffsetInt
 }
 
 fn unusable(why: String) -> PolicyView {
-    PolicyView { nodes: Vec::new(), suspicion: None, unusable: Some(why), cap: 0 }
+    PolicyView { nodes: Vec::new(), suspicion: None, zones: Vec::new(), unusable: Some(why), cap: 0 }
 }
 
 fn one_policy(
@@ -168,13 +171,14 @@ fn one_policy(
 ) -> PolicyView {
     let now = clocks.after;
     if policy.deleting {
-        return PolicyView { nodes: Vec::new(), suspicion: None, unusable: None, cap: 0 };
+        return PolicyView { nodes: Vec::new(), suspicion: None, zones: Vec::new(), unusable: None, cap: 0 };
     }
     let nodes: Vec<(&String, &Node)> = fleet.nodes.iter().filter(|(_, node)| matches(policy, node)).collect();
     let seen: Vec<Option<&Observation>> = nodes.iter().map(|(name, _)| observed.get(&policy.source, name)).collect();
     let readings: Vec<Option<&NodeReading>> = seen.iter().map(|o| o.and_then(|o| o.reading.as_ref())).collect();
     let evidence: Vec<NodeEvidence> = readings.iter().map(|r| evidence(*r, policy, clocks)).collect();
-    let assessment = assess(&evidence, ours, &policy.tolerance);
+    let zones: Vec<Option<&str>> = nodes.iter().map(|(_, node)| hands_off::zone(node)).collect();
+    let assessment = assess_zones(&evidence, &zones, ours, &policy.tolerance);
     let yardstick = &assessment.yardstick;
     let date = Now::by(yardstick, clocks.wall).heard(clocks.wall, yardstick, &evidence);
     let mut views: Vec<NodeView> = Vec::with_capacity(nodes.len());
@@ -188,8 +192,8 @@ fn one_policy(
         let Look { acted, hands_off } = hands_off::look(policy, node, date);
         let failure = failure(name, node, seen.get(index).copied().flatten(), policy, clocks);
         let never = standing.state() == State::Unknown(Why::NeverMeasured);
-        let node = (*name).clone();
-        candidates.push(Candidate { node, standing, offset, acted, hands_off, zone_suspect: false });
+        let zone_suspect = hands_off::zone(node).is_some_and(|at| assessment.zones.iter().any(|z| *z.zone == *at));
+        candidates.push(Candidate { node: (*name).clone(), standing, offset, acted, hands_off, zone_suspect });
         views.push(NodeView {
             node: (*name).clone(),
             standing,
@@ -209,7 +213,7 @@ fn one_policy(
         view.decision = decision;
     }
     let cap = policy.action.limit.cap(candidates.iter().filter(|c| c.is_counted()).count());
-    PolicyView { nodes: views, suspicion: assessment.suspicion, unusable: None, cap }
+    PolicyView { nodes: views, suspicion: assessment.suspicion, zones: assessment.zones, unusable: None, cap }
 }
 
 /// Why there is no better evidence about a node, if its source knows.

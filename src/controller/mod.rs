@@ -26,6 +26,7 @@ pub mod record;
 pub mod references;
 pub mod request;
 pub mod sources;
+pub mod suspect;
 pub mod totals;
 pub mod watch;
 

@@ -13,8 +13,7 @@ use super::totals::{Bad, Totals};
 use crate::api::TimeSyncPolicyStatus;
 use crate::api::time_sync_policy::WorstNode;
 use crate::clock::{Delta, Wall};
-use crate::policy::movement::Together;
-use crate::policy::{Mark, Policy, Suspicion};
+use crate::policy::{Mark, Policy};
 use crate::runtime::timestamp;
 use alike::alike;
 use caution::caution;
@@ -116,8 +115,12 @@ fn degraded(entry: &PolicyEntry, totals: &Totals) -> Wanted {
         return wanted("True", UNAVAILABLE, format!("{why}; what is on nodes already is kept"));
     }
     if let Some(suspicion) = &totals.suspicion {
-        let message = format!("{}; nothing new is done to nodes, undoing goes on", suspicion_words(suspicion));
+        let message = format!("{suspicion}; nothing new is done to nodes, undoing goes on");
         return wanted("True", "ReferenceSuspect", message);
+    }
+    if !totals.zones.is_empty() {
+        let message = format!("{}; nothing new is done to nodes there, undoing goes on", totals.zones.join("; "));
+        return wanted("True", "ZoneSuspect", message);
     }
     if let Some(first) = &totals.failure {
         let message =
@@ -133,22 +136,6 @@ fn degraded(entry: &PolicyEntry, totals: &Totals) -> Wanted {
     match &entry.policy {
         Ok(policy) if totals.counts.would_act > 0 => wanted("False", WOULD_ACT, would_words(policy, totals)),
         _ => wanted("False", "AsExpected", "every matched node is measured, and nothing is held back".to_owned()),
-    }
-}
-
-/// What is wrong with the yardstick.
-#[must_use]
-pub fn suspicion_words(suspicion: &Suspicion) -> String {
-    match suspicion {
-        Suspicion::FleetShifted { shifted, of, by } => format!(
-            "{shifted} of {of} nodes are beyond tolerance in the same direction, by about {by}: suspect the time source that they share"
-        ),
-        Suspicion::FleetMoved(Together { by, moved, of }) => format!(
-            "{moved} of {of} nodes were stepped or slewed alike, by about {by}, within the last hour: they agree with one another, but whether they were right before or are right now, nothing in the cluster can tell; name spec.references to decide it"
-        ),
-        Suspicion::ControllerApart { by, agreeing, of } => format!(
-            "{agreeing} of {of} nodes agree with one another and are {by} from this controller's clock: either they or the controller are wrong; name spec.references to decide it"
-        ),
     }
 }
 

@@ -3,10 +3,11 @@
 //! The status of a policy and the sentences about its nodes are made from this alone, however it was counted.
 
 use super::evaluate::{NodeView, PolicyView};
+use super::suspect;
 use crate::api::time_sync_policy::NodeCounts;
 use crate::clock::{OffsetInterval, State, Wall};
 use crate::policy::decide::{Because, HandsOff, Scene};
-use crate::policy::{Decision, Limit, Outcome, Suspicion};
+use crate::policy::{Decision, Limit, Outcome};
 
 /// At most this many nodes are named in a status, or in one sentence of it.
 pub const NAMED_MAX: usize = 5;
@@ -41,8 +42,10 @@ pub struct Totals {
     pub would: Vec<String>,
     /// The few worst, the worst first.
     pub worst: Vec<Bad>,
-    /// Something is wrong with the yardstick.
-    pub suspicion: Option<Suspicion>,
+    /// What is wrong with the yardstick of all nodes, in words ([`suspect::fleet`]).
+    pub suspicion: Option<String>,
+    /// What is wrong in zones, in words, one each ([`suspect::zone`]).
+    pub zones: Vec<String>,
     /// Why the policy cannot be evaluated at all.
     pub unusable: Option<String>,
     /// Some node has not been asked for long enough to say anything.
@@ -73,17 +76,21 @@ impl Totals {
             failure: view.nodes.iter().find(|n| is_silent(n)).and_then(|n| n.failure.clone()),
             would: view.nodes.iter().filter(|n| would(n)).map(|n| n.node.clone()).take(NAMED_MAX).collect(),
             worst: worst(view),
-            suspicion: view.suspicion,
+            suspicion: view.suspicion.map(|it| {
+                let at = |id: u32| usize::try_from(id).ok().and_then(|id| view.nodes.get(id));
+                suspect::fleet(&it, &|id| at(id).map(|node| node.node.as_str()))
+            }),
+            zones: view.zones.iter().take(NAMED_MAX).map(suspect::zone).collect(),
             unusable: view.unusable.clone(),
             premature: view.nodes.iter().any(|n| n.premature),
         }
     }
 
-    /// What a sentence about one of these nodes needs to know. `suspicion` is what is wrong with the yardstick, in words.
+    /// What a sentence about one of these nodes needs to know. `zone` is what is wrong in its zone, in words.
     #[must_use]
-    pub fn scene<'a>(&self, limit: Limit, suspicion: Option<&'a str>, now: Wall) -> Scene<'a> {
+    pub fn scene<'a>(&'a self, limit: Limit, zone: Option<&'a str>, now: Wall) -> Scene<'a> {
         let held = usize::try_from(self.counts.acted).unwrap_or(0);
-        Scene { now, limit, cap: self.cap, held, waiting: self.limited, suspicion, zone: None }
+        Scene { now, limit, cap: self.cap, held, waiting: self.limited, suspicion: self.suspicion.as_deref(), zone }
     }
 }
 

@@ -65,6 +65,10 @@ fn observing_and_being_suspended_say_what_would_be_done() {
     let cordon = json!({"suspend": true, "action": {"type": "Cordon"}});
     check(&cordon, &totals(0, &["a"]), "Degraded", ("False", "WouldAct", "would cordon 1 node (a)"));
     check(&observe, &totals(0, &[]), "Degraded", ("False", "AsExpected", ""));
+    let zone = Totals { zones: vec!["3 of 3 nodes of zone b".to_owned()], ..totals(0, &[]) };
+    check(&json!({}), &zone, "Degraded", ("True", "ZoneSuspect", "zone b; nothing new is done to nodes there"));
+    let both = Totals { suspicion: Some("all moved".to_owned()), ..zone };
+    check(&json!({}), &both, "Degraded", ("True", "ReferenceSuspect", "all moved; nothing new is done"));
     let limited = Totals { limited: 5, ..totals(4, &[]) };
     check(&json!({}), &limited, "Degraded", ("True", "ActionLimited", "5 more nodes would be acted on"));
     check(&json!({}), &limited, "Degraded", ("True", "ActionLimited", "allows 4 (10%) at once"));
