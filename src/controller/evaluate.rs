@@ -6,14 +6,16 @@
 //! queue, and a restart forgets nothing but how long something has lasted, which errs on the side of waiting.
 
 use super::fleet::{self, Fleet, PolicyEntry};
+use super::hands_off::{self, Look};
 use super::sources::{self, Asked, NodeReading, Observation, Observed, Wanted};
-use crate::api::node_marks;
+use crate::api::{exemption, node_marks};
 use crate::clock::consensus::pairwise_skew;
 use crate::clock::standing::judge;
 use crate::clock::{Cause, Delta, Human, Judgement, OffsetInterval, Sample, Standing, State, Why};
+use crate::policy::assess::assess_zones;
 use crate::policy::decide::{HandsOff, next_due};
 use crate::policy::{
-    Assessment, Candidate, Decision, Limit, Mark, Marks, NodeEvidence, Outcome, Policy, Suspicion, Yardstick, assess,
+    Assessment, Candidate, Decision, Marks, NodeEvidence, Now, Outcome, Policy, Suspicion, Yardstick, ZoneSuspicion,
     decide, movement,
 };
 use crate::runtime::rfc3339;
@@ -55,6 +57,8 @@ pub struct PolicyView {
     pub nodes: Vec<NodeView>,
     /// Something is fishy with the yardstick.
     pub suspicion: Option<Suspicion>,
+    /// Something is fishy in these zones.
+    pub zones: Vec<ZoneSuspicion>,
     /// Why it cannot be evaluated at all.
     pub unusable: Option<String>,
     /// Its limit as a number of nodes.
@@ -133,7 +137,7 @@ pub fn evaluate(
         out.policies.insert(name.clone(), view);
     }
     memory.standings = standings;
-    out.desired = desired(fleet, &out.policies);
+    out.desired = desired(fleet, &out.policies, clocks);
     out.skew = skew(fleet, observed, clocks);
     out
 }
@@ -154,7 +158,7 @@ fn skew(fleet: &Fleet, observed: &Observed, clocks: &Sample) -> Option<OffsetInt
 }
 
 fn unusable(why: String) -> PolicyView {
-    PolicyView { nodes: Vec::new(), suspicion: None, unusable: Some(why), cap: 0 }
+    PolicyView { nodes: Vec::new(), suspicion: None, zones: Vec::new(), unusable: Some(why), cap: 0 }
 }
 
 fn one_policy(
@@ -167,13 +171,16 @@ fn one_policy(
 ) -> PolicyView {
     let now = clocks.after;
     if policy.deleting {
-        return PolicyView { nodes: Vec::new(), suspicion: None, unusable: None, cap: 0 };
+        return PolicyView { nodes: Vec::new(), suspicion: None, zones: Vec::new(), unusable: None, cap: 0 };
     }
     let nodes: Vec<(&String, &Node)> = fleet.nodes.iter().filter(|(_, node)| matches(policy, node)).collect();
     let seen: Vec<Option<&Observation>> = nodes.iter().map(|(name, _)| observed.get(&policy.source, name)).collect();
     let readings: Vec<Option<&NodeReading>> = seen.iter().map(|o| o.and_then(|o| o.reading.as_ref())).collect();
     let evidence: Vec<NodeEvidence> = readings.iter().map(|r| evidence(*r, policy, clocks)).collect();
-    let assessment = assess(&evidence, ours, &policy.tolerance);
+    let zones: Vec<Option<&str>> = nodes.iter().map(|(_, node)| hands_off::zone(node)).collect();
+    let assessment = assess_zones(&evidence, &zones, ours, &policy.tolerance);
+    let yardstick = &assessment.yardstick;
+    let date = Now::by(yardstick, clocks.wall).heard(clocks.wall, yardstick, &evidence);
     let mut views: Vec<NodeView> = Vec::with_capacity(nodes.len());
     let mut candidates: Vec<Candidate> = Vec::with_capacity(nodes.len());
     for (index, (name, node)) in nodes.iter().enumerate() {
@@ -182,10 +189,11 @@ fn one_policy(
         let before = standings.get(&(policy.name.clone(), (*name).clone())).copied();
         let before = before.unwrap_or_else(|| Standing::new(now));
         let standing = before.observe(judgement(reading, index, &assessment, policy, clocks), now);
-        let (acted, hands_off) = marks_of(policy, node);
+        let Look { acted, hands_off } = hands_off::look(policy, node, date);
         let failure = failure(name, node, seen.get(index).copied().flatten(), policy, clocks);
         let never = standing.state() == State::Unknown(Why::NeverMeasured);
-        candidates.push(Candidate { node: (*name).clone(), standing, offset, acted, hands_off });
+        let zone_suspect = hands_off::zone(node).is_some_and(|at| assessment.zones.iter().any(|z| *z.zone == *at));
+        candidates.push(Candidate { node: (*name).clone(), standing, offset, acted, hands_off, zone_suspect });
         views.push(NodeView {
             node: (*name).clone(),
             standing,
@@ -200,12 +208,12 @@ fn one_policy(
             against: against(&assessment, policy),
         });
     }
-    let decisions = decide(&candidates, &policy.action, assessment.suspicion, now);
+    let decisions = decide(&candidates, &policy.action, assessment.suspicion.as_ref(), now);
     for (view, decision) in views.iter_mut().zip(decisions) {
         view.decision = decision;
     }
-    let cap = policy.action.limit.cap(views.len());
-    PolicyView { nodes: views, suspicion: assessment.suspicion, unusable: None, cap }
+    let cap = policy.action.limit.cap(candidates.iter().filter(|c| c.is_counted()).count());
+    PolicyView { nodes: views, suspicion: assessment.suspicion, zones: assessment.zones, unusable: None, cap }
 }
 
 /// Why there is no better evidence about a node, if its source knows.
@@ -278,25 +286,6 @@ pub(crate) fn judgement(
     }
 }
 
-/// Whether this policy holds a mark on the node, and why the node must be left alone.
-fn marks_of(policy: &Policy, node: &Node) -> (bool, Option<HandsOff>) {
-    let Ok(owned) = node_marks::owned(node) else { return (false, Some(HandsOff::UnreadableMarks)) };
-    let acted = owned.held_by(&policy.name);
-    if node.metadata.deletion_timestamp.is_some() {
-        return (acted, Some(HandsOff::NodeDeleting));
-    }
-    let hands_off = policy.action.mark.as_ref().and_then(|mark| {
-        let (ours, there) = (owned.0.contains_key(mark), node_marks::present(node, mark));
-        match (mark, ours, there) {
-            (Mark::Cordon, false, true) => Some(HandsOff::ForeignCordon),
-            (Mark::Taint { .. }, false, true) => Some(HandsOff::ForeignTaint),
-            (Mark::Cordon, true, false) => Some(HandsOff::UncordonedByOther),
-            _ => None,
-        }
-    });
-    (acted, hands_off)
-}
-
 fn against(assessment: &Assessment, policy: &Policy) -> String {
     match &assessment.yardstick {
         Yardstick::Reference(_) => policy.references.join(", "),
@@ -306,12 +295,12 @@ fn against(assessment: &Assessment, policy: &Policy) -> String {
 }
 
 /// The marks that every node shall carry.
-fn desired(fleet: &Fleet, views: &BTreeMap<String, PolicyView>) -> BTreeMap<String, Marks> {
+fn desired(fleet: &Fleet, views: &BTreeMap<String, PolicyView>, clocks: &Sample) -> BTreeMap<String, Marks> {
     let mut all: BTreeMap<String, Marks> = BTreeMap::new();
     for (name, entry) in fleet.policies.iter() {
         let Some(view) = views.get(name) else { continue };
         if view.unusable.is_some() {
-            keep_as_is(name, entry, fleet, &mut all);
+            keep_as_is(name, entry, fleet, clocks, &mut all);
             continue;
         }
         let mark = entry.policy.as_ref().ok().and_then(|policy| policy.action.mark.as_ref());
@@ -332,24 +321,18 @@ fn desired(fleet: &Fleet, views: &BTreeMap<String, PolicyView>) -> BTreeMap<Stri
 }
 
 /// A policy that cannot be evaluated neither acts nor undoes: what it holds, it keeps, unless it is being deleted.
-fn keep_as_is(name: &str, entry: &PolicyEntry, fleet: &Fleet, all: &mut BTreeMap<String, Marks>) {
+fn keep_as_is(name: &str, entry: &PolicyEntry, fleet: &Fleet, clocks: &Sample, all: &mut BTreeMap<String, Marks>) {
     if entry.deleting() {
         return;
     }
-    for (node_name, node) in fleet.nodes.iter() {
+    let now = Now::by_own_clock(clocks.wall);
+    // What a person exempted is let go of whatever becomes of the policy.
+    let exempt = |node: &Node| matches!(exemption::holds(node, now), Some(HandsOff::Exempt { .. }));
+    for (node_name, node) in fleet.nodes.iter().filter(|(_, node)| !exempt(node)) {
         let Ok(owned) = node_marks::owned(node) else { continue };
         for (mark, _) in owned.0.iter().filter(|(_, policies)| policies.contains(name)) {
             all.entry(node_name.clone()).or_default().hold(mark.clone(), name);
         }
-    }
-}
-
-/// The limit in words, for messages.
-#[must_use]
-pub fn limit_words(limit: Limit, cap: usize) -> String {
-    match limit {
-        Limit::Count(_) => format!("{cap}"),
-        Limit::Percent { percent, .. } => format!("{cap} ({percent}%)"),
     }
 }
 

@@ -182,7 +182,8 @@ pub fn trim(node: &mut Node) {
     metadata.managed_fields = None;
     metadata.owner_references = None;
     if let Some(annotations) = &mut metadata.annotations {
-        annotations.retain(|key, _| key == MARKS_ANNOTATION);
+        const KEPT: [&str; 3] = [MARKS_ANNOTATION, api::EXEMPT_UNTIL_ANNOTATION, api::EXEMPT_REASON_ANNOTATION];
+        annotations.retain(|key, _| KEPT.contains(&key.as_str()));
     }
     if let Some(status) = &mut node.status {
         let kept = k8s_openapi::api::core::v1::NodeStatus {

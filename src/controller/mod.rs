@@ -17,6 +17,7 @@ pub mod connection;
 pub mod elect;
 pub mod evaluate;
 pub mod fleet;
+pub mod hands_off;
 pub mod http;
 pub mod lease;
 pub mod plan;
@@ -25,6 +26,8 @@ pub mod record;
 pub mod references;
 pub mod request;
 pub mod sources;
+pub mod suspect;
+pub mod totals;
 pub mod watch;
 
 pub use args::ControllerArgs;

@@ -7,9 +7,10 @@
 use super::apply::Write;
 use super::evaluate::Evaluation;
 use super::fleet::Fleet;
-use super::policy_status::{self, Shown};
+use super::policy_status::{self, Notice, Shown};
 use super::record;
 use super::sources::Observed;
+use super::totals::Totals;
 use crate::agent::report::JumpReport;
 use crate::api::{NODE_CONDITION, NodeClock, TimeSyncPolicy, node_marks};
 use crate::clock::{Sample, Wall};
@@ -53,9 +54,9 @@ pub fn plan(
             continue;
         }
         let Some(view) = evaluation.policies.get(name) else { continue };
-        if let Some((status, event)) = policy_status::due(name, entry, view, shown, now) {
+        if let Some((status, events)) = policy_status::due(name, entry, &Totals::of(view), shown, now) {
             tell.push(Write::PolicyStatus { policy: name.clone(), status: Box::new(status) });
-            if let Some((reason, note)) = event {
+            for Notice { reason, warning, note } in events {
                 let about = ObjectReference {
                     api_version: Some(TimeSyncPolicy::api_version(&()).into_owned()),
                     kind: Some(TimeSyncPolicy::kind(&()).into_owned()),
@@ -63,7 +64,7 @@ pub fn plan(
                     uid: entry.metadata.uid.clone(),
                     ..ObjectReference::default()
                 };
-                tell.push(Write::Event { about: Box::new(about), reason, warning: true, note });
+                tell.push(Write::Event { about: Box::new(about), reason, warning, note });
             }
         }
     }

@@ -10,6 +10,7 @@ mod faults;
 mod heartbeats;
 mod lab;
 mod limits;
+mod policy;
 mod races;
 mod rest;
 mod sources;
