@@ -9,6 +9,8 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60
+# Random days of 200 nodes for the soak.
+SEEDS ?= 10000
 
 # An error of a test is its chain of causes; where it was made adds fifty lines of the runtime.
 export RUST_LIB_BACKTRACE ?= 0
@@ -16,7 +18,7 @@ export RUST_LIB_BACKTRACE ?= 0
 export KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt clippy deny bench fuzz scenarios crds clean prerequisites tools guest control-plane
+.PHONY: help demo test check fmt clippy deny bench fuzz scenarios soak crds clean prerequisites tools guest control-plane
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +64,10 @@ fuzz: prerequisites ## Fuzz every parser for FUZZ_SECONDS (60) each
 
 scenarios: prerequisites ## Run a simulated fleet through every fault, and write the table in docs/scenarios.md
 	@$(CARGO) run --locked --quiet --example scenarios
+
+# A failing seed is shrunk and printed as a scenario; SEED=… begins elsewhere.
+soak: prerequisites ## Put the controller through SEEDS (10000) random days of 200 nodes, and a month of 1,000
+	@$(CARGO) run --locked --release --quiet --example soak -- --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
 crds: prerequisites ## Write crds/*.yaml and those of deploy/install.yaml from the Rust types
 	@$(CARGO) build --locked --quiet --bin clockwarden

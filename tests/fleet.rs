@@ -5,12 +5,12 @@
 //! with `make soak`. A seed that fails is shrunk, and printed as a scenario that can be put into a file.
 
 use clockwarden::drill::random::{self, Size};
-use clockwarden::drill::{Plant, Ran, Rule, Scenario, run, script, shrink};
+use clockwarden::drill::{Plant, Ran, Rule, Scenario, script, shrink};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 fn drill(scenario: &Scenario, plant: Option<Plant>) -> Ran {
-    run::<clockwarden::drill::old::OldBrain>(scenario, plant, |_| Default::default())
+    clockwarden::drill::engine(scenario, plant)
 }
 
 fn folder() -> PathBuf {

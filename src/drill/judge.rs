@@ -10,6 +10,7 @@ use super::scenario::{Deed, Scenario, What};
 use super::server::{Change, Server};
 use super::truth::Machine;
 use super::world::Call;
+use crate::clock::Wall;
 use crate::controller::fleet::PolicyEntry;
 use crate::controller::request::Kind;
 use crate::policy::{Limit, Mark, Policy};
@@ -24,8 +25,6 @@ const GRACE: Duration = Duration::from_secs(30);
 const ERRAND_MAX: Duration = Duration::from_secs(60);
 /// The key of an exemption.
 const EXEMPT: &str = "clockwarden.io/exempt-until";
-/// The label of a control-plane node.
-const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
 /// What must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +80,8 @@ struct Node {
     labels: BTreeMap<String, String>,
     labels_before: BTreeMap<String, String>,
     labels_since: Duration,
-    exempt_since: Option<Duration>,
+    /// Since when a person exempts it, and until when.
+    exempt: Option<(Duration, Wall)>,
     record: Option<Record>,
     /// Marks that a controller of ours put there, in truth.
     ours: BTreeSet<String>,
@@ -301,8 +301,11 @@ impl Judge {
             node.ours.extend(on.difference(off).cloned());
         }
         node.ours.retain(|mark| on.contains(mark));
-        let is_exempt = after.pointer("/metadata/annotations").is_some_and(|all| all.get(EXEMPT).is_some());
-        node.exempt_since = if is_exempt { node.exempt_since.or(Some(now)) } else { None };
+        let until = after.pointer("/metadata/annotations").and_then(|all| all.get(EXEMPT)).map(super::rules::moment);
+        node.exempt = until.map(|until| match node.exempt {
+            Some((since, before)) if before == until => (since, until),
+            _ => (now, until),
+        });
         if node.labels != labels || !was_there {
             let before = std::mem::replace(&mut node.labels, labels.clone());
             node.labels_before.clone_from(&before);
@@ -389,10 +392,11 @@ impl Judge {
         if super::rules::suspended(policy) {
             return hands_off("it is suspended");
         }
-        if node.exempt_since.is_some_and(|since| now.saturating_sub(since) > GRACE) {
+        let date = super::truth::Face::default().wall(now);
+        if node.exempt.is_some_and(|(since, until)| now.saturating_sub(since) > GRACE && date < until) {
             return hands_off("the node is exempt");
         }
-        if super::rules::spares_control_plane(policy) && node.labels.contains_key(CONTROL_PLANE) && !is_recent {
+        if super::rules::spares(policy, &node.labels) && !is_recent {
             return hands_off("the node is of the control plane");
         }
         if now.saturating_sub(call.began) > ERRAND_MAX {

@@ -40,3 +40,9 @@ pub use judge::{Broken, Rule};
 pub use plant::Plant;
 pub use scenario::Scenario;
 pub use world::{Ran, run};
+
+/// A drill of the controller as it is.
+#[must_use]
+pub fn engine(scenario: &Scenario, plant: Option<Plant>) -> Ran {
+    run(scenario, plant, |_| old::OldBrain::default())
+}

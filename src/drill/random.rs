@@ -120,6 +120,7 @@ impl Maker {
         also("effect", "NoExecute", 6);
         also("zone", "zone-0", 6);
         also("offset", "2s", 6);
+        also("suspend", "true", 12);
         PolicyText { name: name.to_owned(), settings }
     }
 
@@ -220,7 +221,12 @@ impl Maker {
     fn people(&mut self) -> (What, Option<Duration>) {
         let who = self.who();
         let long = Some(self.seconds(1, 900));
-        let (meddling, lasts) = match self.chance.below(14) {
+        let (meddling, lasts) = match self.chance.below(17) {
+            14 | 15 => {
+                let until = pick(&mut self.chance, &["2026-11-21T00:05:00Z", "2026-11-21T12:00:00Z", "tomorrow"]);
+                (Meddling::Annotate("clockwarden.io/exempt-until".to_owned(), until.to_owned()), long)
+            }
+            16 => (Meddling::Label("node-role.kubernetes.io/control-plane".to_owned(), "true".to_owned()), long),
             0 | 1 => (Meddling::Taint("other.example.com/x".to_owned()), long),
             2 => (Meddling::Taint("clockwarden.io/clock-drift".to_owned()), long),
             3 => (Meddling::Untaint("clockwarden.io/clock-drift".to_owned()), None),

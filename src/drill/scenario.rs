@@ -203,6 +203,7 @@ const SETTINGS: &[(&str, &str, Sort)] = &[
     ("error", "/tolerance/maxError", Sort::Text),
     ("suspend", "/suspend", Sort::Flag),
     ("zone", "/nodeSelector/matchLabels/topology.kubernetes.io~1zone", Sort::Text),
+    ("role", "/nodeSelector/matchLabels/node-role.kubernetes.io~1control-plane", Sort::Text),
     ("pool", "/nodeSelector/matchLabels/pool", Sort::Text),
 ];
 

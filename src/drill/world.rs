@@ -367,7 +367,8 @@ impl<'a, B: Brain> World<'a, B> {
             let after = self.delay(5_000_000, 50_000_000);
             self.tell(number, after, Message::Connect(stream, 0, true));
         }
-        let after = self.delay(1_000_000, 20_000_000);
+        // The first replica is the first leader, so that a scenario can name it.
+        let after = Duration::from_millis(10 * (number as u64 + 1));
         self.tell(number, after, Message::Ballot);
         self.ask_all(number);
     }
