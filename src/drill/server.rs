@@ -143,13 +143,14 @@ impl Server {
             let generation = next.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
             patch::merge(&mut next, &json!({"metadata": {"generation": generation + 1}}));
         }
-        self.version += 1;
-        patch::merge(&mut next, &json!({"metadata": {"resourceVersion": self.version.to_string()}}));
         let is_held = finalizers(&next).next().is_some();
         if next.pointer("/metadata/deletionTimestamp").is_some() && !is_held {
+            // The answer shows the object with the version that it had.
             self.remove(kind, name);
             return next;
         }
+        self.version += 1;
+        patch::merge(&mut next, &json!({"metadata": {"resourceVersion": self.version.to_string()}}));
         let after = Some(Arc::new(next.clone()));
         self.objects.entry(kind).or_default().extend(after.clone().map(|it| (name.to_owned(), it)));
         self.fresh.push(Change { kind, name: name.to_owned(), before, after });
