@@ -13,8 +13,11 @@
 
 pub mod apply;
 pub mod args;
+pub mod ballot;
+pub mod client;
 pub mod connection;
 pub mod elect;
+pub mod errand;
 pub mod evaluate;
 pub mod fleet;
 pub mod http;
@@ -26,6 +29,7 @@ pub mod references;
 pub mod request;
 pub mod sources;
 pub mod watch;
+pub mod write;
 
 pub use args::ControllerArgs;
 

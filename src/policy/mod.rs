@@ -13,11 +13,13 @@ pub mod assess;
 pub mod decide;
 pub mod marks;
 pub mod movement;
+pub mod room;
 pub mod selector;
 
 pub use assess::{Assessment, NodeEvidence, Suspicion, Yardstick, assess};
 pub use decide::{Candidate, Decision, Outcome, decide};
 pub use marks::{Mark, Marks};
+pub use room::{Room, Urgency};
 pub use selector::Selector;
 
 use crate::clock::Tolerance;

@@ -27,7 +27,7 @@ pub use pollers::{Asked, Pollers, Wanted};
 use crate::agent::report::{JumpReport, Report};
 use crate::clock::{Delta, OffsetInterval, Sample};
 use crate::policy::Source;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -145,6 +145,8 @@ pub struct Observations {
 #[derive(Default)]
 struct Shared {
     observed: Mutex<Observed>,
+    /// What was written or forgotten since somebody last took it.
+    touched: Mutex<HashSet<(Source, String)>>,
     changed: Notify,
 }
 
@@ -157,6 +159,22 @@ impl Observations {
     /// Waits for the next change.
     pub async fn changed(&self) {
         self.inner.changed.notified().await;
+    }
+
+    /// What changed since the last time, as it is now; `None`: it was forgotten.
+    #[must_use]
+    pub fn take(&self) -> Vec<(Source, String, Option<Observation>)> {
+        let observed = self.lock();
+        let touched = std::mem::take(&mut *self.touched());
+        let now = |(source, node): (Source, String)| {
+            let observation = observed.get(&source, &node).cloned();
+            (source, node, observation)
+        };
+        touched.into_iter().map(now).collect()
+    }
+
+    fn touched(&self) -> MutexGuard<'_, HashSet<(Source, String)>> {
+        self.inner.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Observed> {
@@ -197,25 +215,38 @@ impl Pen {
                 return;
             }
             change(observed.entry(&self.source, node));
+            self.observations.touched().insert((self.source.clone(), node.to_owned()));
         }
         self.observations.inner.changed.notify_one();
     }
 
     /// Forgets what was said of other nodes than these.
     fn keep(&self, is_wanted: impl Fn(&str) -> bool) {
-        if let Some(nodes) = self.observations.lock().0.get_mut(&self.source) {
-            nodes.retain(|node, _| is_wanted(node));
+        let mut observed = self.observations.lock();
+        let Some(nodes) = observed.0.get_mut(&self.source) else { return };
+        let gone: Vec<String> = nodes.keys().filter(|node| !is_wanted(node)).cloned().collect();
+        for node in gone {
+            nodes.remove(&node);
+            self.forgotten(node);
         }
+    }
+
+    fn forgotten(&self, node: String) {
+        self.observations.touched().insert((self.source.clone(), node));
+        self.observations.inner.changed.notify_one();
     }
 
     /// Ends the right to write, and forgets what the source has said: of one node, or of all.
     fn withdraw(&self, node: Option<&str>) {
         let mut observed = self.observations.lock();
         self.valid.store(false, Ordering::Relaxed);
-        match (node, observed.0.get_mut(&self.source)) {
-            (Some(node), Some(nodes)) => drop(nodes.remove(node)),
-            (None, Some(_)) => drop(observed.0.remove(&self.source)),
-            (_, None) => {}
+        let gone: Vec<String> = match (node, observed.0.get_mut(&self.source)) {
+            (Some(node), Some(nodes)) => nodes.remove_entry(node).into_iter().map(|(node, _)| node).collect(),
+            (None, Some(_)) => observed.0.remove(&self.source).into_iter().flatten().map(|(node, _)| node).collect(),
+            (_, None) => Vec::new(),
+        };
+        for node in gone {
+            self.forgotten(node);
         }
     }
 }
