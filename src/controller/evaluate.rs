@@ -286,8 +286,10 @@ fn marks_of(policy: &Policy, node: &Node) -> (bool, Option<HandsOff>) {
         return (acted, Some(HandsOff::NodeDeleting));
     }
     let hands_off = policy.action.mark.as_ref().and_then(|mark| {
-        let (ours, there) = (owned.0.contains_key(mark), node_marks::present(node, mark));
+        let (ours, there) = (owned.held.contains_key(mark), node_marks::present(node, mark));
         match (mark, ours, there) {
+            (Mark::Cordon, _, _) if owned.lifted.contains(&policy.name) => Some(HandsOff::UncordonedByOther),
+            (Mark::Cordon, false, false) if !owned.lifted.is_empty() => Some(HandsOff::UncordonedByOther),
             (Mark::Cordon, false, true) => Some(HandsOff::ForeignCordon),
             (Mark::Taint { .. }, false, true) => Some(HandsOff::ForeignTaint),
             (Mark::Cordon, true, false) => Some(HandsOff::UncordonedByOther),
@@ -338,8 +340,9 @@ fn keep_as_is(name: &str, entry: &PolicyEntry, fleet: &Fleet, all: &mut BTreeMap
     }
     for (node_name, node) in fleet.nodes.iter() {
         let Ok(owned) = node_marks::owned(node) else { continue };
-        for (mark, _) in owned.0.iter().filter(|(_, policies)| policies.contains(name)) {
-            all.entry(node_name.clone()).or_default().hold(mark.clone(), name);
+        let held = owned.of(name);
+        if !held.is_empty() {
+            all.entry(node_name.clone()).or_default().join(held);
         }
     }
 }

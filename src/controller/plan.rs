@@ -132,10 +132,7 @@ fn finalizer(name: &str, fleet: &Fleet) -> Option<Write> {
     if !entry.deleting() {
         return if entry.has_finalizer() { None } else { write(true) };
     }
-    let held = fleet.nodes.iter().any(|(_, node)| match node_marks::owned(node) {
-        Ok(marks) => marks.held_by(name),
-        // Nothing of it can be taken off by us; a policy must not be undeletable for it.
-        Err(_) => false,
-    });
+    let mark = entry.policy.as_ref().ok().and_then(|policy| policy.action.mark.as_ref());
+    let held = fleet.nodes.iter().any(|(_, node)| node_marks::may_hold(node, name, mark));
     if entry.has_finalizer() && !held { write(false) } else { None }
 }

@@ -189,7 +189,7 @@ fn marking(history: &[Incident], node: &Node, incident: impl Fn(&str, String) ->
     ] {
         let last = history.iter().rev().find(|i| i.kind == on || i.kind == off);
         let there: Vec<String> = owned
-            .0
+            .held
             .iter()
             .filter(|(mark, _)| is_kind(mark) && node_marks::present(node, mark))
             .map(|(mark, policies)| {

@@ -148,7 +148,7 @@ fn two_policies_share_a_mark_and_the_last_one_takes_it_off() {
     let mut world = World::new(vec![eager(), strict], three());
     [("n1", 0), ("n2", 0), ("n3", 100)].iter().for_each(|(n, ms)| world.measure(n, *ms, None, 10));
     let desired = world.at(10).desired;
-    let holders: Vec<_> = desired["n3"].0.values().flatten().collect();
+    let holders: Vec<_> = desired["n3"].held.values().flatten().collect();
     assert_eq!(holders, ["strict"]);
 }
 
