@@ -19,7 +19,7 @@ pub mod selector;
 pub use assess::{Assessment, NodeEvidence, Suspicion, Yardstick, assess};
 pub use decide::{Candidate, Decision, Outcome, decide};
 pub use marks::{Mark, Marks};
-pub use room::{Room, Urgency};
+pub use room::Room;
 pub use selector::Selector;
 
 use crate::clock::Tolerance;

@@ -7,42 +7,26 @@
 //!
 //! Undoing takes no place and is never asked about here.
 
-use crate::clock::{Mono, OffsetInterval, Standing, State};
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-/// How pressing it is to act on a node; the least comes first: drifting before unknown, the longest, the furthest off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Urgency {
-    is_unknown: bool,
-    since: Mono,
-    far: Reverse<Option<Duration>>,
+/// The places under one policy's limit, by name of node; `U` says how urgent it is to act on one, the least first.
+#[derive(Debug)]
+pub struct Room<U> {
+    cap: usize,
+    held: BTreeSet<String>,
+    promised: BTreeMap<String, U>,
+    waiting: BTreeMap<String, U>,
+    by_urgency: BTreeSet<(U, String)>,
 }
 
-impl Urgency {
-    /// Of a node with this standing, so far off.
-    #[must_use]
-    pub fn of(standing: &Standing, offset: Option<OffsetInterval>) -> Urgency {
-        Urgency {
-            is_unknown: standing.state() != State::Drifting,
-            since: standing.since(),
-            far: Reverse(offset.map(|it| it.midpoint().magnitude())),
-        }
+impl<U> Default for Room<U> {
+    fn default() -> Self {
+        let (held, by_urgency) = (BTreeSet::new(), BTreeSet::new());
+        Room { cap: 0, held, promised: BTreeMap::new(), waiting: BTreeMap::new(), by_urgency }
     }
 }
 
-/// The places under one policy's limit, by name of node.
-#[derive(Debug, Default)]
-pub struct Room {
-    cap: usize,
-    held: BTreeSet<String>,
-    promised: BTreeMap<String, Urgency>,
-    waiting: BTreeMap<String, Urgency>,
-    by_urgency: BTreeSet<(Urgency, String)>,
-}
-
-impl Room {
+impl<U: Ord + Clone> Room<U> {
     /// Sets how many places there are.
     pub fn set_cap(&mut self, cap: usize) {
         self.cap = cap;
@@ -70,7 +54,7 @@ impl Room {
 
     /// The node is to be acted on, so urgently, if there is a place; or (`None`) it is not, and its promise is void.
     /// Nodes that hold a place have nothing to wish for.
-    pub fn wish(&mut self, node: &str, urgency: Option<Urgency>) {
+    pub fn wish(&mut self, node: &str, urgency: Option<U>) {
         if let Some(before) = self.waiting.remove(node) {
             self.by_urgency.remove(&(before, node.to_owned()));
         }
@@ -81,7 +65,7 @@ impl Room {
         match self.promised.get_mut(node) {
             Some(promised) => *promised = urgency,
             None => {
-                self.waiting.insert(node.to_owned(), urgency);
+                self.waiting.insert(node.to_owned(), urgency.clone());
                 self.by_urgency.insert((urgency, node.to_owned()));
             }
         }
@@ -98,10 +82,10 @@ impl Room {
             changed.push(node);
         }
         while self.taken() > self.cap {
-            let last = self.promised.iter().max_by_key(|(node, urgency)| (**urgency, (*node).clone()));
-            let Some((node, urgency)) = last.map(|(node, urgency)| (node.clone(), *urgency)) else { break };
+            let last = self.promised.iter().max_by(|(n, u), (m, v)| u.cmp(v).then_with(|| n.cmp(m)));
+            let Some((node, urgency)) = last.map(|(node, urgency)| (node.clone(), urgency.clone())) else { break };
             self.promised.remove(&node);
-            self.waiting.insert(node.clone(), urgency);
+            self.waiting.insert(node.clone(), urgency.clone());
             self.by_urgency.insert((urgency, node.clone()));
             changed.push(node);
         }
@@ -142,24 +126,18 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Judgement;
     use proptest::prelude::*;
-
-    fn urgency(since_s: u64) -> Urgency {
-        let standing = Standing::new(Mono::from_nanos(0)).observe(Judgement::Beyond, Mono::from_nanos(since_s));
-        Urgency::of(&standing, None)
-    }
 
     #[test]
     fn places_go_to_the_most_urgent_and_a_promise_is_kept() {
         let mut room = Room::default();
         room.set_cap(2);
         for (node, since) in [("late", 9), ("early", 1), ("middle", 5)] {
-            room.wish(node, Some(urgency(since)));
+            room.wish(node, Some(since));
         }
         assert_eq!(room.assign(), ["early", "middle"]);
         // Somebody even more urgent waits for the next place.
-        room.wish("first", Some(urgency(0)));
+        room.wish("first", Some(0));
         assert!(room.assign().is_empty());
         room.hold("early");
         room.wish("middle", None);
@@ -175,7 +153,7 @@ mod tests {
         room.set_cap(3);
         room.hold("held");
         for node in ["a", "b"] {
-            room.wish(node, Some(urgency(1)));
+            room.wish(node, Some(1));
         }
         assert_eq!(room.assign(), ["a", "b"]);
         room.set_cap(2);
@@ -209,7 +187,7 @@ mod tests {
             room.set_cap(3);
             for did in all {
                 match did {
-                    Did::Wish(node, since) => room.wish(&node.to_string(), since.map(urgency)),
+                    Did::Wish(node, since) => room.wish(&node.to_string(), since),
                     Did::Hold(node) => room.hold(&node.to_string()),
                     Did::Free(node) => room.free(&node.to_string()),
                     Did::Cap(cap) => room.set_cap(cap),

@@ -1,0 +1,244 @@
+//! One policy at work: its nodes, what the evidence about each has come to, and who of them is acted on.
+//!
+//! A change of one node costs a look at this node: the aggregates that its judgement needs (consensus, suspicion, the
+//! places under the limit, the digest for the status) are kept up to date and not computed anew. Only when what all are
+//! measured against has changed for everybody is everybody looked at again.
+//!
+//! The order within one look is that of the data: evidence of all that changed, then the frame, then the judgement of
+//! each, then the places; so that half a fleet that moves at once is suspected before the first of it is acted on.
+
+use super::digest::Digest;
+use crate::clock::{Mono, OffsetInterval, Sample, Standing, State, Why};
+use crate::controller::evaluate::{self, NodeView};
+use crate::controller::sources::{NodeReading, Observation};
+use crate::policy::decide::{Claim, HandsOff, Urgency, claim, urgency};
+use crate::policy::tally::{Frame, Tally};
+use crate::policy::{Candidate, NodeEvidence, Policy, Room};
+use k8s_openapi::api::core::v1::Node;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A node that has not answered at all is called unknown after this long; before, it may just not have been asked.
+const FIRST_ANSWER: Duration = Duration::from_secs(5);
+/// The yardstick may move by this part of the tolerance before every node is looked at again; each is anyway with its
+/// next reading.
+const FRAME_PART: u32 = 16;
+
+/// The label of a node's zone (well-known labels of Kubernetes).
+const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// One policy's nodes.
+#[derive(Debug)]
+pub struct Ward {
+    tally: Tally,
+    frame: Frame,
+    members: BTreeMap<String, Member>,
+    room: Room<Urgency>,
+    digest: Digest,
+    counted: usize,
+}
+
+#[derive(Debug)]
+struct Member {
+    id: u32,
+    evidence: NodeEvidence,
+    claim: Claim,
+    counts: bool,
+    view: NodeView,
+}
+
+/// What is known of a node beside its clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The node.
+    pub node: &'a Node,
+    /// What the policy's source says of it.
+    pub seen: Option<&'a Observation>,
+    /// This policy holds a mark on it.
+    pub acted: bool,
+    /// Why it must be left alone.
+    pub hands_off: Option<HandsOff>,
+}
+
+impl Ward {
+    /// One without nodes.
+    #[must_use]
+    pub fn new(policy: &Policy, now: Mono) -> Ward {
+        let tally = Tally::new(&policy.tolerance);
+        let frame = tally.frame(None, now);
+        let (members, room, digest) = (BTreeMap::new(), Room::default(), Digest::default());
+        Ward { tally, frame, members, room, digest, counted: 0 }
+    }
+
+    /// The same nodes and since when each has been how, under a changed policy.
+    #[must_use]
+    pub fn under(mut self, policy: &Policy, now: Mono) -> Ward {
+        self.tally = Tally::new(&policy.tolerance);
+        self.frame = self.tally.frame(None, now);
+        self
+    }
+
+    /// A node is matched from now on.
+    pub fn enter(&mut self, name: &str, id: u32, now: Mono) {
+        if self.members.contains_key(name) {
+            return;
+        }
+        let standing = Standing::new(now);
+        let decision = Claim::UNDECIDED.settle_plainly();
+        let view = NodeView {
+            node: name.to_owned(),
+            standing,
+            offset: None,
+            decision,
+            acted: false,
+            failure: None,
+            against: String::new(),
+            premature: true,
+        };
+        self.digest.add(&view);
+        let (evidence, claim) = (NodeEvidence::default(), Claim::Settled(decision));
+        self.members.insert(name.to_owned(), Member { id, evidence, claim, counts: true, view });
+        self.counted = self.counted.saturating_add(1);
+    }
+
+    /// A node is not matched any more; what it holds of the policy it holds until it is seen without.
+    pub fn leave(&mut self, name: &str) {
+        if let Some(member) = self.members.remove(name) {
+            self.tally.remove(member.id);
+            self.digest.remove(&member.view);
+            self.counted = self.counted.saturating_sub(usize::from(member.counts));
+        }
+        self.room.wish(name, None);
+    }
+
+    /// Takes in the evidence about a node, as it is now.
+    pub fn gather(&mut self, name: &str, reading: Option<&NodeReading>, node: &Node, policy: &Policy, clocks: &Sample) {
+        let Some(member) = self.members.get_mut(name) else { return };
+        member.evidence = evaluate::evidence(reading, policy, clocks);
+        let zone = node.metadata.labels.as_ref().and_then(|labels| labels.get(ZONE)).map(String::as_str);
+        let known = member.evidence != NodeEvidence::default();
+        self.tally.set(member.id, known.then_some(member.evidence), clocks.after, zone);
+    }
+
+    /// Looks at what all nodes are measured against; true if it has changed for everybody.
+    pub fn reframe(&mut self, policy: &Policy, ours: Option<OffsetInterval>, now: Mono) -> bool {
+        let frame = self.tally.frame(ours, now);
+        let differs = frame.differs(&self.frame, policy.tolerance.offset_max / FRAME_PART);
+        self.frame = frame;
+        differs
+    }
+
+    /// Judges a node whose evidence was gathered just now. Returns when to look at it again, should nothing happen.
+    pub fn judge(&mut self, name: &str, facts: Facts<'_>, policy: &Policy, clocks: &Sample) -> Option<Mono> {
+        let now = clocks.after;
+        let Some(member) = self.members.get_mut(name) else { return None };
+        self.digest.remove(&member.view);
+        let reading = facts.seen.and_then(|seen| seen.reading.as_ref());
+        let offset = self.frame.offset(&member.evidence);
+        let judged = evaluate::judgement(reading, offset, self.frame.moved(&member.evidence), &self.frame, policy, clocks);
+        let standing = member.view.standing.observe(judged, now);
+        let zone = facts.node.metadata.labels.as_ref().and_then(|labels| labels.get(ZONE));
+        let candidate = Candidate {
+            node: name.to_owned(),
+            standing,
+            offset,
+            acted: facts.acted,
+            hands_off: facts.hands_off,
+            zone_suspect: zone.is_some_and(|zone| self.frame.zone(zone).is_some()),
+        };
+        member.claim = claim(&candidate, &policy.action, self.frame.suspicion().is_some(), now);
+        self.counted = self.counted.saturating_sub(usize::from(member.counts));
+        member.counts = candidate.is_counted();
+        self.counted = self.counted.saturating_add(usize::from(member.counts));
+        let wants = matches!(member.claim, Claim::Wants(_));
+        self.room.wish(name, wants.then(|| urgency(&candidate)));
+        let never = standing.state() == State::Unknown(Why::NeverMeasured);
+        let first = standing.since().after(FIRST_ANSWER);
+        member.view = NodeView {
+            node: candidate.node,
+            standing,
+            offset,
+            decision: member.claim.settle(has_room(&self.room, name), &policy.action),
+            acted: facts.acted,
+            failure: evaluate::failure(name, facts.node, facts.seen, policy, clocks),
+            against: self.frame.against(policy),
+            premature: never && now < first,
+        };
+        self.digest.add(&member.view);
+        let ends = match member.claim {
+            Claim::Settled(decision) => decision.because.ends_in().map(|rest| now.after(rest)),
+            Claim::Wants(_) => None,
+        };
+        let first = member.view.premature.then_some(first);
+        let worse = reading.and_then(|reading| evaluate::worse_at(reading, offset, policy, clocks));
+        [ends, first, worse].into_iter().flatten().min()
+    }
+
+    /// Gives the free places to the most urgent. The nodes whose decision changed by that are named.
+    pub fn assign(&mut self, policy: &Policy) -> Vec<String> {
+        // A policy that only observes gives back what it held before, so that none of it takes room.
+        let given_back = if policy.action.mark.is_some() { 0 } else { self.room.held().len() };
+        self.room.set_cap(policy.action.limit.cap(self.counted).saturating_add(given_back));
+        let changed = self.room.assign();
+        for name in &changed {
+            self.decide(name, policy);
+        }
+        changed
+    }
+
+    fn decide(&mut self, name: &str, policy: &Policy) {
+        let Some(member) = self.members.get_mut(name) else { return };
+        self.digest.remove(&member.view);
+        member.view.decision = member.claim.settle(has_room(&self.room, name), &policy.action);
+        self.digest.add(&member.view);
+    }
+
+    /// The node carries a mark of the policy, or may.
+    pub fn hold(&mut self, name: &str) {
+        self.room.hold(name);
+    }
+
+    /// The node carries no mark of the policy.
+    pub fn free(&mut self, name: &str) {
+        self.room.free(name);
+    }
+
+    /// A node in the eyes of this policy.
+    #[must_use]
+    pub fn view(&self, name: &str) -> Option<&NodeView> {
+        self.members.get(name).map(|member| &member.view)
+    }
+
+    /// All its nodes, by name.
+    pub fn views(&self) -> impl Iterator<Item = &NodeView> {
+        self.members.values().map(|member| &member.view)
+    }
+
+    /// The names of its nodes.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.members.keys()
+    }
+
+    /// The places under its limit.
+    #[must_use]
+    pub fn room(&self) -> &Room<Urgency> {
+        &self.room
+    }
+
+    /// What its nodes come to.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// What its nodes are measured against.
+    #[must_use]
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+/// A node that carries the mark already, or may, needs no further place.
+fn has_room(room: &Room<Urgency>, name: &str) -> bool {
+    room.is_promised(name) || room.held().contains(name)
+}
