@@ -71,7 +71,7 @@ pub fn policy(object: &TimeSyncPolicy) -> Result<Policy, InvalidPolicy> {
         references: spec.references.iter().map(reference).collect::<Result<_, _>>()?,
         interval,
         tolerance,
-        action: action(&spec.action)?,
+        action: action(&spec.action, spec.suspend)?,
         admission: admission(&spec.admission)?,
     })
 }
@@ -149,7 +149,7 @@ fn tolerance(spec: &ToleranceSpec) -> Result<Tolerance, InvalidPolicy> {
     })
 }
 
-fn action(spec: &ActionSpec) -> Result<Action, InvalidPolicy> {
+fn action(spec: &ActionSpec, suspended: bool) -> Result<Action, InvalidPolicy> {
     let taint = taint(&spec.taint)?;
     Ok(Action {
         mark: match spec.type_ {
@@ -161,6 +161,7 @@ fn action(spec: &ActionSpec) -> Result<Action, InvalidPolicy> {
         recovered_for: length("spec.action.recoveredFor", &spec.recovered_for)?,
         act_on_unknown: spec.on_unknown == OnUnknown::Act,
         limit: limit(&spec.limit)?,
+        suspended,
     })
 }
 

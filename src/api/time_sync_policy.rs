@@ -85,6 +85,9 @@ fn text(value: &str) -> DurationText {
     validation = Rule::new("!has(self.source.lease) || duration(self.source.lease.maxDelay) < duration(self.tolerance.maxOffset)").message("source.lease.maxDelay must be shorter than tolerance.maxOffset: it is part of the error of every reading").field_path(".source.lease.maxDelay"),
 )]
 pub struct TimeSyncPolicySpec {
+    /// While true nothing new is done to nodes, and undoing goes on: what would be done is still counted and told.
+    #[serde(default)]
+    pub suspend: bool,
     /// Which nodes; empty selects all of them.
     #[serde(default)]
     #[schemars(schema_with = "schema::selector")]

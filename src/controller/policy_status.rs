@@ -4,14 +4,13 @@
 //! by less than two percent is shown as before, so that a node which sits 15 s off does not cost a write a second. Why a
 //! source cannot be read is told anew when the words change: whoever puts it right, step by step, must see the next step.
 
-use super::evaluate::{PolicyView, limit_words};
+use super::engine::ward::Ward;
 use super::fleet::PolicyEntry;
 use crate::api::TimeSyncPolicyStatus;
 use crate::api::time_sync_policy::{NodeCounts, WorstNode};
-use crate::clock::{Delta, State, Wall};
-use crate::policy::decide::Because;
+use crate::clock::{Delta, Wall};
 use crate::policy::movement::Together;
-use crate::policy::{Outcome, Suspicion};
+use crate::policy::Suspicion;
 use crate::runtime::timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::collections::HashMap;
@@ -46,9 +45,9 @@ fn lasting(message: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The offset last shown, by (policy, node).
+/// The offsets last shown, by policy and node.
 #[derive(Debug, Default)]
-pub struct Shown(HashMap<(String, String), Delta>);
+pub struct Shown(HashMap<String, HashMap<String, Delta>>);
 
 /// A condition of a policy before it has its times.
 struct Wanted {
@@ -60,24 +59,25 @@ struct Wanted {
 
 /// The status that is due, and the reason of the Event to go with it (with a message), if degradation began or
 /// changed; `None` if what is stored still holds.
+#[must_use]
 pub fn due(
     name: &str,
     entry: &PolicyEntry,
-    view: &PolicyView,
-    shown: &mut Shown,
+    ward: &Ward,
+    shown: &Shown,
     now: Wall,
 ) -> Option<(TimeSyncPolicyStatus, Option<(&'static str, String)>)> {
-    if view.nodes.iter().any(|n| n.premature) {
+    if entry.deleting() || ward.digest().premature > 0 {
         return None;
     }
     let stored = &entry.status;
-    let wanted = [ready(view), degraded(entry, view)];
+    let wanted = [ready(entry), degraded(entry, ward)];
     let conditions = wanted.iter().map(|w| stamped(w, &stored.conditions, entry, now)).collect();
     let status = TimeSyncPolicyStatus {
         observed_generation: entry.metadata.generation,
         conditions,
-        nodes: Some(counts(view)),
-        worst: worst(name, view, shown),
+        nodes: Some(counts(ward)),
+        worst: worst(name, ward, shown),
     };
     let same = status.observed_generation == stored.observed_generation
         && status.nodes == stored.nodes
@@ -99,20 +99,20 @@ pub fn due(
     Some((status, event))
 }
 
-fn ready(view: &PolicyView) -> Wanted {
-    let (status, reason, message) = match &view.unusable {
-        Some(why) => ("False", "Unusable", why.clone()),
-        None => ("True", "Evaluating", "the policy is valid and evaluated".to_owned()),
+fn ready(entry: &PolicyEntry) -> Wanted {
+    let (status, reason, message) = match &entry.policy {
+        Err(why) => ("False", "Unusable", why.clone()),
+        Ok(_) => ("True", "Evaluating", "the policy is valid and evaluated".to_owned()),
     };
     Wanted { type_: "Ready", status, reason, message }
 }
 
-fn degraded(entry: &PolicyEntry, view: &PolicyView) -> Wanted {
+fn degraded(entry: &PolicyEntry, ward: &Ward) -> Wanted {
     let wanted = |status, reason, message| Wanted { type_: "Degraded", status, reason, message };
-    if let Some(why) = &view.unusable {
+    if let Err(why) = &entry.policy {
         return wanted("True", UNAVAILABLE, format!("{why}; what is on nodes already is kept"));
     }
-    match view.suspicion {
+    match &ward.frame().suspicion {
         Some(Suspicion::FleetShifted { shifted, of, by }) => {
             let message = format!(
                 "{shifted} of {of} nodes are beyond tolerance in the same direction, by about {by}: suspect the time source that they share; nothing new is done to nodes, undoing goes on"
@@ -133,20 +133,15 @@ fn degraded(entry: &PolicyEntry, view: &PolicyView) -> Wanted {
         }
         None => {}
     }
-    let silent: Vec<&str> = view
-        .nodes
-        .iter()
-        .filter(|n| matches!(n.standing.state(), State::Unknown(_)))
-        .filter_map(|n| n.failure.as_deref())
-        .collect();
-    if let Some(first) = silent.first() {
-        let message = format!("{} of {} nodes cannot be measured; the first: {first}", silent.len(), view.nodes.len());
-        return wanted("True", UNAVAILABLE, message);
+    let digest = ward.digest();
+    let first = digest.first_silent().and_then(|name| ward.view(name)?.failure.as_deref());
+    if let Some(first) = first {
+        let (silent, matched) = (digest.silent(), digest.matched);
+        return wanted("True", UNAVAILABLE, format!("{silent} of {matched} nodes cannot be measured; the first: {first}"));
     }
-    let limited = view.nodes.iter().filter(|n| n.decision.because == Because::LimitReached).count();
+    let (limited, cap) = (ward.room().waiting(), ward.room().cap());
     if limited > 0 {
-        let limit =
-            entry.policy.as_ref().map_or_else(|_| view.cap.to_string(), |p| limit_words(p.action.limit, view.cap));
+        let limit = entry.policy.as_ref().map_or_else(|_| cap.to_string(), |p| p.action.limit.words(cap));
         let message = format!("{limited} more nodes would be acted on, but spec.action.limit allows {limit} at once");
         return wanted("True", "ActionLimited", message);
     }
@@ -165,54 +160,48 @@ fn stamped(wanted: &Wanted, stored: &[Condition], entry: &PolicyEntry, now: Wall
     }
 }
 
-fn counts(view: &PolicyView) -> NodeCounts {
-    let count = |is: &dyn Fn(&super::evaluate::NodeView) -> bool| {
-        i32::try_from(view.nodes.iter().filter(|n| is(n)).count()).unwrap_or(i32::MAX)
-    };
+fn counts(ward: &Ward) -> NodeCounts {
+    let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    let digest = ward.digest();
     NodeCounts {
-        matched: count(&|_| true),
-        synchronized: count(&|n| n.standing.state() == State::Synchronized),
-        drifting: count(&|n| n.standing.state() == State::Drifting),
-        unknown: count(&|n| matches!(n.standing.state(), State::Unknown(_))),
-        acted: count(&|n| n.acted || n.decision.outcome == Outcome::WouldAct),
+        matched: count(digest.matched),
+        synchronized: count(digest.synchronized),
+        drifting: count(digest.drifting),
+        unknown: count(digest.unknown),
+        acted: count(digest.acted.saturating_add(digest.would_act)),
     }
 }
 
-fn worst(policy: &str, view: &PolicyView, shown: &mut Shown) -> Vec<WorstNode> {
-    let mut bad: Vec<_> = view.nodes.iter().filter(|n| n.standing.state() != State::Synchronized).collect();
-    let offset = |n: &&super::evaluate::NodeView| n.offset.map(|it| it.midpoint().magnitude());
-    bad.sort_by(|a, b| {
-        let drifting = |n: &&super::evaluate::NodeView| n.standing.state() != State::Drifting;
-        drifting(a)
-            .cmp(&drifting(b))
-            .then_with(|| rounded(offset(b)).cmp(&rounded(offset(a))))
-            .then_with(|| a.node.cmp(&b.node))
-    });
-    bad.truncate(WORST_MAX);
-    shown.0.retain(|(p, node), _| p != policy || bad.iter().any(|n| n.node == *node));
-    bad.iter()
-        .map(|n| WorstNode {
-            node: n.node.clone(),
-            state: n.standing.state().as_str().to_owned(),
-            offset: n.offset.map(|it| shown.sticky(policy, &n.node, it.midpoint()).to_string()),
-            decision: n.decision.word(),
-        })
-        .collect()
-}
-
-/// Whole tenths of a second, so that two nodes equally far off do not change places with every reading.
-fn rounded(offset: Option<std::time::Duration>) -> Option<u128> {
-    offset.map(|o| o.as_millis() / 100)
+fn worst(policy: &str, ward: &Ward, shown: &Shown) -> Vec<WorstNode> {
+    let bad = ward.digest().worst().take(WORST_MAX).filter_map(|name| ward.view(name));
+    bad.map(|n| WorstNode {
+        node: n.node.clone(),
+        state: n.standing.state().as_str().to_owned(),
+        offset: n.offset.map(|it| shown.sticky(policy, &n.node, it.midpoint()).to_string()),
+        decision: n.decision.word(),
+    })
+    .collect()
 }
 
 impl Shown {
-    fn sticky(&mut self, policy: &str, node: &str, now: Delta) -> Delta {
-        let shown = self.0.entry((policy.to_owned(), node.to_owned())).or_insert(now);
-        let moved = now.minus(*shown).magnitude();
-        if moved > shown.magnitude() / 50 + std::time::Duration::from_millis(1) {
-            *shown = now;
-        }
-        *shown
+    /// What is shown of an offset that is `now`: what was shown before, if it moved by little.
+    fn sticky(&self, policy: &str, node: &str, now: Delta) -> Delta {
+        let before = self.0.get(policy).and_then(|nodes| nodes.get(node)).copied();
+        let moved = |before: &Delta| now.minus(*before).magnitude();
+        before.filter(|it| moved(it) <= it.magnitude() / 50 + std::time::Duration::from_millis(1)).unwrap_or(now)
+    }
+
+    /// Remembers what a status that is written now shows.
+    pub fn note(&mut self, policy: &str, ward: &Ward) {
+        let bad = ward.digest().worst().take(WORST_MAX).filter_map(|name| ward.view(name));
+        let shown = bad.filter_map(|n| Some((n.node.clone(), self.sticky(policy, &n.node, n.offset?.midpoint()))));
+        let shown: HashMap<String, Delta> = shown.collect();
+        self.0.insert(policy.to_owned(), shown);
+    }
+
+    /// The policy is gone.
+    pub fn forget(&mut self, policy: &str) {
+        self.0.remove(policy);
     }
 }
 

@@ -7,12 +7,12 @@
 
 mod jumps;
 
-use super::evaluate::{Evaluation, NodeView};
+use super::evaluate::NodeView;
 use crate::agent::report::JumpReport;
 use crate::api::node_clock::{HISTORY_MAX, Incident, NodeClockStatus, NodeDecision};
 use crate::api::{self, node_marks};
 use crate::clock::{Human, State, Wall};
-use crate::policy::Mark;
+use crate::policy::{Mark, Policy};
 use crate::runtime::timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
@@ -29,33 +29,23 @@ pub struct Summary<'a> {
     pub decisions: Vec<NodeDecision>,
 }
 
-/// The summary for one node; `None` where no policy matches it, or it is too early to say anything.
-#[must_use]
-pub fn summary<'a>(
-    node: &str,
-    evaluation: &'a Evaluation,
-    tolerance: &dyn Fn(&str) -> Duration,
-) -> Option<Summary<'a>> {
-    let mut seen: Vec<(&String, &NodeView)> = Vec::new();
-    for (policy, view) in &evaluation.policies {
-        if let Ok(index) = view.nodes.binary_search_by(|n| n.node.as_str().cmp(node))
-            && let Some(found) = view.nodes.get(index)
-        {
-            seen.push((policy, found));
-        }
-    }
+/// The summary of what each policy makes of a node; `None` where none matches it, or it is too early to say anything.
+pub fn summary<'a>(seen: impl Iterator<Item = (&'a Policy, &'a NodeView)>) -> Option<Summary<'a>> {
+    let seen: Vec<(&Policy, &NodeView)> = seen.collect();
     let rank = |view: &NodeView| match view.standing.state() {
         State::Drifting => 0,
         State::Unknown(_) => 1,
         State::Synchronized => 2,
     };
-    let (policy, view) = seen.iter().min_by_key(|(name, view)| (rank(view), *name)).copied()?;
+    let (policy, view) = seen.iter().min_by_key(|(policy, view)| (rank(view), &policy.name)).copied()?;
     if view.premature {
         return None;
     }
-    let decisions =
-        seen.iter().map(|(p, v)| NodeDecision { policy: (*p).clone(), decision: v.decision.word() }).collect();
-    Some(Summary { view, tolerance: tolerance(policy), decisions })
+    let decision = |(policy, view): &(&Policy, &NodeView)| NodeDecision {
+        policy: policy.name.clone(),
+        decision: view.decision.word(),
+    };
+    Some(Summary { view, tolerance: policy.tolerance.offset_max, decisions: seen.iter().map(decision).collect() })
 }
 
 impl Summary<'_> {

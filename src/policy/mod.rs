@@ -10,15 +10,18 @@
 //! `explain` say the same.
 
 pub mod assess;
+pub mod because;
 pub mod decide;
 pub mod marks;
 pub mod movement;
+pub mod now;
 pub mod room;
 pub mod selector;
 
 pub use assess::{Assessment, NodeEvidence, Suspicion, Yardstick, assess};
 pub use decide::{Candidate, Decision, Outcome, decide};
 pub use marks::{Mark, Marks};
+pub use now::Now;
 pub use room::Room;
 pub use selector::Selector;
 
@@ -93,6 +96,8 @@ pub struct Action {
     pub act_on_unknown: bool,
     /// How many at once.
     pub limit: Limit,
+    /// Nothing new is done, undoing goes on (`spec.suspend`).
+    pub suspended: bool,
 }
 
 /// At most so many nodes at once.
@@ -100,7 +105,7 @@ pub struct Action {
 pub enum Limit {
     /// A count.
     Count(usize),
-    /// A share of the matched nodes, rounded down, but at least so many.
+    /// A share of the nodes that may be acted on, rounded down, but at least so many.
     Percent {
         /// 0 to 100.
         percent: u8,
@@ -110,7 +115,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// The cap for so many matched nodes.
+    /// The cap for so many nodes.
     #[must_use]
     pub fn cap(self, matched: usize) -> usize {
         match self {

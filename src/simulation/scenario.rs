@@ -224,6 +224,7 @@ impl Scenario {
                 recovered_for: Duration::from_secs(120),
                 act_on_unknown: false,
                 limit: Limit::Percent { percent: 10, at_least: 1 },
+                suspended: false,
             },
             admission: Admission { mode: Mode::Off, bounds: Bounds::default(), namespaces: Selector::default() },
         }

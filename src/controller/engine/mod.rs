@@ -25,7 +25,7 @@ pub mod ward;
 
 use super::errand::Errand;
 use super::evaluate::NodeView;
-use super::fleet::{Change, Fleet};
+use super::fleet::{self, Change, Fleet};
 use super::hands_off;
 use super::policy_status::Shown;
 use super::sources::{NodeReading, Observation, Observed};
@@ -34,7 +34,7 @@ use super::write::{Answer, Write, WriteError};
 use crate::agent::sources::Measured;
 use crate::api::node_marks;
 use crate::clock::{Delta, Mono, OffsetInterval, Sample};
-use crate::policy::{Now, Policy, Source, Suspicion};
+use crate::policy::{Now, Policy, Source};
 use queue::{About, Class, Pace, Queue};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -109,13 +109,13 @@ impl Engine {
             Told::Node(change) => {
                 let names = named(&change).into_iter().chain(self.fleet.nodes.apply(change)).collect::<BTreeSet<_>>();
                 for name in names {
-                    self.node_changed(&name, clocks.after);
+                    self.node_changed(&name, clocks);
                 }
             }
             Told::Policy(change) => {
                 let names = named(&change).into_iter().chain(self.fleet.policies.apply(change)).collect::<BTreeSet<_>>();
                 for name in names {
-                    self.policy_changed(&name, clocks.after);
+                    self.policy_changed(&name, clocks);
                 }
             }
             Told::Clock(change) => {
@@ -224,7 +224,7 @@ impl Engine {
         match result {
             Ok(answer) => {
                 self.queue.fulfilled(&about, kind);
-                self.take_in(errand.write(), answer, now);
+                self.take_in(errand.write(), answer, clocks);
             }
             Err(WriteError::NotLeading) => {}
             Err(error) => {
@@ -236,37 +236,42 @@ impl Engine {
         match &about {
             About::Node(name) => {
                 if let Some(subject) = self.subjects.get_mut(name) {
-                    subject.ended(errand, fulfilled);
+                    subject.ended(&errand, fulfilled);
                 }
                 self.places(name);
                 self.dirty.insert(name.clone());
             }
-            About::Policy(name) => drop(self.stirred.insert(name.clone())),
+            About::Policy(name) => {
+                if let Some(ward) = self.wards.get_mut(name) {
+                    ward.ended(errand.write(), fulfilled);
+                }
+                self.stirred.insert(name.clone());
+            }
         }
     }
 
     /// What the API server answered is newer than what the watch has told so far.
-    fn take_in(&mut self, write: &Write, answer: Answer, now: Mono) {
+    fn take_in(&mut self, write: &Write, answer: Answer, clocks: &Sample) {
         match (write, answer) {
             (_, Answer::Node(node)) => {
                 let name = node.metadata.name.clone().unwrap_or_default();
                 self.fleet.nodes.put(*node);
-                self.node_changed(&name, now);
+                self.node_changed(&name, clocks);
             }
             (_, Answer::Policy(policy)) => {
                 let name = policy.metadata.name.clone().unwrap_or_default();
                 self.fleet.policies.put(*policy);
-                self.policy_changed(&name, now);
+                self.policy_changed(&name, clocks);
             }
             (_, Answer::Clock(clock)) => self.fleet.clocks.put(*clock),
             (Write::Marks { node, .. } | Write::Condition { node, .. }, Answer::Gone) => {
                 self.fleet.nodes.remove(node);
-                self.node_changed(node, now);
+                self.node_changed(node, clocks);
             }
             (Write::Clock { node, .. }, Answer::Gone) => self.fleet.clocks.remove(node),
             (Write::Finalizer { policy, .. } | Write::PolicyStatus { policy, .. }, Answer::Gone) => {
                 self.fleet.policies.remove(policy);
-                self.policy_changed(policy, now);
+                self.policy_changed(policy, clocks);
             }
             (Write::Event(_), Answer::Gone) | (_, Answer::Done) => {}
         }
@@ -313,8 +318,11 @@ impl Engine {
             let Some(Ok(policy)) = self.fleet.policies.get(policy).map(|entry| &entry.policy) else { continue };
             let ours = self.ours(policy, clocks);
             let Some(ward) = self.wards.get_mut(&policy.name) else { continue };
-            if ward.reframe(policy, ours, clocks.after) {
+            if ward.reframe(policy, ours, clocks) {
                 all.extend(ward.names().cloned());
+            }
+            if let Some(at) = ward.frame().due {
+                self.queue.push_later(&About::Policy(policy.name.clone()), at);
             }
         }
         all
@@ -326,7 +334,7 @@ impl Engine {
         for policy in &subject.policies {
             let Some(Ok(policy)) = self.fleet.policies.get(policy).map(|entry| &entry.policy) else { continue };
             let Some(ward) = self.wards.get_mut(&policy.name) else { continue };
-            let now = Now::by(ward.frame().yardstick(), clocks.wall);
+            let now = Now::by(&ward.frame().yardstick, clocks.wall);
             let look = hands_off::look(policy, node, now);
             let seen = self.observed.get(&policy.source, name);
             let facts = Facts { node, seen, acted: look.acted, hands_off: look.hands_off };
@@ -347,7 +355,7 @@ impl Engine {
         super::references::ours(policy, |name| self.references.get(name), clocks)
     }
 
-    fn node_changed(&mut self, name: &str, now: Mono) {
+    fn node_changed(&mut self, name: &str, clocks: &Sample) {
         self.asking_changed = true;
         let Some(node) = self.fleet.nodes.get(name) else { return self.node_gone(name) };
         if !self.subjects.contains_key(name) {
@@ -364,10 +372,10 @@ impl Engine {
         subject.uid.clone_from(&node.metadata.uid);
         subject.policies.clear();
         for (policy_name, entry) in self.fleet.policies.iter() {
-            let matched = entry.policy.as_ref().is_ok_and(|policy| !policy.deleting && policy.matches(node));
+            let matched = entry.policy.as_ref().is_ok_and(|policy| !policy.deleting && fleet::matches(policy, node));
             let Some(ward) = self.wards.get_mut(policy_name) else { continue };
             if matched {
-                ward.enter(name, subject.id, now);
+                ward.enter(name, subject.id, clocks.after);
                 subject.policies.push(policy_name.clone());
             } else if ward.view(name).is_some() {
                 ward.leave(name);
@@ -391,7 +399,7 @@ impl Engine {
         self.dirty.remove(name);
     }
 
-    fn policy_changed(&mut self, name: &str, now: Mono) {
+    fn policy_changed(&mut self, name: &str, clocks: &Sample) {
         self.asking_changed = true;
         self.stirred.insert(name.to_owned());
         let Some(entry) = self.fleet.policies.get(name) else {
@@ -411,13 +419,13 @@ impl Engine {
                 self.wards.insert(name.to_owned(), ward);
                 return;
             }
-            Some(ward) => ward.under(entry.policy.as_ref().ok(), version, now),
-            None => Ward::new(entry.policy.as_ref().ok(), version, now),
+            Some(ward) => ward.under(entry.policy.as_ref().ok(), version, clocks),
+            None => Ward::new(entry.policy.as_ref().ok(), version, clocks),
         };
         self.wards.insert(name.to_owned(), ward);
         let nodes: Vec<String> = self.fleet.nodes.iter().map(|(node, _)| node.clone()).collect();
         for node in nodes {
-            self.node_changed(&node, now);
+            self.node_changed(&node, clocks);
         }
     }
 
@@ -454,6 +462,12 @@ impl Engine {
         &self.wards
     }
 
+    /// How many objects wait for a write that may be due.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Every policy's view of a node.
     fn views<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a Policy, &'a NodeView)> {
         let policies = self.subjects.get(name).map(|subject| subject.policies.as_slice()).unwrap_or_default();
@@ -466,7 +480,7 @@ impl Engine {
     /// Whether our own clock is the one that is apart from the rest of the cluster, as far as can be told.
     #[must_use]
     pub fn is_outlier(&self) -> bool {
-        self.wards.values().any(|ward| matches!(ward.frame().suspicion(), Some(Suspicion::ControllerApart { .. })))
+        self.wards.values().any(|ward| ward.frame().apart.is_some())
     }
 
     /// The next write, if one is due and the pace allows it; to be called only by who leads.
@@ -486,10 +500,11 @@ impl Engine {
             };
             let Some(write) = write else { continue };
             self.pace.count(now);
-            if let (About::Node(name), Some(subject)) = (&about, self.subjects.get_mut(about.name())) {
-                subject.began(&write);
-                let name = name.clone();
-                self.places(&name);
+            if let About::Node(name) = &about {
+                if let Some(subject) = self.subjects.get_mut(name) {
+                    subject.began(&write);
+                }
+                self.places(name);
             }
             self.underway.insert(about);
             return Some(Errand::new(write));
@@ -498,12 +513,14 @@ impl Engine {
     }
 
     fn push(&mut self, about: &About, class: Class) {
-        self.queue.push(about, class);
+        if !self.underway.contains(about) {
+            self.queue.push(about, class);
+        }
     }
 }
 
 /// The object that a change is about, if it is about one.
-fn named<T: super::fleet::Indexed>(change: &Change<T>) -> Option<String> {
+fn named<T: fleet::Indexed>(change: &Change<T>) -> Option<String> {
     match change {
         Change::Put(object) => object.metadata().name.clone(),
         Change::Gone(name) => Some(name.clone()),
@@ -519,3 +536,6 @@ fn about(write: &Write) -> About {
         Write::Event(_) | Write::Finalizer { .. } | Write::PolicyStatus { .. } => About::Policy(write.about().to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,14 +8,17 @@
 //! each, then the places; so that half a fleet that moves at once is suspected before the first of it is acted on.
 
 use super::digest::Digest;
-use crate::clock::{Mono, OffsetInterval, Sample, Standing, State, Why};
+use crate::clock::{Mono, OffsetInterval, Sample, Standing, State, Tolerance, Why};
 use crate::controller::evaluate::{self, NodeView};
 use crate::controller::sources::{NodeReading, Observation};
-use crate::policy::decide::{Claim, HandsOff, Urgency, claim, urgency};
+use crate::controller::fleet::Version;
+use crate::controller::write::{Notice, Write};
+use crate::policy::decide::{Because, Claim, HandsOff, Urgency, claim, urgency};
 use crate::policy::tally::{Frame, Tally};
-use crate::policy::{Candidate, NodeEvidence, Policy, Room};
+use crate::policy::{Candidate, Decision, NodeEvidence, Outcome, Policy, Room};
+use super::subject::NOTICES_MAX;
 use k8s_openapi::api::core::v1::Node;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// A node that has not answered at all is called unknown after this long; before, it may just not have been asked.
@@ -36,7 +39,25 @@ pub struct Ward {
     room: Room<Urgency>,
     digest: Digest,
     counted: usize,
+    version: Version,
+    /// When its status was last written.
+    pub told: Option<Mono>,
+    /// Events about the policy.
+    pub notices: VecDeque<Notice>,
+    /// The Event that follows when the status which tells the same has been written.
+    pub following: Option<Notice>,
 }
+
+/// What holds where a policy cannot be read; it has no nodes then.
+const UNREADABLE: Tolerance = Tolerance {
+    offset_max: Duration::ZERO,
+    error_max: Duration::ZERO,
+    unsynchronized_max: Duration::ZERO,
+    stale_after: Duration::ZERO,
+};
+
+/// Before anything was looked at.
+const UNDECIDED: Decision = Decision { outcome: Outcome::Leave, because: Because::Unknown(Why::NeverMeasured) };
 
 #[derive(Debug)]
 struct Member {
@@ -61,21 +82,50 @@ pub struct Facts<'a> {
 }
 
 impl Ward {
-    /// One without nodes.
+    /// One without nodes; of a policy that cannot be read, `policy` is none.
     #[must_use]
-    pub fn new(policy: &Policy, now: Mono) -> Ward {
-        let tally = Tally::new(&policy.tolerance);
-        let frame = tally.frame(None, now);
-        let (members, room, digest) = (BTreeMap::new(), Room::default(), Digest::default());
-        Ward { tally, frame, members, room, digest, counted: 0 }
+    pub fn new(policy: Option<&Policy>, version: Version, clocks: &Sample) -> Ward {
+        let mut tally = Tally::new(policy.map_or(&UNREADABLE, |policy| &policy.tolerance));
+        Ward {
+            frame: tally.frame(None, clocks),
+            tally,
+            members: BTreeMap::new(),
+            room: Room::default(),
+            digest: Digest::default(),
+            counted: 0,
+            version,
+            told: None,
+            notices: VecDeque::new(),
+            following: None,
+        }
     }
 
-    /// The same nodes and since when each has been how, under a changed policy.
+    /// The same nodes and since when each has been how, under a changed policy. The evidence is to be gathered anew.
     #[must_use]
-    pub fn under(mut self, policy: &Policy, now: Mono) -> Ward {
-        self.tally = Tally::new(&policy.tolerance);
-        self.frame = self.tally.frame(None, now);
+    pub fn under(mut self, policy: Option<&Policy>, version: Version, clocks: &Sample) -> Ward {
+        self.tally = Tally::new(policy.map_or(&UNREADABLE, |policy| &policy.tolerance));
+        self.frame = self.tally.frame(None, clocks);
+        self.version = version;
+        self.told = None;
         self
+    }
+
+    /// Of what the policy was when this was made of it.
+    #[must_use]
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// A write about the policy ended.
+    pub fn ended(&mut self, write: &Write, fulfilled: bool) {
+        match write {
+            Write::PolicyStatus { .. } => {
+                let following = self.following.take().filter(|_| fulfilled && self.notices.len() < NOTICES_MAX);
+                self.notices.extend(following);
+            }
+            Write::Event(_) if fulfilled => drop(self.notices.pop_front()),
+            _ => {}
+        }
     }
 
     /// A node is matched from now on.
@@ -84,7 +134,7 @@ impl Ward {
             return;
         }
         let standing = Standing::new(now);
-        let decision = Claim::UNDECIDED.settle_plainly();
+        let decision = UNDECIDED;
         let view = NodeView {
             node: name.to_owned(),
             standing,
@@ -117,12 +167,12 @@ impl Ward {
         member.evidence = evaluate::evidence(reading, policy, clocks);
         let zone = node.metadata.labels.as_ref().and_then(|labels| labels.get(ZONE)).map(String::as_str);
         let known = member.evidence != NodeEvidence::default();
-        self.tally.set(member.id, known.then_some(member.evidence), clocks.after, zone);
+        self.tally.set(member.id, known.then_some(member.evidence), clocks, zone);
     }
 
     /// Looks at what all nodes are measured against; true if it has changed for everybody.
-    pub fn reframe(&mut self, policy: &Policy, ours: Option<OffsetInterval>, now: Mono) -> bool {
-        let frame = self.tally.frame(ours, now);
+    pub fn reframe(&mut self, policy: &Policy, ours: Option<OffsetInterval>, clocks: &Sample) -> bool {
+        let frame = self.tally.frame(ours, clocks);
         let differs = frame.differs(&self.frame, policy.tolerance.offset_max / FRAME_PART);
         self.frame = frame;
         differs
@@ -135,7 +185,7 @@ impl Ward {
         self.digest.remove(&member.view);
         let reading = facts.seen.and_then(|seen| seen.reading.as_ref());
         let offset = self.frame.offset(&member.evidence);
-        let judged = evaluate::judgement(reading, offset, self.frame.moved(&member.evidence), &self.frame, policy, clocks);
+        let judged = evaluate::judgement(reading, offset, self.frame.moved(&member.evidence), &self.frame.yardstick, policy, clocks);
         let standing = member.view.standing.observe(judged, now);
         let zone = facts.node.metadata.labels.as_ref().and_then(|labels| labels.get(ZONE));
         let candidate = Candidate {
@@ -146,7 +196,7 @@ impl Ward {
             hands_off: facts.hands_off,
             zone_suspect: zone.is_some_and(|zone| self.frame.zone(zone).is_some()),
         };
-        member.claim = claim(&candidate, &policy.action, self.frame.suspicion().is_some(), now);
+        member.claim = claim(&candidate, &policy.action, self.frame.suspicion.is_some(), now);
         self.counted = self.counted.saturating_sub(usize::from(member.counts));
         member.counts = candidate.is_counted();
         self.counted = self.counted.saturating_add(usize::from(member.counts));
@@ -161,7 +211,7 @@ impl Ward {
             decision: member.claim.settle(has_room(&self.room, name), &policy.action),
             acted: facts.acted,
             failure: evaluate::failure(name, facts.node, facts.seen, policy, clocks),
-            against: self.frame.against(policy),
+            against: evaluate::against(&self.frame.yardstick, policy),
             premature: never && now < first,
         };
         self.digest.add(&member.view);

@@ -27,6 +27,7 @@ pub use pollers::{Asked, Pollers, Wanted};
 use crate::agent::report::{JumpReport, Report};
 use crate::clock::{Delta, OffsetInterval, Sample};
 use crate::policy::Source;
+use super::fleet::{self, Fleet};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +41,23 @@ pub fn asks_nodes(source: &Source) -> bool {
         Source::Agent { .. } | Source::NodeExporter { .. } => true,
         Source::Prometheus { .. } | Source::Lease { .. } => false,
     }
+}
+
+/// What to ask, about which nodes, and at least how often.
+#[must_use]
+pub fn wanted(fleet: &Fleet) -> Wanted<'_> {
+    let mut wanted = Wanted::new();
+    for policy in fleet.policies.iter().filter_map(|(_, entry)| entry.policy.as_ref().ok()) {
+        if policy.deleting {
+            continue;
+        }
+        let nodes = wanted.entry(policy.source.clone()).or_default();
+        for (name, node) in fleet.nodes.iter().filter(|(_, node)| fleet::matches(policy, node)) {
+            let asked = nodes.entry(name.as_str()).or_insert(Asked { node, interval: policy.interval });
+            asked.interval = policy.interval.min(asked.interval);
+        }
+    }
+    wanted
 }
 
 /// What is known of one node from one source.
@@ -128,6 +146,15 @@ impl Observed {
     /// Everything, with the node that it is about.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Observation)> {
         self.0.values().flatten().map(|(node, observation)| (node.as_str(), observation))
+    }
+
+    /// Forgets what a source says of a node.
+    pub fn remove(&mut self, source: &Source, node: &str) {
+        let Some(nodes) = self.0.get_mut(source) else { return };
+        nodes.remove(node);
+        if nodes.is_empty() {
+            self.0.remove(source);
+        }
     }
 
     /// The place of a source's observation of a node.

@@ -15,13 +15,14 @@ fn action(limit: Limit) -> Action {
         recovered_for: Duration::from_secs(120),
         act_on_unknown: false,
         limit,
+        suspended: false,
     }
 }
 
 /// A node that has been judged like this since `since` seconds.
 fn candidate(node: &str, judgement: Judgement, since: u64, acted: bool) -> Candidate {
     let standing = Standing::new(Mono::from_nanos(0)).observe(judgement, Mono::from_nanos(since * S));
-    Candidate { node: node.into(), standing, offset: None, acted, hands_off: None }
+    Candidate { node: node.into(), standing, offset: None, acted, hands_off: None, zone_suspect: false }
 }
 
 fn check(candidates: &[Candidate], action: &Action, now: u64, expected: &[&str]) {
@@ -76,7 +77,7 @@ fn suspicion_stops_the_new_and_nothing_else() {
         candidate("b", Judgement::Beyond, 0, true),
         candidate("c", Judgement::Within, 0, true),
     ];
-    let decisions = decide(&fleet, &action(Limit::Count(9)), suspicion, Mono::from_nanos(500 * S));
+    let decisions = decide(&fleet, &action(Limit::Count(9)), suspicion.as_ref(), Mono::from_nanos(500 * S));
     let words: Vec<String> = decisions.iter().map(Decision::word).collect();
     assert_eq!(words, ["Leave/ReferenceSuspect", "Act/Drifting", "Release/Recovered"]);
 }
@@ -116,7 +117,7 @@ proptest! {
     ) {
         let held = fleet.iter().filter(|c| c.acted).count();
         let suspicion = suspect.then_some(Suspicion::FleetShifted { shifted: 2, of: 3, by: Delta::ZERO });
-        let decisions = decide(&fleet, &action(Limit::Count(cap)), suspicion, Mono::from_nanos(now * S));
+        let decisions = decide(&fleet, &action(Limit::Count(cap)), suspicion.as_ref(), Mono::from_nanos(now * S));
         prop_assert_eq!(decisions.len(), fleet.len());
         let fresh = decisions.iter().zip(&fleet).filter(|(d, c)| d.outcome == Outcome::Act && !c.acted).count();
         prop_assert!(fresh == 0 || held + fresh <= cap, "{} held, {} new, cap {}", held, fresh, cap);

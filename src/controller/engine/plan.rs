@@ -1,0 +1,266 @@
+//! Which write is due for a node or a policy, derived when it is asked for.
+//!
+//! For a node: marks first, then what is told (condition, NodeClock, and the Events that follow it). For a policy: its
+//! finalizer, its status, the Events that follow it.
+
+use super::Engine;
+use super::queue::{About, Class};
+use super::ward::Ward;
+use crate::agent::report::JumpReport;
+use crate::api::{NODE_CONDITION, TimeSyncPolicy, node_marks};
+use crate::clock::{Mono, Sample};
+use crate::controller::fleet::PolicyEntry;
+use crate::controller::policy_status;
+use crate::controller::record::{self, Summary};
+use crate::controller::write::{Notice, Write};
+use crate::policy::{Marks, Outcome};
+use k8s_openapi::api::core::v1::{Node, ObjectReference};
+use kube::Resource;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+/// A policy's status is written at most this often: five hundred nodes that drift at once are a handful of writes.
+const STATUS_SPACING: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Puts the node into the queue if something is due for it.
+    pub(super) fn plan_node(&mut self, name: &str, clocks: &Sample) {
+        if let Some(class) = self.class_of_node(name, clocks) {
+            self.push(&About::Node(name.to_owned()), class);
+        }
+    }
+
+    fn class_of_node(&mut self, name: &str, clocks: &Sample) -> Option<Class> {
+        let node = self.fleet.nodes.get(name)?;
+        if self.subjects.get(name)?.unsure {
+            return Some(Class::Undo);
+        }
+        if let Some(added) = self.marks_due(name, node) {
+            return Some(if added { Class::Act } else { Class::Undo });
+        }
+        let print = self.print(name, node);
+        if self.subjects.get(name)?.told == Some(print) {
+            return None;
+        }
+        let due = self.telling_due(name, node, clocks);
+        let subject = self.subjects.get_mut(name)?;
+        subject.told = if due { None } else { Some(print) };
+        due.then_some(Class::Tell)
+    }
+
+    /// Whether marks are due, and if so, whether any is put on.
+    fn marks_due(&self, name: &str, node: &Node) -> Option<bool> {
+        // A record that cannot be read stops us here; it is told through the node's decision.
+        let change = node_marks::change(node, &self.desired(name, node)).ok()??;
+        let adds = !change.added.is_empty();
+        (!adds || node.metadata.deletion_timestamp.is_none()).then_some(adds)
+    }
+
+    /// The marks that a node shall carry.
+    fn desired(&self, name: &str, node: &Node) -> Marks {
+        let mut desired = Marks::default();
+        for (policy_name, entry) in self.fleet.policies.iter() {
+            let Ok(policy) = &entry.policy else {
+                // A policy that cannot be evaluated neither acts nor undoes, unless it is being deleted.
+                if let (false, Ok(owned)) = (entry.deleting(), node_marks::owned(node)) {
+                    desired.join(owned.of(policy_name));
+                }
+                continue;
+            };
+            let Some(mark) = &policy.action.mark else { continue };
+            let Some(view) = self.wards.get(policy_name).and_then(|ward| ward.view(name)) else { continue };
+            let wanted = match view.decision.outcome {
+                // Without our finalizer the policy could vanish and leave the mark behind.
+                Outcome::Act => view.acted || entry.has_finalizer(),
+                Outcome::Keep => true,
+                Outcome::Release | Outcome::WouldAct | Outcome::Leave => false,
+            };
+            if wanted {
+                desired.hold(mark.clone(), policy_name);
+            }
+        }
+        desired
+    }
+
+    /// The most pressing write that is due for a node, and may be tried.
+    pub(super) fn due_for_node(&mut self, name: &str, clocks: &Sample) -> Option<Write> {
+        let about = About::Node(name.to_owned());
+        let may_try = |kind| self.queue.may_try(&about, kind, clocks.after);
+        let node = self.fleet.nodes.get(name)?;
+        let subject = self.subjects.get(name)?;
+        if (subject.unsure || self.marks_due(name, node).is_some()) && may_try("marks") {
+            return Some(Write::Marks { node: name.to_owned(), desired: self.desired(name, node) });
+        }
+        let summary = self.summary(name);
+        let condition = condition(node, summary.as_ref(), self.is_forgotten(name), clocks);
+        if let Some(write) = condition.filter(|_| may_try("condition")) {
+            return Some(write);
+        }
+        let jumps = self.jumps(name, clocks);
+        let stored = self.fleet.clocks.get(name).and_then(|clock| clock.status.as_ref());
+        let due = summary.filter(|_| may_try("nodeclock"));
+        if let Some((status, incidents)) = due.and_then(|it| record::node_clock(stored, &it, &jumps, node, clocks.wall)) {
+            let following = incidents.into_iter().map(|incident| {
+                let (reason, warning) = record::event(&incident.kind);
+                Notice { about: reference_to(node), reason: reason.to_owned(), warning, note: incident.message }
+            });
+            let (uid, following) = (node.metadata.uid.clone().unwrap_or_default(), following.collect());
+            self.subjects.get_mut(name)?.following = following;
+            return Some(Write::Clock { node: name.to_owned(), uid, status: Box::new(status) });
+        }
+        let notice = self.subjects.get(name)?.notices.front().filter(|_| may_try("event"))?;
+        Some(Write::Event(Box::new(notice.clone())))
+    }
+
+    fn telling_due(&self, name: &str, node: &Node, clocks: &Sample) -> bool {
+        if self.subjects.get(name).is_some_and(|subject| !subject.notices.is_empty()) {
+            return true;
+        }
+        let summary = self.summary(name);
+        if condition(node, summary.as_ref(), self.is_forgotten(name), clocks).is_some() {
+            return true;
+        }
+        let stored = self.fleet.clocks.get(name).and_then(|clock| clock.status.as_ref());
+        summary.is_some_and(|summary| {
+            record::node_clock(stored, &summary, &self.jumps(name, clocks), node, clocks.wall).is_some()
+        })
+    }
+
+    /// No policy matches the node, so that what is told of it would only grow stale.
+    fn is_forgotten(&self, name: &str) -> bool {
+        let unusable = self.fleet.policies.iter().any(|(_, entry)| entry.policy.is_err());
+        !unusable && self.views(name).next().is_none()
+    }
+
+    /// What holds for a node over all policies; `None` where none matches it, or it is too early to say anything.
+    fn summary<'a>(&'a self, name: &'a str) -> Option<Summary<'a>> {
+        record::summary(self.views(name))
+    }
+
+    /// What all sources tell of a clock's jumps, as old as they are now.
+    fn jumps(&self, name: &str, clocks: &Sample) -> Vec<JumpReport> {
+        let readings = self.observed.of(name).filter_map(|seen| seen.reading.as_ref());
+        readings
+            .flat_map(|reading| {
+                let since = clocks.after.since(reading.clocks.after);
+                reading.jumps().iter().map(move |jump| aged(jump, since))
+            })
+            .collect()
+    }
+
+    /// What is told of a node follows from this; the same print, and nothing new is to be told.
+    fn print(&self, name: &str, node: &Node) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for (policy, view) in self.views(name) {
+            policy.name.hash(&mut hasher);
+            policy.generation.hash(&mut hasher);
+            view.standing.state().hash(&mut hasher);
+            view.premature.hash(&mut hasher);
+            view.failure.is_some().hash(&mut hasher);
+            view.decision.outcome.as_str().hash(&mut hasher);
+            view.decision.because.as_str().hash(&mut hasher);
+        }
+        for seen in self.observed.of(name) {
+            for jump in seen.reading.iter().flat_map(|reading| reading.jumps()) {
+                (&jump.cause, &jump.wall_before, &jump.wall_after, jump.ongoing).hash(&mut hasher);
+                jump.amount_seconds.to_bits().hash(&mut hasher);
+            }
+        }
+        let clock = self.fleet.clocks.get(name);
+        clock.and_then(|clock| clock.metadata.resource_version.as_ref()).hash(&mut hasher);
+        let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+        for condition in conditions.iter().filter(|condition| condition.type_ == NODE_CONDITION) {
+            (&condition.status, &condition.reason).hash(&mut hasher);
+        }
+        node.metadata.annotations.as_ref().and_then(|all| all.get(crate::api::MARKS_ANNOTATION)).hash(&mut hasher);
+        self.is_forgotten(name).hash(&mut hasher);
+        self.subjects.get(name).map(|subject| subject.notices.len()).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Puts the policy into the queue if something is due for it.
+    pub(super) fn plan_policy(&mut self, name: &str, clocks: &Sample) {
+        let about = About::Policy(name.to_owned());
+        let Some(entry) = self.fleet.policies.get(name) else { return };
+        let Some(ward) = self.wards.get(name) else { return };
+        if finalizer(entry, ward).is_some() {
+            self.push(&about, Class::Finalizer);
+        } else if !ward.notices.is_empty() {
+            self.push(&about, Class::Tell);
+        } else if policy_status::due(name, entry, ward, &self.shown, clocks.wall).is_some() {
+            let from = ward.told.map_or(Mono::default(), |at| at.after(STATUS_SPACING));
+            if from <= clocks.after {
+                self.push(&about, Class::Tell);
+            } else {
+                self.queue.push_later(&about, from);
+            }
+        }
+    }
+
+    /// The most pressing write that is due for a policy, and may be tried.
+    pub(super) fn due_for_policy(&mut self, name: &str, clocks: &Sample) -> Option<Write> {
+        let about = About::Policy(name.to_owned());
+        let entry = self.fleet.policies.get(name)?;
+        let ward = self.wards.get_mut(name)?;
+        let may_try = |kind| self.queue.may_try(&about, kind, clocks.after);
+        if let Some(present) = finalizer(entry, ward).filter(|_| may_try("finalizer")) {
+            return Some(Write::Finalizer { policy: name.to_owned(), present });
+        }
+        if let Some(notice) = ward.notices.front().filter(|_| may_try("event")) {
+            return Some(Write::Event(Box::new(notice.clone())));
+        }
+        if !may_try("policy_status") {
+            return None;
+        }
+        let (status, event) = policy_status::due(name, entry, ward, &self.shown, clocks.wall)?;
+        self.shown.note(name, ward);
+        ward.told = Some(clocks.after);
+        ward.following = event.map(|(reason, note)| Notice {
+            about: ObjectReference {
+                api_version: Some(TimeSyncPolicy::api_version(&()).into_owned()),
+                kind: Some(TimeSyncPolicy::kind(&()).into_owned()),
+                name: Some(name.to_owned()),
+                uid: entry.metadata.uid.clone(),
+                ..ObjectReference::default()
+            },
+            reason: reason.to_owned(),
+            warning: true,
+            note,
+        });
+        Some(Write::PolicyStatus { policy: name.to_owned(), status: Box::new(status) })
+    }
+}
+
+/// The condition that is due: told where a policy matches, removed where none does any more.
+fn condition(node: &Node, summary: Option<&Summary<'_>>, is_forgotten: bool, clocks: &Sample) -> Option<Write> {
+    let write = |condition| Write::Condition { node: node.metadata.name.clone().unwrap_or_default(), condition };
+    if let Some(summary) = summary {
+        return record::condition(node, summary, clocks.wall).map(|it| write(Some(Box::new(it))));
+    }
+    let conditions = node.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+    (is_forgotten && conditions.iter().any(|c| c.type_ == NODE_CONDITION)).then(|| write(None))
+}
+
+/// The finalizer comes before the first mark and goes when no node carries a mark of the policy.
+fn finalizer(entry: &PolicyEntry, ward: &Ward) -> Option<bool> {
+    match (entry.deleting(), entry.has_finalizer()) {
+        (false, false) => Some(true),
+        (true, true) if ward.room().held().is_empty() => Some(false),
+        _ => None,
+    }
+}
+
+/// A jump as old as it is now, and not as old as it was when it was reported.
+fn aged(jump: &JumpReport, since: Duration) -> JumpReport {
+    JumpReport { age_seconds: jump.age_seconds.map(|age| age + since.as_secs_f64()), ..jump.clone() }
+}
+
+fn reference_to(node: &Node) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(Node::api_version(&()).into_owned()),
+        kind: Some(Node::kind(&()).into_owned()),
+        name: node.metadata.name.clone(),
+        uid: node.metadata.uid.clone(),
+        ..ObjectReference::default()
+    }
+}
