@@ -12,18 +12,24 @@
 pub mod assess;
 pub mod because;
 pub mod decide;
+pub mod frame;
+pub mod halves;
 pub mod marks;
 pub mod movement;
 pub mod now;
 pub mod room;
 pub mod selector;
+pub mod tally;
 
-pub use assess::{Assessment, NodeEvidence, Suspicion, Yardstick, assess};
+pub use assess::{Assessment, NodeEvidence, Suspicion, Yardstick, ZoneSuspicion, assess};
 pub use decide::{Candidate, Decision, Outcome, decide};
+pub use frame::Frame;
+pub use halves::Group;
 pub use marks::{Mark, Marks};
 pub use now::Now;
 pub use room::Room;
 pub use selector::Selector;
+pub use tally::Tally;
 
 use crate::clock::Tolerance;
 use crate::inspect::Bounds;
