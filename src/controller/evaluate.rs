@@ -33,7 +33,13 @@ pub struct NodeView {
 
 /// Why there is no better evidence about a node, if its source knows.
 #[must_use]
-pub fn failure(name: &str, node: &Node, seen: Option<&Observation>, policy: &Policy, clocks: &Sample) -> Option<String> {
+pub fn failure(
+    name: &str,
+    node: &Node,
+    seen: Option<&Observation>,
+    policy: &Policy,
+    clocks: &Sample,
+) -> Option<String> {
     if sources::asks_nodes(&policy.source) && fleet::address(node).is_none() {
         return Some(format!("node {name} has no address in status.addresses at which it could be asked"));
     }

@@ -5,14 +5,12 @@
 
 use super::elect::Leadership;
 use super::engine::Engine;
-use super::sources::Observed;
-use crate::clock::consensus::pairwise_skew;
-use crate::clock::{OffsetInterval, Sample};
-use std::collections::HashMap;
-use std::time::Duration;
 use super::fleet::Fleet;
+use super::sources::Observed;
 use super::sources::lease::ControlPlane;
 use crate::agent::clocks;
+use crate::clock::consensus::pairwise_skew;
+use crate::clock::{OffsetInterval, Sample};
 use crate::runtime::CancellationToken;
 use crate::telemetry::{self, METRICS_CONTENT_TYPE};
 use anyhow::Context;
@@ -26,9 +24,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 type Float = Gauge<f64, AtomicU64>;
 type Labels = Vec<(&'static str, String)>;

@@ -34,7 +34,7 @@ pub use args::ControllerArgs;
 
 use crate::agent::clocks;
 use crate::clock::Mono;
-use crate::runtime::{CancellationToken, Tasks, mono_now};
+use crate::runtime::{CancellationToken, Tasks};
 use anyhow::Context;
 use client::Performer;
 use elect::Leadership;

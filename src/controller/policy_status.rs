@@ -9,8 +9,8 @@ use super::fleet::PolicyEntry;
 use crate::api::TimeSyncPolicyStatus;
 use crate::api::time_sync_policy::{NodeCounts, WorstNode};
 use crate::clock::{Delta, Wall};
+use crate::policy::{Group, Suspicion};
 use crate::policy::movement::Together;
-use crate::policy::Suspicion;
 use crate::runtime::timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::collections::HashMap;
@@ -131,13 +131,24 @@ fn degraded(entry: &PolicyEntry, ward: &Ward) -> Wanted {
             );
             return wanted("True", "ReferenceSuspect", message);
         }
+        Some(Suspicion::TwoGroups { larger, smaller, of }) => {
+            let (one, other) = (group_words(larger, ward), group_words(smaller, ward));
+            let message = format!(
+                "the {of} nodes are in two minds: {one}, {other}; nothing in the cluster can tell which are right; name spec.references to decide it; nothing new is done to nodes, undoing goes on"
+            );
+            return wanted("True", "ReferenceSuspect", message);
+        }
         None => {}
     }
     let digest = ward.digest();
     let first = digest.first_silent().and_then(|name| ward.view(name)?.failure.as_deref());
     if let Some(first) = first {
         let (silent, matched) = (digest.silent(), digest.matched);
-        return wanted("True", UNAVAILABLE, format!("{silent} of {matched} nodes cannot be measured; the first: {first}"));
+        return wanted(
+            "True",
+            UNAVAILABLE,
+            format!("{silent} of {matched} nodes cannot be measured; the first: {first}"),
+        );
     }
     let (limited, cap) = (ward.room().waiting(), ward.room().cap());
     if limited > 0 {
@@ -146,6 +157,15 @@ fn degraded(entry: &PolicyEntry, ward: &Ward) -> Wanted {
         return wanted("True", "ActionLimited", message);
     }
     wanted("False", "AsExpected", "every matched node is measured, and nothing is held back".to_owned())
+}
+
+/// `52 nodes near +5.000 s (a, b, …)`.
+fn group_words(group: &Group, ward: &Ward) -> String {
+    let mut names: Vec<&str> = group.members().filter_map(|id| ward.name_of(id)).collect();
+    if names.len() < group.size {
+        names.push("\u{2026}");
+    }
+    format!("{} near {} ({})", group.size, group.offset, names.join(", "))
 }
 
 fn stamped(wanted: &Wanted, stored: &[Condition], entry: &PolicyEntry, now: Wall) -> Condition {

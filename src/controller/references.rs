@@ -3,11 +3,11 @@
 //! One client asks, not one per node: each node is measured against the controller, and the controller against the
 //! references. Servers that contradict one another are no reference; the cluster's consensus then decides.
 
+use super::fleet::Fleet;
 use crate::agent::sources::sntp::{self, Server};
 use crate::agent::sources::{Measured, Outcome, Settings, Source};
 use crate::clock::{Fused, OffsetInterval, Reading, Sample, fuse};
 use crate::policy::Policy;
-use super::fleet::Fleet;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
@@ -51,11 +51,7 @@ pub(crate) fn carried(name: &str, measured: &Measured, now: &Sample) -> Reading 
 
 /// Our clock against the references of a policy; `None` if it names none, none answers, or they disagree.
 #[must_use]
-pub fn ours<'a>(
-    policy: &Policy,
-    heard: impl Fn(&str) -> Option<&'a Measured>,
-    now: &Sample,
-) -> Option<OffsetInterval> {
+pub fn ours<'a>(policy: &Policy, heard: impl Fn(&str) -> Option<&'a Measured>, now: &Sample) -> Option<OffsetInterval> {
     let readings: Vec<Reading> =
         policy.references.iter().filter_map(|name| Some(carried(name, heard(name)?, now))).collect();
     match fuse(&readings, now.after, policy.tolerance.stale_after) {

@@ -113,7 +113,8 @@ impl Engine {
                 }
             }
             Told::Policy(change) => {
-                let names = named(&change).into_iter().chain(self.fleet.policies.apply(change)).collect::<BTreeSet<_>>();
+                let names =
+                    named(&change).into_iter().chain(self.fleet.policies.apply(change)).collect::<BTreeSet<_>>();
                 for name in names {
                     self.policy_changed(&name, clocks);
                 }
@@ -435,7 +436,12 @@ impl Engine {
         let (Some(subject), Some(node)) = (self.subjects.get(name), self.fleet.nodes.get(name)) else { return };
         let owned = node_marks::owned(node).unwrap_or_default();
         for (policy, ward) in &mut self.wards {
-            if owned.held_by(policy) || subject.may_carry(policy) { ward.hold(name) } else { ward.free(name) }
+            let holds = owned.held_by(policy) || subject.may_carry(policy);
+            if holds != ward.room().held().contains(name) {
+                // Another may have the place now; and a policy that is being deleted waits for its last.
+                self.stirred.insert(policy.clone());
+                if holds { ward.hold(name) } else { ward.free(name) }
+            }
         }
     }
 
@@ -533,7 +539,9 @@ fn about(write: &Write) -> About {
     match write {
         Write::Marks { .. } | Write::Condition { .. } | Write::Clock { .. } => About::Node(write.about().to_owned()),
         Write::Event(notice) if of_node(notice.about.kind.as_deref()) => About::Node(write.about().to_owned()),
-        Write::Event(_) | Write::Finalizer { .. } | Write::PolicyStatus { .. } => About::Policy(write.about().to_owned()),
+        Write::Event(_) | Write::Finalizer { .. } | Write::PolicyStatus { .. } => {
+            About::Policy(write.about().to_owned())
+        }
     }
 }
 

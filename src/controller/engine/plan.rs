@@ -57,7 +57,7 @@ impl Engine {
     }
 
     /// The marks that a node shall carry.
-    fn desired(&self, name: &str, node: &Node) -> Marks {
+    pub(super) fn desired(&self, name: &str, node: &Node) -> Marks {
         let mut desired = Marks::default();
         for (policy_name, entry) in self.fleet.policies.iter() {
             let Ok(policy) = &entry.policy else {
@@ -99,7 +99,8 @@ impl Engine {
         let jumps = self.jumps(name, clocks);
         let stored = self.fleet.clocks.get(name).and_then(|clock| clock.status.as_ref());
         let due = summary.filter(|_| may_try("nodeclock"));
-        if let Some((status, incidents)) = due.and_then(|it| record::node_clock(stored, &it, &jumps, node, clocks.wall)) {
+        if let Some((status, incidents)) = due.and_then(|it| record::node_clock(stored, &it, &jumps, node, clocks.wall))
+        {
             let following = incidents.into_iter().map(|incident| {
                 let (reason, warning) = record::event(&incident.kind);
                 Notice { about: reference_to(node), reason: reason.to_owned(), warning, note: incident.message }

@@ -4,10 +4,10 @@ use super::*;
 use crate::api::FINALIZER;
 use crate::clock::{Boot, Delta, Mono, Raw, State, Wall, Why};
 use crate::controller::errand::Step;
-use crate::controller::request::{Refusal, Verb};
-use k8s_openapi::api::core::v1::Node;
 use crate::controller::fleet::PolicyEntry;
+use crate::controller::request::{Refusal, Verb};
 use crate::policy::Source;
+use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
 
 /// What a policy asks unless it says otherwise.
@@ -246,7 +246,8 @@ fn of_half_a_fleet_that_moves_at_once_nothing_is_acted_on() {
 #[test]
 fn a_write_of_unknown_outcome_keeps_its_place_until_the_node_was_read() {
     let one = json!({"action": {"sustainedFor": "0s", "recoveredFor": "0s", "limit": {"maxNodes": 1}}});
-    let mut world = World::new(vec![policy("p", one, true)], ["n1", "n2", "n3", "n4", "n5"].map(|n| node(n, &json!({}))).into());
+    let mut world =
+        World::new(vec![policy("p", one, true)], ["n1", "n2", "n3", "n4", "n5"].map(|n| node(n, &json!({}))).into());
     [("n1", 0), ("n2", 0), ("n3", 0), ("n4", 15_000)].iter().for_each(|(n, ms)| world.measure(n, *ms, None, 10));
     world.engine.settle(&clocks(10));
     let mut errand = world.engine.next(&clocks(10)).unwrap();
@@ -260,7 +261,8 @@ fn a_write_of_unknown_outcome_keeps_its_place_until_the_node_was_read() {
     world.measure("n4", 0, None, 12);
     world.measure("n5", 15_000, None, 12);
     assert_eq!(world.words(12)[4], "Leave/ActionLimited");
-    let mut errand = std::iter::from_fn(|| world.engine.next(&clocks(13))).find(|e| e.write().kind() == "marks").unwrap();
+    let mut errand =
+        std::iter::from_fn(|| world.engine.next(&clocks(13))).find(|e| e.write().kind() == "marks").unwrap();
     assert_eq!(errand.write().about(), "n4");
     errand.step(None);
     let live = serde_json::to_value(node("n4", &json!({}))).unwrap();

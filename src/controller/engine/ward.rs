@@ -8,15 +8,14 @@
 //! each, then the places; so that half a fleet that moves at once is suspected before the first of it is acted on.
 
 use super::digest::Digest;
+use super::subject::NOTICES_MAX;
 use crate::clock::{Mono, OffsetInterval, Sample, Standing, State, Tolerance, Why};
 use crate::controller::evaluate::{self, NodeView};
-use crate::controller::sources::{NodeReading, Observation};
 use crate::controller::fleet::Version;
+use crate::controller::sources::{NodeReading, Observation};
 use crate::controller::write::{Notice, Write};
 use crate::policy::decide::{Because, Claim, HandsOff, Urgency, claim, urgency};
-use crate::policy::tally::{Frame, Tally};
-use crate::policy::{Candidate, Decision, NodeEvidence, Outcome, Policy, Room};
-use super::subject::NOTICES_MAX;
+use crate::policy::{Candidate, Decision, Frame, NodeEvidence, Outcome, Policy, Room, Tally};
 use k8s_openapi::api::core::v1::Node;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -36,6 +35,7 @@ pub struct Ward {
     tally: Tally,
     frame: Frame,
     members: BTreeMap<String, Member>,
+    by_id: BTreeMap<u32, String>,
     room: Room<Urgency>,
     digest: Digest,
     counted: usize,
@@ -90,6 +90,7 @@ impl Ward {
             frame: tally.frame(None, clocks),
             tally,
             members: BTreeMap::new(),
+            by_id: BTreeMap::new(),
             room: Room::default(),
             digest: Digest::default(),
             counted: 0,
@@ -147,6 +148,7 @@ impl Ward {
         };
         self.digest.add(&view);
         let (evidence, claim) = (NodeEvidence::default(), Claim::Settled(decision));
+        self.by_id.insert(id, name.to_owned());
         self.members.insert(name.to_owned(), Member { id, evidence, claim, counts: true, view });
         self.counted = self.counted.saturating_add(1);
     }
@@ -155,6 +157,7 @@ impl Ward {
     pub fn leave(&mut self, name: &str) {
         if let Some(member) = self.members.remove(name) {
             self.tally.remove(member.id);
+            self.by_id.remove(&member.id);
             self.digest.remove(&member.view);
             self.counted = self.counted.saturating_sub(usize::from(member.counts));
         }
@@ -185,7 +188,14 @@ impl Ward {
         self.digest.remove(&member.view);
         let reading = facts.seen.and_then(|seen| seen.reading.as_ref());
         let offset = self.frame.offset(&member.evidence);
-        let judged = evaluate::judgement(reading, offset, self.frame.moved(&member.evidence), &self.frame.yardstick, policy, clocks);
+        let judged = evaluate::judgement(
+            reading,
+            offset,
+            self.frame.moved(&member.evidence),
+            &self.frame.yardstick,
+            policy,
+            clocks,
+        );
         let standing = member.view.standing.observe(judged, now);
         let zone = facts.node.metadata.labels.as_ref().and_then(|labels| labels.get(ZONE));
         let candidate = Candidate {
@@ -267,6 +277,12 @@ impl Ward {
     /// The names of its nodes.
     pub fn names(&self) -> impl Iterator<Item = &String> {
         self.members.keys()
+    }
+
+    /// The node that has this number in the tally.
+    #[must_use]
+    pub fn name_of(&self, id: u32) -> Option<&str> {
+        self.by_id.get(&id).map(String::as_str)
     }
 
     /// The places under its limit.

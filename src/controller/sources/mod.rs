@@ -24,10 +24,10 @@ pub mod prometheus;
 
 pub use pollers::{Asked, Pollers, Wanted};
 
+use super::fleet::{self, Fleet};
 use crate::agent::report::{JumpReport, Report};
 use crate::clock::{Delta, OffsetInterval, Sample};
 use crate::policy::Source;
-use super::fleet::{self, Fleet};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
