@@ -24,6 +24,8 @@ use tokio::task::JoinHandle;
 pub(super) enum Manner {
     /// Answers; the clock is this many nanoseconds ahead, and its own sources, if it has any, say so too.
     Ahead { nanos: i64, has_sources: bool },
+    /// Answers as a right one does, but for these fields.
+    Says(serde_json::Value),
     /// Takes the question and never answers.
     Silent,
     /// Answers something that is no report.
@@ -95,8 +97,9 @@ async fn answer(State(manner): State<Arc<watch::Sender<(u64, Manner)>>>, questio
         let _ = tokio::time::timeout(wait, manner.wait_for(|(sequence, _)| *sequence != after)).await;
     }
     let (sequence, now) = manner.borrow().clone();
-    let (nanos, has_sources) = match now {
-        Manner::Ahead { nanos, has_sources } => (nanos, has_sources),
+    let (nanos, has_sources, says) = match now {
+        Manner::Ahead { nanos, has_sources } => (nanos, has_sources, serde_json::Value::Null),
+        Manner::Says(fields) => (0, true, fields),
         Manner::Silent => std::future::pending().await,
         Manner::Garbage => return "{\"node\": [this is no report".into_response(),
         Manner::Huge => return vec![b' '; 10_000_000].into_response(),
@@ -110,12 +113,15 @@ async fn answer(State(manner): State<Arc<watch::Sender<(u64, Manner)>>>, questio
     };
     let offset = has_sources.then_some(nanos as f64 / 1e9);
     let bound = has_sources.then_some(0.001);
-    let report = json!({
+    let mut report = json!({
         "node": "one of many", "state": "Synchronized", "offsetSeconds": offset, "errorBoundSeconds": bound,
         "sources": [], "instance": "test", "sequence": sequence, "jumps": [],
         "receivedUnixNanos": received.unix_nanos() + nanos,
         "heldNanos": u64::try_from(mono_now().since(arrived).as_nanos()).unwrap_or(u64::MAX),
         "sentUnixNanos": wall_now().unix_nanos() + nanos,
     });
+    if let (Some(report), serde_json::Value::Object(says)) = (report.as_object_mut(), says) {
+        report.extend(says);
+    }
     axum::Json(report).into_response()
 }

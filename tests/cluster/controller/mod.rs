@@ -6,6 +6,7 @@
 mod act;
 mod agents;
 mod bad_input;
+mod cordons;
 mod faults;
 mod heartbeats;
 mod lab;
