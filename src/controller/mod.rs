@@ -18,6 +18,7 @@ pub mod elect;
 pub mod evaluate;
 pub mod fleet;
 pub mod http;
+pub mod lean;
 pub mod lease;
 pub mod plan;
 pub mod policy_status;
@@ -65,6 +66,7 @@ const WRITES_MAX: usize = 32;
 pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
     // Fails only if a provider was chosen already, which is then the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    connection::allow_connections();
     let client = Client::try_default()
         .await
         .context("no cluster to work with: set KUBECONFIG, or run inside a cluster with a service account")?;
