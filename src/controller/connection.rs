@@ -14,11 +14,27 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// For connecting, and for an answer that is not held back.
 pub const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Lets this process open as many connections as the kernel allows it: one to each agent, and a few more.
+///
+/// systemd and containerd 2 start processes with a soft limit of 1,024 files, for the sake of programs that use select(2),
+/// and a hard limit far above; a program that does not may raise the one to the other (getrlimit(2), and "File
+/// Descriptor Limits" of systemd's notes for daemons). What cannot be raised is told when a connection fails for it.
+pub fn allow_connections() {
+    let mut limit = getrlimit(Resource::Nofile);
+    let before = limit.current;
+    limit.current = limit.maximum;
+    match setrlimit(Resource::Nofile, limit) {
+        Ok(()) => tracing::debug!(?before, now = ?limit.current, "files that may be open"),
+        Err(error) => tracing::warn!(%error, ?before, "the number of files that may be open cannot be raised"),
+    }
+}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

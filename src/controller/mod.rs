@@ -21,6 +21,7 @@ pub mod evaluate;
 pub mod fleet;
 pub mod hands_off;
 pub mod http;
+pub mod lean;
 pub mod lease;
 pub mod policy_status;
 pub mod record;
@@ -74,6 +75,7 @@ const STOP_MAX: Duration = Duration::from_secs(6);
 pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
     // Fails only if a provider was chosen already, which is then the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    connection::allow_connections();
     let client = Client::try_default()
         .await
         .context("no cluster to work with: set KUBECONFIG, or run inside a cluster with a service account")?;

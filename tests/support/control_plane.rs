@@ -177,6 +177,12 @@ impl ControlPlane {
         self.files.renew_serving()
     }
 
+    /// The process id of a running component.
+    pub(crate) fn pid(&self, component: Component) -> Result<u32> {
+        let pid = self.lock().get(&component).map(Process::pid);
+        pid.with_context(|| format!("{} is not running", component.binary()))
+    }
+
     /// Starts a component that is not running, on the same port and data, and waits until it is ready.
     pub(crate) async fn start_component(&self, component: Component) -> Result<()> {
         ensure!(!self.lock().contains_key(&component), "{} is running already", component.binary());
