@@ -76,6 +76,7 @@ pub(crate) fn metric(page: &str, series: &str) -> Option<f64> {
 pub(crate) struct Requests {
     path: PathBuf,
     read: usize,
+    untaken: Counts,
 }
 
 /// How many, by verb and resource: `patch nodes`, `update leases`.
@@ -83,11 +84,17 @@ pub(crate) type Counts = BTreeMap<String, u64>;
 
 impl Requests {
     pub(crate) fn of(path: PathBuf) -> Requests {
-        Requests { path, read: 0 }
+        Requests { path, read: 0, untaken: Counts::new() }
     }
 
-    /// Those since the last call. A watch counts when it begins.
+    /// Those since this was called last.
     pub(crate) fn take(&mut self) -> Result<Counts> {
+        self.look()?;
+        Ok(std::mem::take(&mut self.untaken))
+    }
+
+    /// Those since somebody looked last. A watch counts when it begins.
+    pub(crate) fn look(&mut self) -> Result<Counts> {
         let text = std::fs::read(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
         let new = text.get(self.read..).unwrap_or_default();
         let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
@@ -105,6 +112,9 @@ impl Requests {
             let code = request.response_status.and_then(|status| status.code).unwrap_or(0);
             let failed = if code >= 400 { format!(" ({code})") } else { String::new() };
             *counts.entry(format!("{} {resource}{sub}{failed}", request.verb)).or_default() += 1;
+        }
+        for (kind, count) in &counts {
+            *self.untaken.entry(kind.clone()).or_default() += count;
         }
         Ok(counts)
     }

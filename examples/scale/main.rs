@@ -28,6 +28,9 @@ struct Settings {
     /// How often the clock of one node is stepped.
     #[arg(long, default_value_t = 200)]
     rounds: usize,
+    /// How many per cent of the nodes drift at once; the limit is 10%.
+    #[arg(long, value_delimiter = ',', default_value = "10,15")]
+    drift: Vec<usize>,
     /// For how long it is watched at rest.
     #[arg(long, default_value = "120s", value_parser = clockwarden::duration::parse)]
     rest: Duration,

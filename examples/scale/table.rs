@@ -31,9 +31,10 @@ pub(crate) fn markdown(all: &[Figures]) -> String {
     row("step to taint: median, p99, greatest", &|it| step(&|s| s.step_ms, it));
     row("evidence to taint", &|it| step(&|s| s.evidence_ms, it));
     row("recovery to no taint", &|it| step(&|s| s.recovery_ms, it));
-    for index in 0..2 {
+    for index in 0..all.iter().map(|it| it.drift.len()).max().unwrap_or(0) {
         let drift = |pick: &dyn Fn(&Drift) -> String, it: &Figures| it.drift.get(index).map_or("-".to_owned(), pick);
-        let name = |what: &str| format!("{} drift at once: {what}", ["10%", "15%"].get(index).unwrap_or(&""));
+        let percent = all.first().and_then(|it| it.drift.get(index)).map_or(0, |it| it.percent);
+        let name = |what: &str| format!("{percent}% drift at once: {what}");
         row(&name("drifted; tainted; most ever; limit"), &|it| {
             drift(&|d| format!("{}; {}; {}; {}", d.drifted, d.tainted, d.most, d.limit), it)
         });

@@ -92,6 +92,7 @@ pub(crate) struct Rounds {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Drift {
+    pub(crate) percent: usize,
     pub(crate) drifted: usize,
     pub(crate) limit: usize,
     pub(crate) tainted: usize,
@@ -140,9 +141,9 @@ pub(crate) async fn run(settings: &Settings, count: usize, say: &dyn Fn(&str)) -
         None
     };
     let mut drift = Vec::new();
-    for percent in [10, 15] {
+    for percent in settings.drift.iter().copied() {
         say(&format!("{percent}% of the nodes drift at once"));
-        drift.push(trial.drift(count * percent / 100).await?);
+        drift.push(trial.drift(percent).await?);
     }
     say("starting the controller anew");
     let ended = trial.controller.terminate(Duration::from_secs(20)).await?;
@@ -244,9 +245,9 @@ impl Trial<'_> {
     async fn quiet(&mut self) -> Result<()> {
         let began = mono_now();
         loop {
-            self.requests.take()?;
+            self.requests.look()?;
             tokio::time::sleep(Duration::from_secs(3)).await;
-            let busy = self.requests.take()?;
+            let busy = self.requests.look()?;
             if !busy.keys().any(|kind| !kind.ends_with(" leases")) {
                 return Ok(());
             }
@@ -303,11 +304,13 @@ impl Trial<'_> {
         })
     }
 
-    async fn drift(&mut self, drifted: usize) -> Result<Drift> {
+    async fn drift(&mut self, percent: usize) -> Result<Drift> {
         self.quiet().await?;
+        let drifted = self.count * percent / 100;
         let limit = (self.count / 10).max(1);
         let expected = drifted.min(limit);
         self.eye.most();
+        self.requests.take()?;
         let idle = self.api_server_cores().await?;
         let (began, before) = (mono_now(), self.usage()?);
         // From all over the cluster, and no zone more than another.
@@ -329,6 +332,7 @@ impl Trial<'_> {
         self.quiet().await?;
         let per_taint = (busy.cpu_seconds - idle * busy.seconds).max(0.0) / expected.max(1) as f64;
         Ok(Drift {
+            percent,
             drifted: numbers.len(),
             limit,
             tainted: left,

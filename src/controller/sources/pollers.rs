@@ -276,6 +276,7 @@ mod tests {
         assert!(backoff(1, ten, "n") < Duration::from_millis(320));
         assert!(backoff(40, ten, "n") >= ten && backoff(40, ten, "n") <= ten * 5 / 4);
         assert!(spread(ten, "n") <= ten && spread(ten, "n") > ten * 3 / 4);
+        assert!(share(ten, "n") <= ten && share(ten, "n") >= ten / 256);
     }
 
     fn node(name: &str, address: &str) -> Node {

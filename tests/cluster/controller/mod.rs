@@ -12,5 +12,6 @@ mod heartbeats;
 mod lab;
 mod limits;
 mod races;
+mod rbac;
 mod rest;
 mod sources;
