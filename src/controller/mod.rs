@@ -184,7 +184,8 @@ impl Control {
         while self.hands.len() < HANDS && self.leadership.leads() {
             let Some(errand) = engine.next(&clocks) else { break };
             let (performer, leadership) = (self.performer.clone(), self.leadership.clone());
-            self.hands.spawn(perform(errand, performer, leadership, self.written.clone()));
+            let (engine, written) = (Arc::clone(&self.engine), self.written.clone());
+            self.hands.spawn(perform(errand, performer, leadership, engine, written));
         }
         let asking = self.ask(&mut engine, clocks.after);
         let due = engine.due().map_or(ROUND_MAX, |at| at.since(clocks.after));
@@ -213,11 +214,12 @@ fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Performs one errand, asking before each request whether we still lead.
+/// Performs one errand, asking before each request whether we still lead, and before a change whether it is still wanted.
 async fn perform(
     mut errand: Errand,
     performer: Performer,
     leadership: Leadership,
+    engine: Arc<Mutex<Engine>>,
     written: Written,
 ) -> (Errand, Result<Answer, WriteError>) {
     let mut last = None;
@@ -226,6 +228,9 @@ async fn perform(
             Step::Done(result) => return (errand, result),
             Step::Ask(request) => request,
         };
+        if request.verb != Verb::Get && !lock(&engine).confirms(errand.write()) {
+            return (errand, Err(WriteError::Superseded));
+        }
         let Some(underway) = leadership.underway() else { return (errand, Err(WriteError::NotLeading)) };
         let outcome = performer.perform(&request, REQUEST_MAX).await;
         drop(underway);

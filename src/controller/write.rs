@@ -111,6 +111,9 @@ pub enum WriteError {
     /// Somebody else leads.
     #[error("the leader lease is not held")]
     NotLeading,
+    /// It was not wanted any more when it was about to be done.
+    #[error("it is not wanted any more")]
+    Superseded,
     /// Others kept changing the object.
     #[error("the object kept changing under {0} attempts")]
     Contended(u32),

@@ -227,7 +227,7 @@ impl Engine {
                 self.queue.fulfilled(&about, kind);
                 self.take_in(errand.write(), answer, clocks);
             }
-            Err(WriteError::NotLeading) => {}
+            Err(WriteError::NotLeading | WriteError::Superseded) => {}
             Err(error) => {
                 let failures = self.queue.failed(&about, kind, now);
                 let error = crate::telemetry::chain(&error);

@@ -22,6 +22,10 @@ use std::time::Duration;
 /// A policy's status is written at most this often: five hundred nodes that drift at once are a handful of writes.
 const STATUS_SPACING: Duration = Duration::from_secs(1);
 
+/// Nothing is put on a node sooner after it was found drifting: what happens to many at once is told within
+/// milliseconds, and must be weighed together before the first of them is acted on.
+const MOMENT: Duration = Duration::from_millis(5);
+
 impl Engine {
     /// Puts the node into the queue if something is due for it.
     pub(super) fn plan_node(&mut self, name: &str, clocks: &Sample) {
@@ -35,8 +39,10 @@ impl Engine {
         if self.subjects.get(name)?.unsure {
             return Some(Class::Undo);
         }
-        if let Some(added) = self.marks_due(name, node) {
-            return Some(if added { Class::Act } else { Class::Undo });
+        match self.marks_due(name, node) {
+            Some(true) => return self.after_the_moment(name, clocks).then_some(Class::Act),
+            Some(false) => return Some(Class::Undo),
+            None => {}
         }
         let print = self.print(name, node);
         if self.subjects.get(name)?.told == Some(print) {
@@ -46,6 +52,28 @@ impl Engine {
         let subject = self.subjects.get_mut(name)?;
         subject.told = if due { None } else { Some(print) };
         due.then_some(Class::Tell)
+    }
+
+    /// Whether it is so long since the node began to drift that what was told at the same moment is known, too. If not,
+    /// it is looked at again then.
+    fn after_the_moment(&mut self, name: &str, clocks: &Sample) -> bool {
+        let acts = self.views(name).filter(|(_, view)| view.decision.outcome == Outcome::Act && !view.acted);
+        let from = acts.map(|(_, view)| view.standing.since().after(MOMENT)).max();
+        let Some(from) = from.filter(|from| clocks.after < *from) else { return true };
+        self.queue.push_later(&About::Node(name.to_owned()), from);
+        false
+    }
+
+    /// Whether what is about to be put on a node is still wanted: between the reading of a node and the change of it,
+    /// the rest of its fleet may have been heard of.
+    #[must_use]
+    pub fn confirms(&self, write: &Write) -> bool {
+        match write {
+            Write::Marks { node, desired } => {
+                self.fleet.nodes.get(node).is_none_or(|live| self.desired(node, live) == *desired)
+            }
+            _ => true,
+        }
     }
 
     /// Whether marks are due, and if so, whether any is put on.

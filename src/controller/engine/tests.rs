@@ -250,7 +250,10 @@ fn a_write_of_unknown_outcome_keeps_its_place_until_the_node_was_read() {
         World::new(vec![policy("p", one, true)], ["n1", "n2", "n3", "n4", "n5"].map(|n| node(n, &json!({}))).into());
     [("n1", 0), ("n2", 0), ("n3", 0), ("n4", 15_000)].iter().for_each(|(n, ms)| world.measure(n, *ms, None, 10));
     world.engine.settle(&clocks(10));
-    let mut errand = world.engine.next(&clocks(10)).unwrap();
+    // What happens to others at the same moment is heard first.
+    assert!(std::iter::from_fn(|| world.engine.next(&clocks(10))).all(|errand| errand.write().kind() != "marks"));
+    world.engine.settle(&clocks(11));
+    let mut errand = world.engine.next(&clocks(11)).unwrap();
     assert!(matches!(errand.write(), Write::Marks { node, .. } if node == "n4"));
     assert!(matches!(errand.step(None), Step::Ask(request) if request.verb == Verb::Get));
     let live = serde_json::to_value(node("n4", &json!({}))).unwrap();
