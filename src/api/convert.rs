@@ -150,13 +150,13 @@ fn tolerance(spec: &ToleranceSpec) -> Result<Tolerance, InvalidPolicy> {
 }
 
 fn action(spec: &ActionSpec, suspended: bool) -> Result<Action, InvalidPolicy> {
-    let taint = taint(&spec.taint)?;
+    let named = match (taint(&spec.taint)?, spec.type_) {
+        (_, ActionType::Cordon) => Mark::Cordon,
+        (taint, ActionType::Taint | ActionType::Observe) => taint,
+    };
     Ok(Action {
-        mark: match spec.type_ {
-            ActionType::Taint => Some(taint),
-            ActionType::Cordon => Some(Mark::Cordon),
-            ActionType::Observe => None,
-        },
+        mark: (spec.type_ != ActionType::Observe).then(|| named.clone()),
+        named,
         sustained_for: length("spec.action.sustainedFor", &spec.sustained_for)?,
         recovered_for: length("spec.action.recoveredFor", &spec.recovered_for)?,
         act_on_unknown: spec.on_unknown == OnUnknown::Act,

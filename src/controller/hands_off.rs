@@ -60,6 +60,12 @@ pub fn look(policy: &Policy, node: &Node, now: Now) -> Look {
     Look { acted, hands_off }
 }
 
+/// The zone that the node is in, if it says so.
+#[must_use]
+pub fn zone(node: &Node) -> Option<&str> {
+    node.metadata.labels.as_ref()?.get("topology.kubernetes.io/zone").map(String::as_str)
+}
+
 /// Whether the node says that it runs the control plane.
 #[must_use]
 pub fn is_control_plane(node: &Node) -> bool {

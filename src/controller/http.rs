@@ -93,7 +93,7 @@ impl Published {
                 let labels = [of.clone(), vec![("state", state.to_owned())]].concat();
                 nodes.get_or_create(&labels).set(whole(count));
             }
-            would.get_or_create(&of).set(whole(digest.would_act));
+            would.get_or_create(&of).set(whole(digest.would().len()));
             waiting.get_or_create(&of).set(whole(ward.room().waiting()));
             for view in ward.views() {
                 if let Some(offset) = view.offset {

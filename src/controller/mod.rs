@@ -28,6 +28,8 @@ pub mod record;
 pub mod references;
 pub mod request;
 pub mod sources;
+pub mod suspect;
+pub mod totals;
 pub mod watch;
 pub mod write;
 
@@ -228,7 +230,7 @@ async fn perform(
             Step::Done(result) => return (errand, result),
             Step::Ask(request) => request,
         };
-        if request.verb != Verb::Get && !lock(&engine).confirms(errand.write()) {
+        if request.verb != Verb::Get && !lock(&engine).confirms(errand.write(), &clocks::sample()) {
             return (errand, Err(WriteError::Superseded));
         }
         let Some(underway) = leadership.underway() else { return (errand, Err(WriteError::NotLeading)) };

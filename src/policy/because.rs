@@ -247,3 +247,6 @@ impl Limit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,6 +94,9 @@ pub enum Source {
 pub struct Action {
     /// The mark to put on it; `None` only observes.
     pub mark: Option<Mark>,
+    /// The mark that words about what would be done speak of: the same, or for one that only observes the taint that its
+    /// spec names.
+    pub named: Mark,
     /// Out of tolerance this long before.
     pub sustained_for: Duration,
     /// In tolerance this long before it is undone.

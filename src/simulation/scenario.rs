@@ -220,6 +220,7 @@ impl Scenario {
             tolerance: self.tolerance,
             action: Action {
                 mark: Some(Mark::Cordon),
+                named: Mark::Cordon,
                 sustained_for: Duration::from_secs(30),
                 recovered_for: Duration::from_secs(120),
                 act_on_unknown: false,

@@ -6,6 +6,7 @@
 
 use crate::clock::State;
 use crate::controller::evaluate::NodeView;
+use crate::controller::totals::is_exempt;
 use crate::policy::Outcome;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -23,10 +24,11 @@ pub struct Digest {
     pub unknown: usize,
     /// With a mark of the policy.
     pub acted: usize,
-    /// That would be acted on, if the policy did not only observe.
-    pub would_act: usize,
+    /// That a person meant to be left alone.
+    pub exempt: usize,
     /// Of which it is too early to say anything.
     pub premature: usize,
+    would: BTreeSet<String>,
     bad: BTreeSet<Bad>,
     silent: BTreeSet<String>,
 }
@@ -60,6 +62,9 @@ impl Digest {
         if is_silent(view) {
             self.silent.insert(view.node.clone());
         }
+        if view.decision.outcome == Outcome::WouldAct {
+            self.would.insert(view.node.clone());
+        }
     }
 
     /// A node as it was when it was added, less.
@@ -68,6 +73,9 @@ impl Digest {
         if view.standing.state() != State::Synchronized {
             self.bad.remove(&Bad::of(view));
             self.silent.remove(&view.node);
+        }
+        if view.decision.outcome == Outcome::WouldAct {
+            self.would.remove(&view.node);
         }
     }
 
@@ -81,7 +89,7 @@ impl Digest {
         self.matched = by(self.matched, 1);
         for (count, counts) in [
             (&mut self.acted, view.acted),
-            (&mut self.would_act, view.decision.outcome == Outcome::WouldAct),
+            (&mut self.exempt, is_exempt(view.decision.because)),
             (&mut self.premature, view.premature),
         ] {
             *count = by(*count, usize::from(counts));
@@ -91,6 +99,12 @@ impl Digest {
     /// The nodes that are not synchronized, the worst first.
     pub fn worst(&self) -> impl Iterator<Item = &str> {
         self.bad.iter().map(|bad| bad.node.as_str())
+    }
+
+    /// The nodes that would be acted on if the policy did not only observe, by name.
+    #[must_use]
+    pub fn would(&self) -> &BTreeSet<String> {
+        &self.would
     }
 
     /// How many nodes cannot be measured although they are asked.

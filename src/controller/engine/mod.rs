@@ -34,7 +34,7 @@ use super::write::{Answer, Write, WriteError};
 use crate::agent::sources::Measured;
 use crate::api::node_marks;
 use crate::clock::{Delta, Mono, OffsetInterval, Sample};
-use crate::policy::{Now, Policy, Source};
+use crate::policy::{Policy, Source};
 use queue::{About, Class, Pace, Queue};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -335,8 +335,7 @@ impl Engine {
         for policy in &subject.policies {
             let Some(Ok(policy)) = self.fleet.policies.get(policy).map(|entry| &entry.policy) else { continue };
             let Some(ward) = self.wards.get_mut(&policy.name) else { continue };
-            let now = Now::by(&ward.frame().yardstick, clocks.wall);
-            let look = hands_off::look(policy, node, now);
+            let look = hands_off::look(policy, node, ward.date(clocks));
             let seen = self.observed.get(&policy.source, name);
             let facts = Facts { node, seen, acted: look.acted, hands_off: look.hands_off };
             let next = ward.judge(name, facts, policy, clocks);

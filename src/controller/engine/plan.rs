@@ -7,13 +7,14 @@ use super::Engine;
 use super::queue::{About, Class};
 use super::ward::Ward;
 use crate::agent::report::JumpReport;
-use crate::api::{NODE_CONDITION, TimeSyncPolicy, node_marks};
-use crate::clock::{Mono, Sample};
+use crate::api::{NODE_CONDITION, TimeSyncPolicy, exemption, node_marks};
+use crate::clock::{Mono, Sample, Wall};
 use crate::controller::fleet::PolicyEntry;
 use crate::controller::policy_status;
 use crate::controller::record::{self, Summary};
+use crate::controller::totals::Totals;
 use crate::controller::write::{Notice, Write};
-use crate::policy::{Marks, Outcome};
+use crate::policy::{Marks, Now, Outcome};
 use k8s_openapi::api::core::v1::{Node, ObjectReference};
 use kube::Resource;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -39,7 +40,7 @@ impl Engine {
         if self.subjects.get(name)?.unsure {
             return Some(Class::Undo);
         }
-        match self.marks_due(name, node) {
+        match self.marks_due(name, node, clocks) {
             Some(true) => return self.after_the_moment(name, clocks).then_some(Class::Act),
             Some(false) => return Some(Class::Undo),
             None => {}
@@ -67,30 +68,32 @@ impl Engine {
     /// Whether what is about to be put on a node is still wanted: between the reading of a node and the change of it,
     /// the rest of its fleet may have been heard of.
     #[must_use]
-    pub fn confirms(&self, write: &Write) -> bool {
+    pub fn confirms(&self, write: &Write, clocks: &Sample) -> bool {
         match write {
             Write::Marks { node, desired } => {
-                self.fleet.nodes.get(node).is_none_or(|live| self.desired(node, live) == *desired)
+                self.fleet.nodes.get(node).is_none_or(|live| self.desired(node, live, clocks.wall) == *desired)
             }
             _ => true,
         }
     }
 
     /// Whether marks are due, and if so, whether any is put on.
-    fn marks_due(&self, name: &str, node: &Node) -> Option<bool> {
+    fn marks_due(&self, name: &str, node: &Node, clocks: &Sample) -> Option<bool> {
         // A record that cannot be read stops us here; it is told through the node's decision.
-        let change = node_marks::change(node, &self.desired(name, node)).ok()??;
+        let change = node_marks::change(node, &self.desired(name, node, clocks.wall)).ok()??;
         let adds = !change.added.is_empty();
         (!adds || node.metadata.deletion_timestamp.is_none()).then_some(adds)
     }
 
     /// The marks that a node shall carry.
-    pub(super) fn desired(&self, name: &str, node: &Node) -> Marks {
+    pub(super) fn desired(&self, name: &str, node: &Node, wall: Wall) -> Marks {
         let mut desired = Marks::default();
         for (policy_name, entry) in self.fleet.policies.iter() {
             let Ok(policy) = &entry.policy else {
-                // A policy that cannot be evaluated neither acts nor undoes, unless it is being deleted.
-                if let (false, Ok(owned)) = (entry.deleting(), node_marks::owned(node)) {
+                // A policy that cannot be evaluated neither acts nor undoes, unless it is being deleted, or a person
+                // wants the node to be left alone.
+                let exempt = exemption::holds(node, Now::by_own_clock(wall)).is_some();
+                if let (false, false, Ok(owned)) = (entry.deleting(), exempt, node_marks::owned(node)) {
                     desired.join(owned.of(policy_name));
                 }
                 continue;
@@ -116,8 +119,8 @@ impl Engine {
         let may_try = |kind| self.queue.may_try(&about, kind, clocks.after);
         let node = self.fleet.nodes.get(name)?;
         let subject = self.subjects.get(name)?;
-        if (subject.unsure || self.marks_due(name, node).is_some()) && may_try("marks") {
-            return Some(Write::Marks { node: name.to_owned(), desired: self.desired(name, node) });
+        if (subject.unsure || self.marks_due(name, node, clocks).is_some()) && may_try("marks") {
+            return Some(Write::Marks { node: name.to_owned(), desired: self.desired(name, node, clocks.wall) });
         }
         let summary = self.summary(name);
         let condition = condition(node, summary.as_ref(), self.is_forgotten(name), clocks);
@@ -216,7 +219,9 @@ impl Engine {
             self.push(&about, Class::Finalizer);
         } else if !ward.notices.is_empty() {
             self.push(&about, Class::Tell);
-        } else if policy_status::due(name, entry, ward, &self.shown, clocks.wall).is_some() {
+        } else if !entry.deleting()
+            && policy_status::due(name, entry, &totals(entry, ward), &mut self.shown, clocks.wall).is_some()
+        {
             let from = ward.told.map_or(Mono::default(), |at| at.after(STATUS_SPACING));
             if from <= clocks.after {
                 self.push(&about, Class::Tell);
@@ -238,26 +243,31 @@ impl Engine {
         if let Some(notice) = ward.notices.front().filter(|_| may_try("event")) {
             return Some(Write::Event(Box::new(notice.clone())));
         }
-        if !may_try("policy_status") {
+        if entry.deleting() || !may_try("policy_status") {
             return None;
         }
-        let (status, event) = policy_status::due(name, entry, ward, &self.shown, clocks.wall)?;
-        self.shown.note(name, ward);
+        let (status, events) = policy_status::due(name, entry, &totals(entry, ward), &mut self.shown, clocks.wall)?;
         ward.told = Some(clocks.after);
-        ward.following = event.map(|(reason, note)| Notice {
-            about: ObjectReference {
-                api_version: Some(TimeSyncPolicy::api_version(&()).into_owned()),
-                kind: Some(TimeSyncPolicy::kind(&()).into_owned()),
-                name: Some(name.to_owned()),
-                uid: entry.metadata.uid.clone(),
-                ..ObjectReference::default()
-            },
-            reason: reason.to_owned(),
-            warning: true,
-            note,
-        });
+        let about = ObjectReference {
+            api_version: Some(TimeSyncPolicy::api_version(&()).into_owned()),
+            kind: Some(TimeSyncPolicy::kind(&()).into_owned()),
+            name: Some(name.to_owned()),
+            uid: entry.metadata.uid.clone(),
+            ..ObjectReference::default()
+        };
+        let notice = |event: policy_status::Notice| Notice {
+            about: about.clone(),
+            reason: event.reason.to_owned(),
+            warning: event.warning,
+            note: event.note,
+        };
+        ward.following = events.into_iter().map(notice).collect();
         Some(Write::PolicyStatus { policy: name.to_owned(), status: Box::new(status) })
     }
+}
+
+fn totals(entry: &PolicyEntry, ward: &Ward) -> Totals {
+    Totals::of(ward, entry.policy.as_ref().err().cloned())
 }
 
 /// The condition that is due: told where a policy matches, removed where none does any more.

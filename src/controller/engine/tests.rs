@@ -6,6 +6,7 @@ use crate::clock::{Boot, Delta, Mono, Raw, State, Wall, Why};
 use crate::controller::errand::Step;
 use crate::controller::fleet::PolicyEntry;
 use crate::controller::request::{Refusal, Verb};
+use crate::policy::Outcome;
 use crate::policy::Source;
 use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
@@ -109,7 +110,10 @@ impl World {
     fn desired(&mut self, seconds: u64) -> Vec<String> {
         self.engine.settle(&clocks(seconds));
         let nodes = self.engine.fleet.nodes.iter();
-        nodes.filter(|(name, node)| !self.engine.desired(name, node).is_empty()).map(|(name, _)| name.clone()).collect()
+        nodes
+            .filter(|(name, node)| !self.engine.desired(name, node, clocks(seconds).wall).is_empty())
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 }
 
@@ -189,8 +193,147 @@ fn two_policies_share_a_mark_and_the_last_one_takes_it_off() {
     [("n1", 0), ("n2", 0), ("n3", 100)].iter().for_each(|(n, ms)| world.measure(n, *ms, None, 10));
     world.engine.settle(&clocks(10));
     let node = world.engine.fleet.nodes.get("n3").unwrap();
-    let desired = world.engine.desired("n3", node);
+    let desired = world.engine.desired("n3", node, clocks(10).wall);
     assert_eq!(desired.held.values().flatten().collect::<Vec<_>>(), ["strict"]);
+}
+
+/// n1 to n5, of which the last two are 10 s and 20 s ahead.
+fn two_of_five(policies: Vec<PolicyEntry>) -> World {
+    let nodes = ["n1", "n2", "n3", "n4", "n5"];
+    let mut world = World::new(policies, nodes.iter().map(|name| node(name, &json!({}))).collect());
+    nodes.iter().zip([0, 0, 0, 10_000, 20_000]).for_each(|(n, ms)| world.measure(n, ms, None, 10));
+    world
+}
+
+/// The marks that a node shall carry, each with its policies.
+fn holders(world: &World, node: &str, seconds: u64) -> Vec<(String, Vec<String>)> {
+    let live = world.engine.fleet.nodes.get(node).unwrap();
+    let marks = world.engine.desired(node, live, clocks(seconds).wall).held;
+    marks.into_iter().map(|(mark, policies)| (mark.to_string(), policies.into_iter().collect())).collect()
+}
+
+#[test]
+fn each_policy_counts_what_it_holds_against_its_own_limit() {
+    let one = |key: &str| {
+        let action = json!({"sustainedFor": "0s", "limit": {"maxNodes": 1}, "taint": {"key": key}});
+        json!({ "action": action })
+    };
+    let shared = "clockwarden.io/clock-drift";
+    let mut world = two_of_five(vec![policy("p", one(shared), true), policy("q", one(shared), true)]);
+    // Both take the one that is furthest off, and hold the mark together.
+    assert_eq!(world.desired(10), ["n5"]);
+    assert_eq!(holders(&world, "n5", 10), [(format!("taint {shared}:NoSchedule"), vec!["p".into(), "q".into()])]);
+    let mut world = two_of_five(vec![policy("p", one(shared), true), policy("q", one("example.com/other"), true)]);
+    world.engine.settle(&clocks(10));
+    assert_eq!(holders(&world, "n5", 10).len(), 2, "two marks of two policies on one node");
+}
+
+#[test]
+fn a_policy_that_is_suspended_or_only_observes_hinders_no_other_and_holds_nothing_with_it() {
+    let dry = |spec: Value| {
+        let mut spec = spec;
+        spec["tolerance"] = json!({"maxOffset": "10ms"});
+        policy("dry", spec, true)
+    };
+    for spec in [
+        json!({"suspend": true, "action": {"sustainedFor": "0s", "limit": {"maxNodes": 9}}}),
+        json!({"action": {"type": "Observe", "sustainedFor": "0s", "limit": {"maxNodes": 9}}}),
+    ] {
+        let mut world = two_of_five(vec![dry(spec), eager()]);
+        world.measure("n4", 100, None, 10);
+        world.engine.settle(&clocks(10));
+        let outcomes = |policy: &str| -> Vec<Outcome> {
+            world.engine.wards[policy].views().skip(3).map(|n| n.decision.outcome).collect()
+        };
+        assert_eq!(outcomes("dry"), [Outcome::WouldAct, Outcome::WouldAct]);
+        assert_eq!(outcomes("p"), [Outcome::Leave, Outcome::Act]);
+        assert_eq!(holders(&world, "n5", 10).into_iter().flat_map(|(_, by)| by).collect::<Vec<_>>(), ["p"]);
+        assert!(holders(&world, "n4", 10).is_empty());
+    }
+}
+
+/// n3 drifts, and is exempt until second 100 after the epoch.
+fn exempt(extra: &Value) -> World {
+    let mut nodes = three();
+    let mut third = node("n3", extra);
+    let annotations = third.metadata.annotations.get_or_insert_default();
+    annotations.insert("clockwarden.io/exempt-until".to_owned(), "1970-01-01T00:01:40Z".to_owned());
+    nodes[2] = third;
+    World::new(vec![eager()], nodes)
+}
+
+#[test]
+fn an_exempt_node_is_let_go_and_judged_again_when_the_exemption_ends() {
+    let mark = json!({
+        "metadata": {"annotations": {"clockwarden.io/marks": OURS}},
+        "spec": {"taints": [{"key": "clockwarden.io/clock-drift", "effect": "NoSchedule"}]},
+    });
+    let mut world = exempt(&mark);
+    [("n1", 0), ("n2", 0), ("n3", 15_000)].iter().for_each(|(n, ms)| world.measure(n, *ms, None, 90));
+    assert_eq!(world.words(90)[2], "Release/Exempt");
+    assert!(world.desired(90).is_empty());
+    world = exempt(&json!({}));
+    [("n1", 0), ("n2", 0), ("n3", 15_000)].iter().for_each(|(n, ms)| world.measure(n, *ms, None, 90));
+    assert_eq!(world.words(90)[2], "Leave/Exempt");
+    let due = world.engine.due().unwrap().since(clocks(90).after);
+    // The readings' own age leaves some doubt about the time, by which the end comes later.
+    assert!(due < Duration::from_millis(10_100), "{due:?}");
+    assert_eq!(world.words(101)[2], "Act/Drifting");
+}
+
+#[test]
+fn a_controller_that_leapt_ahead_ends_no_exemption() {
+    let mut world = exempt(&json!({}));
+    // By our clock it is an hour later than by everybody else's; theirs says second 50.
+    for (node, ms) in [("n1", 0), ("n2", 0), ("n3", 15_000)] {
+        world.measure(node, ms - 3_600_000, Some(ms), 3_650);
+    }
+    assert_eq!(world.words(3_650)[2], "Leave/Exempt");
+    for (node, ms) in [("n1", 0), ("n2", 0), ("n3", 15_000)] {
+        world.measure(node, ms - 3_600_000, Some(ms), 3_702);
+    }
+    assert_eq!(world.words(3_702)[2], "Leave/ReferenceSuspect");
+}
+
+#[test]
+fn an_exempt_node_is_let_go_of_by_a_policy_that_cannot_be_used_too() {
+    let mut exempt = tainted("n1");
+    let annotations = exempt.metadata.annotations.get_or_insert_default();
+    annotations.insert("clockwarden.io/exempt-until".to_owned(), "1970-01-01T00:01:40Z".to_owned());
+    let broken = policy("p", json!({"interval": "soon"}), true);
+    let mut world = World::new(vec![broken], vec![exempt, tainted("n2")]);
+    assert_eq!(world.desired(1), ["n2"]);
+}
+
+#[test]
+fn a_control_plane_node_is_measured_and_not_acted_on_unless_it_is_asked_for() {
+    let labels = json!({"metadata": {"labels": {"node-role.kubernetes.io/control-plane": ""}}});
+    let asking = json!({
+        "nodeSelector": {"matchExpressions": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}]},
+        "action": {"sustainedFor": "0s"},
+    });
+    let mut world = World::new(vec![eager(), policy("q", asking, true)], three());
+    world.put(node("n3", &labels), 1);
+    [("n1", 0), ("n2", 0), ("n3", 15_000)].iter().for_each(|(n, ms)| world.measure(n, *ms, Some(*ms), 10));
+    world.engine.settle(&clocks(10));
+    let seen = world.engine.wards["p"].view("n3").unwrap();
+    assert_eq!((seen.standing.state(), seen.decision.word().as_str()), (State::Drifting, "Leave/ControlPlane"));
+    // Alone it has no consensus to be held against, but its own sources say so too.
+    assert_eq!(world.engine.wards["q"].views().count(), 1);
+}
+
+#[test]
+fn a_whole_zone_is_left_alone_and_a_node_elsewhere_is_not() {
+    let in_zone =
+        |name: &str, zone: &str| node(name, &json!({"metadata": {"labels": {"topology.kubernetes.io/zone": zone}}}));
+    let zones = ["a", "a", "a", "a", "a", "a", "b", "b", "b"];
+    let nodes = (1..).zip(zones).map(|(n, zone)| in_zone(&format!("n{n}"), zone)).collect();
+    let mut world = World::new(vec![eager()], nodes);
+    for (n, ms) in (1..).zip([0, 0, 0, 0, 0, 15_000, 5_000, 5_000, 5_000]) {
+        world.measure(&format!("n{n}"), ms, None, 10);
+    }
+    let words = world.words(10);
+    assert_eq!(words[5..], ["Act/Drifting", "Leave/ZoneSuspect", "Leave/ZoneSuspect", "Leave/ZoneSuspect"]);
 }
 
 #[test]

@@ -9,13 +9,14 @@
 
 use super::digest::Digest;
 use super::subject::NOTICES_MAX;
-use crate::clock::{Mono, OffsetInterval, Sample, Standing, State, Tolerance, Why};
+use crate::clock::{Delta, Mono, OffsetInterval, Sample, Standing, State, Tolerance, Why};
 use crate::controller::evaluate::{self, NodeView};
 use crate::controller::fleet::Version;
+use crate::controller::hands_off;
 use crate::controller::sources::{NodeReading, Observation};
 use crate::controller::write::{Notice, Write};
 use crate::policy::decide::{Because, Claim, HandsOff, Urgency, claim, urgency};
-use crate::policy::{Candidate, Decision, Frame, NodeEvidence, Outcome, Policy, Room, Tally};
+use crate::policy::{Candidate, Decision, Frame, NodeEvidence, Now, Outcome, Policy, Room, Tally, Yardstick};
 use k8s_openapi::api::core::v1::Node;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -26,8 +27,8 @@ const FIRST_ANSWER: Duration = Duration::from_secs(5);
 /// next reading.
 const FRAME_PART: u32 = 16;
 
-/// The label of a node's zone (well-known labels of Kubernetes).
-const ZONE: &str = "topology.kubernetes.io/zone";
+/// Where there is no majority, what time it may be is found out anew when this is over.
+const DATE_AGE: Duration = Duration::from_secs(1);
 
 /// One policy's nodes.
 #[derive(Debug)]
@@ -44,8 +45,10 @@ pub struct Ward {
     pub told: Option<Mono>,
     /// Events about the policy.
     pub notices: VecDeque<Notice>,
-    /// The Event that follows when the status which tells the same has been written.
-    pub following: Option<Notice>,
+    /// The Events that follow when the status which tells the same has been written.
+    pub following: Vec<Notice>,
+    /// What time it may be, against our clock, and when that was last found out.
+    date: (Mono, Delta, Delta),
 }
 
 /// What holds where a policy cannot be read; it has no nodes then.
@@ -97,7 +100,8 @@ impl Ward {
             version,
             told: None,
             notices: VecDeque::new(),
-            following: None,
+            following: Vec::new(),
+            date: (Mono::default(), Delta::ZERO, Delta::ZERO),
         }
     }
 
@@ -121,8 +125,9 @@ impl Ward {
     pub fn ended(&mut self, write: &Write, fulfilled: bool) {
         match write {
             Write::PolicyStatus { .. } => {
-                let following = self.following.take().filter(|_| fulfilled && self.notices.len() < NOTICES_MAX);
-                self.notices.extend(following);
+                let following = std::mem::take(&mut self.following);
+                let room = NOTICES_MAX.saturating_sub(self.notices.len());
+                self.notices.extend(following.into_iter().take(if fulfilled { room } else { 0 }));
             }
             Write::Event(_) if fulfilled => drop(self.notices.pop_front()),
             _ => {}
@@ -168,7 +173,7 @@ impl Ward {
     pub fn gather(&mut self, name: &str, reading: Option<&NodeReading>, node: &Node, policy: &Policy, clocks: &Sample) {
         let Some(member) = self.members.get_mut(name) else { return };
         member.evidence = evaluate::evidence(reading, policy, clocks);
-        let zone = node.metadata.labels.as_ref().and_then(|labels| labels.get(ZONE)).map(String::as_str);
+        let zone = hands_off::zone(node);
         let known = member.evidence != NodeEvidence::default();
         self.tally.set(member.id, known.then_some(member.evidence), clocks, zone);
     }
@@ -178,7 +183,23 @@ impl Ward {
         let frame = self.tally.frame(ours, clocks);
         let differs = frame.differs(&self.frame, policy.tolerance.offset_max / FRAME_PART);
         self.frame = frame;
+        // Where there is no majority every node's own sources are heard, which costs a look at all of them.
+        let is_alone = matches!(self.frame.yardstick, Yardstick::OwnSources(_));
+        if !is_alone || differs || clocks.after.since(self.date.0) >= DATE_AGE {
+            let evidence: Vec<NodeEvidence> =
+                if is_alone { self.members.values().map(|member| member.evidence).collect() } else { Vec::new() };
+            let yardstick = &self.frame.yardstick;
+            let now = Now::by(yardstick, clocks.wall).heard(clocks.wall, yardstick, &evidence);
+            self.date = (clocks.after, now.earliest.minus(clocks.wall), now.latest.minus(clocks.wall));
+        }
         differs
+    }
+
+    /// What time it may be, by what the policy's nodes are measured against.
+    #[must_use]
+    pub fn date(&self, clocks: &Sample) -> Now {
+        let (_, earliest, latest) = self.date;
+        Now { earliest: clocks.wall.plus(earliest), latest: clocks.wall.plus(latest) }
     }
 
     /// Judges a node whose evidence was gathered just now. Returns when to look at it again, should nothing happen.
@@ -197,7 +218,7 @@ impl Ward {
             clocks,
         );
         let standing = member.view.standing.observe(judged, now);
-        let zone = facts.node.metadata.labels.as_ref().and_then(|labels| labels.get(ZONE));
+        let zone = hands_off::zone(facts.node);
         let candidate = Candidate {
             node: name.to_owned(),
             standing,

@@ -11,6 +11,7 @@ mod faults;
 mod heartbeats;
 mod lab;
 mod limits;
+mod policy;
 mod races;
 mod rbac;
 mod rest;
