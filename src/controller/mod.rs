@@ -87,6 +87,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
         fleet: Fleet::default(),
         memory: Memory::default(),
         shown: Shown::default(),
+        ledgers: HashMap::new(),
         observations: Observations::default(),
         leases,
         references: References::default(),
@@ -112,6 +113,7 @@ struct Control {
     fleet: Fleet,
     memory: Memory,
     shown: Shown,
+    ledgers: HashMap<String, record::Ledger>,
     observations: Observations,
     leases: Leases,
     references: References,
@@ -188,7 +190,7 @@ impl Control {
         self.observations.with(|observed| {
             let evaluation =
                 evaluate::evaluate(fleet, observed, &|policy| references.ours(policy, clocks), memory, clocks);
-            let plan = plan::plan(fleet, &evaluation, observed, shown, clocks);
+            let plan = plan::plan(fleet, &evaluation, observed, shown, &mut self.ledgers, clocks);
             (evaluation, plan)
         })
     }

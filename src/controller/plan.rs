@@ -8,14 +8,15 @@ use super::apply::Write;
 use super::evaluate::Evaluation;
 use super::fleet::Fleet;
 use super::policy_status::{self, Shown};
-use super::record;
+use super::record::{self, Due, Ledger};
 use super::sources::Observed;
 use crate::agent::report::JumpReport;
 use crate::api::{NODE_CONDITION, NodeClock, TimeSyncPolicy, node_marks};
-use crate::clock::{Sample, Wall};
+use crate::clock::Sample;
 use crate::policy::Marks;
-use k8s_openapi::api::core::v1::{Node, ObjectReference};
+use k8s_openapi::api::core::v1::{Node, NodeCondition, ObjectReference};
 use kube::Resource;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Everything that is due, in order.
@@ -25,14 +26,13 @@ pub fn plan(
     evaluation: &Evaluation,
     observed: &Observed,
     shown: &mut Shown,
+    ledgers: &mut HashMap<String, Ledger>,
     clocks: &Sample,
 ) -> Vec<Write> {
     let now = clocks.wall;
+    ledgers.retain(|node, _| fleet.nodes.get(node).is_some());
     let (mut undo, mut act, mut tell) = (Vec::new(), Vec::new(), Vec::new());
-    let tolerance = |name: &str| {
-        let policy = fleet.policies.get(name).and_then(|entry| entry.policy.as_ref().ok());
-        policy.map_or(Duration::ZERO, |policy| policy.tolerance.offset_max)
-    };
+    let policy = |name: &str| fleet.policies.get(name).and_then(|entry| entry.policy.as_ref().ok());
     for (name, node) in fleet.nodes.iter() {
         let desired = evaluation.desired.get(name).cloned().unwrap_or_default();
         marks(name, node, desired, &mut undo, &mut act);
@@ -41,8 +41,13 @@ pub fn plan(
             .filter_map(|o| o.reading.as_ref())
             .flat_map(|r| r.jumps().iter().map(|jump| aged(jump, clocks.after.since(r.clocks.after))))
             .collect();
-        match record::summary(name, evaluation, &tolerance) {
-            Some(summary) => tell_of_node(name, node, &summary, &jumps, fleet, now, &mut tell),
+        match record::summary(name, evaluation, &policy) {
+            Some(summary) => {
+                let ledger = ledgers.entry(name.clone()).or_default();
+                let stored = fleet.clocks.get(name).and_then(|clock: &NodeClock| clock.status.as_ref());
+                let due = record::node_clock(stored, &summary, &jumps, node, ledger, clocks);
+                tell_of_node(name, node, record::condition(node, &summary, now), due, &mut tell);
+            }
             None => forget(name, node, evaluation, &mut tell),
         }
     }
@@ -86,22 +91,14 @@ fn marks(name: &str, node: &Node, desired: Marks, undo: &mut Vec<Write>, act: &m
     }
 }
 
-fn tell_of_node(
-    name: &str,
-    node: &Node,
-    summary: &record::Summary<'_>,
-    jumps: &[JumpReport],
-    fleet: &Fleet,
-    now: Wall,
-    tell: &mut Vec<Write>,
-) {
-    if let Some(condition) = record::condition(node, summary, now) {
+fn tell_of_node(name: &str, node: &Node, condition: Option<NodeCondition>, due: Due, tell: &mut Vec<Write>) {
+    if let Some(condition) = condition {
         tell.push(Write::Condition { node: name.to_owned(), condition: Some(Box::new(condition)) });
     }
-    let stored = fleet.clocks.get(name).and_then(|clock: &NodeClock| clock.status.as_ref());
-    if let Some((status, incidents)) = record::node_clock(stored, summary, jumps, node, now) {
+    // What is put off is looked at again with every round.
+    if let Due::Now(status, incidents) = due {
         let uid = node.metadata.uid.clone().unwrap_or_default();
-        tell.push(Write::Clock { node: name.to_owned(), uid: uid.clone(), status: Box::new(status) });
+        tell.push(Write::Clock { node: name.to_owned(), uid: uid.clone(), status });
         for incident in incidents {
             let (reason, warning) = record::event(&incident.kind);
             let about = ObjectReference {
