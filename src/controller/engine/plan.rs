@@ -8,12 +8,13 @@ use super::queue::{About, Class};
 use super::ward::Ward;
 use crate::agent::report::JumpReport;
 use crate::api::{NODE_CONDITION, TimeSyncPolicy, exemption, node_marks};
-use crate::clock::{Mono, Sample, Wall};
+use crate::clock::{Mono, Sample, State, Wall};
 use crate::controller::fleet::PolicyEntry;
 use crate::controller::policy_status;
-use crate::controller::record::{self, Summary};
+use crate::controller::record::{self, Due, Summary};
 use crate::controller::totals::Totals;
 use crate::controller::write::{Notice, Write};
+use crate::controller::{hands_off, suspect};
 use crate::policy::{Marks, Now, Outcome};
 use k8s_openapi::api::core::v1::{Node, ObjectReference};
 use kube::Resource;
@@ -45,14 +46,51 @@ impl Engine {
             Some(false) => return Some(Class::Undo),
             None => {}
         }
-        let print = self.print(name, node);
-        if self.subjects.get(name)?.told == Some(print) {
+        // A drift is summed up with every look at it; of a healthy clock most looks say nothing new.
+        let print = self.is_healthy(name).then(|| self.print(name, node));
+        let subject = self.subjects.get(name)?;
+        if !subject.notices.is_empty() {
+            return Some(Class::Tell);
+        }
+        if print.is_some() && subject.told == print {
             return None;
         }
-        let due = self.telling_due(name, node, clocks);
+        let summary = self.summary(name, clocks);
+        let due = condition(node, summary.as_ref(), self.is_forgotten(name), clocks).is_some();
+        drop(summary);
+        let due = match self.record(name, clocks) {
+            Due::Now(..) => true,
+            Due::Later(at) => {
+                self.queue.push_later(&About::Node(name.to_owned()), at);
+                due
+            }
+            Due::Nothing => due,
+        };
         let subject = self.subjects.get_mut(name)?;
-        subject.told = if due { None } else { Some(print) };
+        subject.told = print.filter(|_| !due);
         due.then_some(Class::Tell)
+    }
+
+    /// What is to be written into the node's NodeClock; each call is a look at its drift.
+    fn record(&mut self, name: &str, clocks: &Sample) -> Due {
+        let Some(subject) = self.subjects.get_mut(name) else { return Due::Nothing };
+        let mut ledger = std::mem::take(&mut subject.ledger);
+        let stored = self.fleet.clocks.get(name).and_then(|clock| clock.status.as_ref());
+        let due = match (self.fleet.nodes.get(name), self.summary(name, clocks)) {
+            (Some(node), Some(summary)) => {
+                record::node_clock(stored, &summary, &self.jumps(name, clocks), node, &mut ledger, clocks)
+            }
+            _ => Due::Nothing,
+        };
+        if let Some(subject) = self.subjects.get_mut(name) {
+            subject.ledger = ledger;
+        }
+        due
+    }
+
+    /// Every policy that matches the node calls its clock synchronized.
+    fn is_healthy(&self, name: &str) -> bool {
+        self.views(name).all(|(_, view)| view.standing.state() == State::Synchronized)
     }
 
     /// Whether it is so long since the node began to drift that what was told at the same moment is known, too. If not,
@@ -122,40 +160,23 @@ impl Engine {
         if (subject.unsure || self.marks_due(name, node, clocks).is_some()) && may_try("marks") {
             return Some(Write::Marks { node: name.to_owned(), desired: self.desired(name, node, clocks.wall) });
         }
-        let summary = self.summary(name);
-        let condition = condition(node, summary.as_ref(), self.is_forgotten(name), clocks);
+        let condition = condition(node, self.summary(name, clocks).as_ref(), self.is_forgotten(name), clocks);
         if let Some(write) = condition.filter(|_| may_try("condition")) {
             return Some(write);
         }
-        let jumps = self.jumps(name, clocks);
-        let stored = self.fleet.clocks.get(name).and_then(|clock| clock.status.as_ref());
-        let due = summary.filter(|_| may_try("nodeclock"));
-        if let Some((status, incidents)) = due.and_then(|it| record::node_clock(stored, &it, &jumps, node, clocks.wall))
-        {
+        let (may_record, may_tell) = (may_try("nodeclock"), may_try("event"));
+        let (about, uid) = (reference_to(node), node.metadata.uid.clone().unwrap_or_default());
+        if may_record && let Due::Now(status, incidents) = self.record(name, clocks) {
             let following = incidents.into_iter().map(|incident| {
                 let (reason, warning) = record::event(&incident.kind);
-                Notice { about: reference_to(node), reason: reason.to_owned(), warning, note: incident.message }
+                Notice { about: about.clone(), reason: reason.to_owned(), warning, note: incident.message }
             });
-            let (uid, following) = (node.metadata.uid.clone().unwrap_or_default(), following.collect());
+            let following = following.collect();
             self.subjects.get_mut(name)?.following = following;
-            return Some(Write::Clock { node: name.to_owned(), uid, status: Box::new(status) });
+            return Some(Write::Clock { node: name.to_owned(), uid, status });
         }
-        let notice = self.subjects.get(name)?.notices.front().filter(|_| may_try("event"))?;
+        let notice = self.subjects.get(name)?.notices.front().filter(|_| may_tell)?;
         Some(Write::Event(Box::new(notice.clone())))
-    }
-
-    fn telling_due(&self, name: &str, node: &Node, clocks: &Sample) -> bool {
-        if self.subjects.get(name).is_some_and(|subject| !subject.notices.is_empty()) {
-            return true;
-        }
-        let summary = self.summary(name);
-        if condition(node, summary.as_ref(), self.is_forgotten(name), clocks).is_some() {
-            return true;
-        }
-        let stored = self.fleet.clocks.get(name).and_then(|clock| clock.status.as_ref());
-        summary.is_some_and(|summary| {
-            record::node_clock(stored, &summary, &self.jumps(name, clocks), node, clocks.wall).is_some()
-        })
     }
 
     /// No policy matches the node, so that what is told of it would only grow stale.
@@ -165,8 +186,16 @@ impl Engine {
     }
 
     /// What holds for a node over all policies; `None` where none matches it, or it is too early to say anything.
-    fn summary<'a>(&'a self, name: &'a str) -> Option<Summary<'a>> {
-        record::summary(self.views(name))
+    fn summary<'a>(&'a self, name: &'a str, clocks: &Sample) -> Option<Summary<'a>> {
+        let zone = self.fleet.nodes.get(name).and_then(hands_off::zone);
+        let seen = self.views(name).filter_map(|(policy, view)| {
+            let ward = self.wards.get(&policy.name)?;
+            let zone = zone.and_then(|zone| ward.frame().zone(zone)).map(suspect::zone);
+            let totals = Totals::of(ward, None);
+            let scene = totals.scene(policy.action.limit, zone.as_deref(), clocks.wall);
+            Some((policy, view, view.decision.explain(&scene)))
+        });
+        record::summary(seen.collect())
     }
 
     /// What all sources tell of a clock's jumps, as old as they are now.

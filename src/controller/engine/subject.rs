@@ -1,6 +1,7 @@
 //! What the engine keeps about one node beside what the policies make of it.
 
 use super::super::errand::Errand;
+use super::super::record::Ledger;
 use super::super::write::{Notice, Write};
 use k8s_openapi::api::core::v1::Node;
 use std::collections::{BTreeSet, VecDeque};
@@ -29,6 +30,8 @@ pub(super) struct Subject {
     pub(super) following: Vec<Notice>,
     /// With what it was last found that there is nothing to tell.
     pub(super) told: Option<u64>,
+    /// The drift that goes on, summed up.
+    pub(super) ledger: Ledger,
 }
 
 impl Subject {
@@ -43,6 +46,7 @@ impl Subject {
             notices: VecDeque::new(),
             following: Vec::new(),
             told: None,
+            ledger: Ledger::default(),
         }
     }
 
