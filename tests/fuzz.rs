@@ -19,6 +19,8 @@ mod exposition;
 mod formats;
 #[path = "../fuzz/checks/history_file.rs"]
 mod history_file;
+#[path = "../fuzz/checks/http_reply.rs"]
+mod http_reply;
 #[path = "../fuzz/checks/ntpd_rs_document.rs"]
 mod ntpd_rs_document;
 #[path = "../fuzz/checks/objects.rs"]
@@ -37,6 +39,7 @@ const TARGETS: &[Target] = &[
     ("exposition", exposition::check, 3_000, &["tests/drift/node_exporter"]),
     ("formats", formats::check, 300, &["tests/formats", "tests/products"]),
     ("history_file", history_file::check, 3_000, &[]),
+    ("http_reply", http_reply::check, 5_000, &[]),
     ("ntpd_rs_document", ntpd_rs_document::check, 5_000, &[]),
     ("objects", objects::check, 2_000, &[]),
     ("prometheus", prometheus::check, 5_000, &[]),

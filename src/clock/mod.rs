@@ -9,6 +9,7 @@
 //! Pure: no kube, HTTP, tokio, files, and no current time; `now` is an argument (clippy.toml and tests/tidy.rs guard it).
 
 pub mod consensus;
+pub mod drift;
 pub mod exchange;
 pub mod fuse;
 pub mod heartbeat;
@@ -25,6 +26,7 @@ pub mod time;
 pub mod timescale;
 
 pub use consensus::{Consensus, Edges, consensus};
+pub use drift::{Drift, Look, Sums};
 pub use exchange::Exchange;
 pub use fuse::{Dispute, Fused, Reading, fuse};
 pub use heartbeat::{Beat, Delivery, Heartbeat};

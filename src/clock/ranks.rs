@@ -120,9 +120,7 @@ impl<K: Ord + Copy> Ranks<K> {
             Some(place) => *place = node,
             None => self.nodes.push(node),
         }
-        let (less, rest) = self.split(self.root, (key, id));
-        let less = self.merge(less, slot);
-        self.root = self.merge(less, rest);
+        self.root = self.with(self.root, slot, (key, id));
     }
 
     /// Takes one away; `false` if it was not there.
@@ -221,6 +219,24 @@ impl<K: Ord + Copy> Ranks<K> {
             self.hang(second, left, other.right);
             second
         }
+    }
+
+    /// The tree with a node that hangs nowhere yet.
+    fn with(&mut self, root: u32, slot: u32, key: (K, u32)) -> u32 {
+        let Some(node) = self.node(root).copied() else { return slot };
+        if priority(slot) > priority(root) {
+            let (less, rest) = self.split(root, key);
+            self.hang(slot, less, rest);
+            return slot;
+        }
+        if (node.key, node.id) < key {
+            let right = self.with(node.right, slot, key);
+            self.hang(root, node.left, right);
+        } else {
+            let left = self.with(node.left, slot, key);
+            self.hang(root, left, node.right);
+        }
+        root
     }
 
     /// The tree without that one.

@@ -9,6 +9,9 @@
 //! correct, and all that it can correct where it has not been watched or was slewing on purpose. Whoever carries one
 //! interval between two samples does better with [`Sample::carry`]; this is for many, at one rate.
 //!
+//! Does not see, nor does `carry`: a slew slower than what the kernel may correct, of just the oscillator's error. Such
+//! a slew moves the clock by 5 ms in ten seconds at most.
+//!
 //! Source: clock_gettime(2), `CLOCK_MONOTONIC_RAW`; adjtimex(2), `freq`.
 
 use super::steps::{FREQUENCY_MAX_PPM, Sample};
@@ -72,5 +75,61 @@ impl Timescale {
     pub fn ppm(&self) -> u64 {
         let most = self.seen_ppm.iter().copied().flatten().max();
         most.unwrap_or_else(|| u64::try_from(FREQUENCY_MAX_PPM).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Boot, Mono, Raw, Wall};
+
+    /// Our clocks after so many seconds: stepped by so much in all, slewed by so much in all, ns.
+    fn at(seconds: u64, stepped: i64, slewed: i64) -> Sample {
+        let raw = 5_000_000_000 + seconds * 1_000_000_000;
+        let mono = raw.checked_add_signed(slewed).unwrap();
+        Sample {
+            before: Mono::from_nanos(mono - 200),
+            after: Mono::from_nanos(mono),
+            boot: Boot::from_nanos(mono + 77),
+            raw: Raw::from_nanos(raw),
+            wall: Wall::from_unix_nanos(i64::try_from(mono).unwrap() + 1_000_000_000_000 + stepped),
+        }
+    }
+
+    #[test]
+    fn what_was_done_to_our_clock_is_the_difference_of_two_positions() {
+        let first = at(0, 0, 0);
+        for (stepped, slewed) in [(0, 0), (3_600_000_000_000, 0), (-5, 0), (0, 40_000_000), (-7, -40_000_000)] {
+            let moved = position(&at(10, stepped, slewed)) - position(&first);
+            assert_eq!(moved, i128::from(stepped + slewed));
+        }
+    }
+
+    /// By how much the clock was slewed in each of the windows, ppm in; what may be wrong with the oscillator out.
+    #[track_caller]
+    fn check(slewed_ppm: &[i64], expected_ppm: u64) {
+        let mut timescale = Timescale::new(Duration::from_secs(60));
+        timescale.observe(&at(0, 0, 0));
+        let mut slewed = 0;
+        for (window, ppm) in (1..).zip(slewed_ppm) {
+            slewed += ppm * 20_000;
+            timescale.observe(&at(window * 20 - 10, 0, slewed));
+            timescale.observe(&at(window * 20, 0, slewed));
+        }
+        assert_eq!(timescale.ppm(), expected_ppm, "{slewed_ppm:?}");
+    }
+
+    #[test]
+    fn the_oscillator_is_as_wrong_as_the_kernel_has_lately_corrected_it() {
+        // Nobody has looked yet: whatever the kernel may do.
+        check(&[], 500);
+        // One more for the width of the samples.
+        check(&[0], 1);
+        check(&[20], 21);
+        check(&[-20, 3], 21);
+        check(&[-20, 3, 3, 3], 21);
+        check(&[-20, 3, 3, 3, 3], 4);
+        // Slewed on purpose: the oscillator may be as wrong as the kernel could correct.
+        check(&[3, 83_000], 500);
     }
 }

@@ -1,43 +1,69 @@
 //! One kept-alive HTTP/1.1 connection to one server, with every answer timed.
 //!
-//! A plain connection instead of a pooled client: what is between the two readings of our clock must be the round
+//! A plain connection instead of hyper's: thousands of them wait for an answer nearly all of their lives. hyper has two
+//! tasks and two buffers of 8 KiB for each; here there is one socket, and a buffer only while something is read.
+//!
+//! Nor a pool: what is between the two readings of our clock must be the round
 //! trip and nothing else, no queueing for a connection, no redirect and no retry behind our back. Whoever is asked may
 //! be broken or hostile: time and size of an answer are bounded, and its body is handed on piece by piece.
 //!
 //! Does not know: what is asked, and what an answer means.
 
+pub mod reply;
+
 use crate::agent::clocks;
 use crate::clock::{Human, Mono, Sample};
 use crate::runtime::mono_now;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Method, Request, StatusCode, header};
-use hyper_util::rt::TokioIo;
+use hyper::StatusCode;
+use reply::{Head, Reply, ReplyError};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use std::io;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 /// For connecting, and for an answer that is not held back.
 pub const PATIENCE: Duration = Duration::from_secs(3);
+/// So much is read at once.
+const PIECE: usize = 16 * 1024;
+const AGENT: &str = concat!("clockwarden/", env!("CARGO_PKG_VERSION"));
+
+/// Lets this process open as many connections as the kernel allows it: one to each agent, and a few more.
+///
+/// systemd and containerd 2 start processes with a soft limit of 1,024 files, for the sake of programs that use select(2),
+/// and a hard limit far above; a program that does not may raise the one to the other (getrlimit(2), and "File
+/// Descriptor Limits" of systemd's notes for daemons). What cannot be raised is told when a connection fails for it.
+pub fn allow_connections() {
+    let mut limit = getrlimit(Resource::Nofile);
+    let before = limit.current;
+    limit.current = limit.maximum;
+    match setrlimit(Resource::Nofile, limit) {
+        Ok(()) => tracing::debug!(?before, now = ?limit.current, "files that may be open"),
+        Err(error) => tracing::warn!(%error, ?before, "the number of files that may be open cannot be raised"),
+    }
+}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// TCP.
     #[error("cannot be reached")]
-    Connect(#[source] std::io::Error),
+    Connect(#[source] io::Error),
     /// Nothing within the time allowed.
     #[error("did not answer within {}", Human(*.0))]
     Timeout(Duration),
-    /// HTTP went wrong, or the answer was cut off.
+    /// TCP, in the middle of it.
     #[error("the connection broke")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] io::Error),
+    /// What came is no answer.
+    #[error(transparent)]
+    Reply(#[from] ReplyError),
     /// More than we want to read.
     #[error("its answer is longer than {0} bytes")]
     TooLong(usize),
-    /// The question cannot be put as HTTP.
-    #[error("it cannot be asked")]
-    Question(#[source] hyper::http::Error),
+    /// The question cannot be put as HTTP: something in it would be taken for another line.
+    #[error("it cannot be asked for {0:?}")]
+    Question(String),
 }
 
 /// One question.
@@ -69,13 +95,7 @@ pub struct Answer {
 /// The connection, made on demand and remade after any error.
 pub struct Connection {
     address: String,
-    open: Option<(SendRequest<Full<Bytes>>, tokio::task::AbortHandle)>,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.close();
-    }
+    open: Option<TcpStream>,
 }
 
 impl Connection {
@@ -92,13 +112,16 @@ impl Connection {
     pub async fn ask(
         &mut self,
         question: &Question,
-        take: impl FnMut(&[u8], &Sample) + Send,
+        mut take: impl FnMut(&[u8], &Sample) + Send,
     ) -> Result<Answer, HttpError> {
-        let answer = self.try_ask(question, take).await;
-        if answer.is_err() {
-            self.close();
-        }
-        answer
+        let request = self.request(question)?;
+        let mut stream = self.connected().await?;
+        let patience = question.patience;
+        let exchange = exchange(&mut stream, &request, question.limit, &mut take);
+        let asked = tokio::time::timeout(patience, exchange).await;
+        let (answer, is_last) = asked.map_err(|_| HttpError::Timeout(patience))??;
+        self.open = (!is_last).then_some(stream);
+        Ok(answer)
     }
 
     /// Asks once, and collects the body.
@@ -111,83 +134,101 @@ impl Connection {
         Ok((answer, body))
     }
 
-    async fn try_ask(
-        &mut self,
-        question: &Question,
-        mut take: impl FnMut(&[u8], &Sample) + Send,
-    ) -> Result<Answer, HttpError> {
-        let request = self.request(question).map_err(HttpError::Question)?;
-        let sender = self.connected().await?;
-        let exchange = async {
-            let sent = mono_now();
-            let response = sender.send_request(request).await.map_err(HttpError::Broken)?;
-            let (head, mut body) = response.into_parts();
-            let (mut clocks, mut length) = (clocks::sample(), 0usize);
-            while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(HttpError::Broken)?;
-                clocks = clocks::sample();
-                let Some(piece) = frame.data_ref() else { continue };
-                length = length.saturating_add(piece.len());
-                if length > question.limit {
-                    return Err(HttpError::TooLong(question.limit));
-                }
-                take(piece, &clocks);
-            }
-            let cached = head.headers.get(header::AGE).is_some_and(|age| age.as_bytes() != b"0");
-            Ok(Answer { status: head.status, cached, sent, clocks })
-        };
-        let patience = question.patience;
-        tokio::time::timeout(patience, exchange).await.map_err(|_| HttpError::Timeout(patience))?
-    }
-
-    fn request(&self, question: &Question) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
-        let method = if question.form.is_some() { Method::POST } else { Method::GET };
-        let mut request = Request::builder()
-            .method(method)
-            .uri(&question.path)
-            .header(header::HOST, self.address.as_str())
-            // What was kept somewhere is no measurement.
-            .header(header::CACHE_CONTROL, "no-cache, no-store")
-            .header(header::USER_AGENT, concat!("clockwarden/", env!("CARGO_PKG_VERSION")));
-        if question.form.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    /// Path and address come from strangers (an agent names its instance, a kubelet its address): nothing in them may
+    /// begin another line, or another question.
+    fn request(&self, question: &Question) -> Result<Vec<u8>, HttpError> {
+        let is_visible = |text: &&String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if let Some(bad) = [&question.path, &self.address].into_iter().find(|text| !is_visible(text)) {
+            return Err(HttpError::Question(bad.clone()));
         }
-        request.body(question.form.clone().unwrap_or_default().into())
-    }
-
-    async fn connected(&mut self) -> Result<&mut SendRequest<Full<Bytes>>, HttpError> {
-        let open = match self.open.take() {
-            Some((sender, driver)) if !sender.is_closed() => (sender, driver),
-            closed => {
-                if let Some((_, driver)) = closed {
-                    driver.abort();
-                }
-                self.connect().await?
-            }
+        let (method, length) = match &question.form {
+            None => ("GET", String::new()),
+            Some(form) => (
+                "POST",
+                format!("content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n", form.len()),
+            ),
         };
-        Ok(&mut self.open.insert(open).0)
+        // What was kept somewhere is no measurement.
+        let request = format!(
+            "{method} {} HTTP/1.1\r\nhost: {}\r\ncache-control: no-cache, no-store\r\nuser-agent: {AGENT}\r\n{length}\r\n{}",
+            question.path,
+            self.address,
+            question.form.as_deref().unwrap_or_default(),
+        );
+        Ok(request.into_bytes())
     }
 
-    async fn connect(&self) -> Result<(SendRequest<Full<Bytes>>, tokio::task::AbortHandle), HttpError> {
+    /// The connection that is open, if the other side has not closed it meanwhile, or a new one.
+    async fn connected(&mut self) -> Result<TcpStream, HttpError> {
+        if let Some(stream) = self.open.take()
+            && is_idle(&stream)
+        {
+            return Ok(stream);
+        }
         let connect = async {
-            let stream = TcpStream::connect(&self.address).await.map_err(HttpError::Connect)?;
-            stream.set_nodelay(true).map_err(HttpError::Connect)?;
-            http1::handshake(TokioIo::new(stream)).await.map_err(HttpError::Broken)
+            let stream = TcpStream::connect(&self.address).await?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
         };
-        let (sender, connection) =
-            tokio::time::timeout(PATIENCE, connect).await.map_err(|_| HttpError::Timeout(PATIENCE))??;
-        // The driver ends with the sender or is aborted with this value; its error reaches us through the sender.
-        let driver = tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::trace!(%error, "a connection ended");
-            }
-        });
-        Ok((sender, driver.abort_handle()))
+        let connected = tokio::time::timeout(PATIENCE, connect).await;
+        connected.map_err(|_| HttpError::Timeout(PATIENCE))?.map_err(HttpError::Connect)
     }
+}
 
-    fn close(&mut self) {
-        if let Some((_, driver)) = self.open.take() {
-            driver.abort();
+/// Neither closed nor with something to say that nobody asked for.
+fn is_idle(stream: &TcpStream) -> bool {
+    matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// One question and its answer. Also says whether the connection is spent.
+async fn exchange(
+    stream: &mut TcpStream,
+    request: &[u8],
+    limit: usize,
+    take: &mut (impl FnMut(&[u8], &Sample) + Send),
+) -> Result<(Answer, bool), HttpError> {
+    let sent = mono_now();
+    stream.write_all(request).await.map_err(HttpError::Broken)?;
+    let (mut reply, mut length) = (Reply::default(), 0usize);
+    loop {
+        stream.readable().await.map_err(HttpError::Broken)?;
+        let mut take = |piece: &[u8], clocks: &Sample| {
+            length = length.saturating_add(piece.len());
+            if length <= limit {
+                take(piece, clocks);
+            }
+        };
+        if let Some((head, clocks)) = read(stream, &mut reply, &mut take)? {
+            let answer = Answer { status: head.status, cached: head.cached, sent, clocks };
+            return if length > limit { Err(HttpError::TooLong(limit)) } else { Ok((answer, head.last)) };
+        }
+        if length > limit {
+            return Err(HttpError::TooLong(limit));
         }
     }
 }
+
+/// Reads what there is. No future is alive meanwhile, so that the buffer is on the stack: nobody who waits has one.
+fn read(
+    stream: &TcpStream,
+    reply: &mut Reply,
+    take: &mut dyn FnMut(&[u8], &Sample),
+) -> Result<Option<(Head, Sample)>, HttpError> {
+    let mut buffer = [0; PIECE];
+    let read = match stream.try_read(&mut buffer) {
+        Ok(read) => read,
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(HttpError::Broken(error)),
+    };
+    let clocks = clocks::sample();
+    let head = match buffer.get(..read) {
+        None | Some([]) => Some(reply.closed()?),
+        Some(bytes) => reply.feed(bytes, &mut |piece| take(piece, &clocks))?,
+    };
+    Ok(head.map(|head| (head, clocks)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,9 @@ pub fn look(policy: &Policy, node: &Node, now: Now) -> Look {
     let acted = owned.held_by(&policy.name) && (is_there || !policy.action.suspended);
     let foreign = || {
         let mark = mark?;
-        match (mark, owned.0.contains_key(mark), is_there) {
+        match (mark, owned.held.contains_key(mark), is_there) {
+            (Mark::Cordon, _, _) if owned.lifted.contains(&policy.name) => Some(HandsOff::UncordonedByOther),
+            (Mark::Cordon, false, false) if !owned.lifted.is_empty() => Some(HandsOff::UncordonedByOther),
             (Mark::Cordon, false, true) => Some(HandsOff::ForeignCordon),
             (Mark::Taint { .. }, false, true) => Some(HandsOff::ForeignTaint),
             (Mark::Cordon, true, false) => Some(HandsOff::UncordonedByOther),

@@ -201,6 +201,11 @@ fn worst(policy: &str, bad: &[Bad], shown: &mut Shown) -> Vec<WorstNode> {
 }
 
 impl Shown {
+    /// The policy is gone.
+    pub fn forget(&mut self, policy: &str) {
+        self.0.retain(|(of, _), _| of != policy);
+    }
+
     fn sticky(&mut self, policy: &str, node: &str, now: Delta) -> Delta {
         let shown = self.0.entry((policy.to_owned(), node.to_owned())).or_insert(now);
         let moved = now.minus(*shown).magnitude();

@@ -2,12 +2,13 @@
 //!
 //! The status of a policy and the sentences about its nodes are made from this alone, however it was counted.
 
-use super::evaluate::{NodeView, PolicyView};
+use super::engine::ward::Ward;
+use super::evaluate::NodeView;
 use super::suspect;
 use crate::api::time_sync_policy::NodeCounts;
 use crate::clock::{OffsetInterval, State, Wall};
 use crate::policy::decide::{Because, HandsOff, Scene};
-use crate::policy::{Decision, Limit, Outcome};
+use crate::policy::{Decision, Limit};
 
 /// At most this many nodes are named in a status, or in one sentence of it.
 pub const NAMED_MAX: usize = 5;
@@ -53,36 +54,32 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Counts them.
+    /// Of a policy at work.
     #[must_use]
-    pub fn of(view: &PolicyView) -> Totals {
-        let all = |is: &dyn Fn(&NodeView) -> bool| view.nodes.iter().filter(|n| is(n)).count();
-        let count = |is: &dyn Fn(&NodeView) -> bool| i32::try_from(all(is)).unwrap_or(i32::MAX);
-        let is_silent = |n: &NodeView| matches!(n.standing.state(), State::Unknown(_)) && n.failure.is_some();
-        let would = |n: &NodeView| n.decision.outcome == Outcome::WouldAct;
+    pub fn of(ward: &Ward, unusable: Option<String>) -> Totals {
+        let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        let (digest, frame) = (ward.digest(), ward.frame());
+        let worst = digest.worst().take(NAMED_MAX).filter_map(|name| ward.view(name));
         Totals {
             counts: NodeCounts {
-                matched: count(&|_| true),
-                synchronized: count(&|n| n.standing.state() == State::Synchronized),
-                drifting: count(&|n| n.standing.state() == State::Drifting),
-                unknown: count(&|n| matches!(n.standing.state(), State::Unknown(_))),
-                acted: count(&|n| n.acted),
-                would_act: count(&would),
-                exempt: count(&|n| is_exempt(n.decision.because)),
+                matched: count(digest.matched),
+                synchronized: count(digest.synchronized),
+                drifting: count(digest.drifting),
+                unknown: count(digest.unknown),
+                acted: count(digest.acted),
+                would_act: count(digest.would().len()),
+                exempt: count(digest.exempt),
             },
-            cap: view.cap,
-            limited: all(&|n| n.decision.because == Because::LimitReached),
-            silent: all(&is_silent),
-            failure: view.nodes.iter().find(|n| is_silent(n)).and_then(|n| n.failure.clone()),
-            would: view.nodes.iter().filter(|n| would(n)).map(|n| n.node.clone()).take(NAMED_MAX).collect(),
-            worst: worst(view),
-            suspicion: view.suspicion.map(|it| {
-                let at = |id: u32| usize::try_from(id).ok().and_then(|id| view.nodes.get(id));
-                suspect::fleet(&it, &|id| at(id).map(|node| node.node.as_str()))
-            }),
-            zones: view.zones.iter().take(NAMED_MAX).map(suspect::zone).collect(),
-            unusable: view.unusable.clone(),
-            premature: view.nodes.iter().any(|n| n.premature),
+            cap: ward.room().cap(),
+            limited: ward.room().waiting(),
+            silent: digest.silent(),
+            failure: digest.first_silent().and_then(|name| ward.view(name)?.failure.clone()),
+            would: digest.would().iter().take(NAMED_MAX).cloned().collect(),
+            worst: worst.map(Bad::of).collect(),
+            suspicion: frame.suspicion.map(|it| suspect::fleet(&it, &|id| ward.name_of(id))),
+            zones: frame.zones.iter().take(NAMED_MAX).map(suspect::zone).collect(),
+            unusable,
+            premature: digest.premature > 0,
         }
     }
 
@@ -100,16 +97,9 @@ pub fn is_exempt(because: Because) -> bool {
     matches!(because, Because::HandsOff(HandsOff::Exempt { .. } | HandsOff::UnreadableExemption))
 }
 
-/// Drifting before unknown, the furthest off, then by name.
-fn worst(view: &PolicyView) -> Vec<Bad> {
-    let mut bad: Vec<_> = view.nodes.iter().filter(|n| n.standing.state() != State::Synchronized).collect();
-    // Whole tenths of a second, so that two nodes equally far off do not change places with every reading.
-    let far = |n: &NodeView| n.offset.map(|it| it.midpoint().magnitude().as_millis() / 100);
-    let drifting = |n: &NodeView| n.standing.state() == State::Drifting;
-    bad.sort_by(|a, b| {
-        drifting(b).cmp(&drifting(a)).then_with(|| far(b).cmp(&far(a))).then_with(|| a.node.cmp(&b.node))
-    });
-    let told =
-        |n: &NodeView| Bad { node: n.node.clone(), state: n.standing.state(), offset: n.offset, decision: n.decision };
-    bad.into_iter().take(NAMED_MAX).map(told).collect()
+impl Bad {
+    fn of(view: &NodeView) -> Bad {
+        let (node, state) = (view.node.clone(), view.standing.state());
+        Bad { node, state, offset: view.offset, decision: view.decision }
+    }
 }

@@ -1,6 +1,7 @@
 //! Watches Nodes, policies and NodeClocks, and tells the control loop in the order in which it was told.
 
-use super::fleet::{Change, PolicyEntry, trim};
+use super::fleet::{Change, PolicyEntry};
+use super::lean::Lean;
 use crate::api::{NodeClock, TimeSyncPolicy};
 use crate::runtime::CancellationToken;
 use futures::{Stream, StreamExt, pin_mut};
@@ -9,6 +10,9 @@ use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::mpsc::Sender;
+
+/// Objects in one page of a list: the text of a page, and what is decoded of it, is held at once.
+const PAGE: u32 = 250;
 
 /// What a watch told.
 #[derive(Debug)]
@@ -26,23 +30,16 @@ pub enum Told {
 /// # Errors
 /// Never with one of its own: a broken watch is logged and begun anew with a growing delay.
 pub async fn run(client: Client, tell: Sender<Told>, stop: CancellationToken) -> anyhow::Result<()> {
-    let nodes = watcher(Api::<Node>::all(client.clone()), watcher::Config::default());
+    let config = || watcher::Config::default().page_size(PAGE);
+    let nodes = watcher(Api::<Lean<Node>>::all(client.clone()), config());
     let resource = ApiResource::erase::<TimeSyncPolicy>(&());
-    let policies = watcher(Api::<DynamicObject>::all_with(client.clone(), &resource), watcher::Config::default());
-    let clocks = watcher(Api::<NodeClock>::all(client), watcher::Config::default());
-    let to_node = |mut node: Node| {
-        trim(&mut node);
-        node
-    };
-    let to_clock = |mut clock: NodeClock| {
-        clock.metadata.managed_fields = None;
-        clock
-    };
+    let policies = watcher(Api::<DynamicObject>::all_with(client.clone(), &resource), config());
+    let clocks = watcher(Api::<Lean<NodeClock>>::all(client), config());
     tokio::select! {
         () = stop.cancelled() => {}
-        () = forward("nodes", nodes, &tell, Told::Node, to_node) => {}
+        () = forward("nodes", nodes, &tell, Told::Node, |Lean(node)| node) => {}
         () = forward("timesyncpolicies", policies, &tell, Told::Policy, PolicyEntry::read) => {}
-        () = forward("nodeclocks", clocks, &tell, Told::Clock, to_clock) => {}
+        () = forward("nodeclocks", clocks, &tell, Told::Clock, |Lean(clock)| clock) => {}
     }
     if stop.is_cancelled() { Ok(()) } else { anyhow::bail!("a watch ended") }
 }

@@ -135,7 +135,7 @@ pub fn assess_zones(
     ours: Option<OffsetInterval>,
     tolerance: &Tolerance,
 ) -> Assessment {
-    let frame = Frame::of(&mut Assembled { nodes, zones, apart: tolerance.offset_max }, ours, tolerance);
+    let frame = frame(nodes, zones, ours, tolerance);
     Assessment {
         offsets: nodes.iter().map(|node| frame.offset(node)).collect(),
         moved: nodes.iter().map(|node| frame.moved(node)).collect(),
@@ -143,6 +143,16 @@ pub fn assess_zones(
         suspicion: frame.suspicion,
         zones: frame.zones,
     }
+}
+
+/// What holds for all of them.
+pub(super) fn frame(
+    nodes: &[NodeEvidence],
+    zones: &[Option<&str>],
+    ours: Option<OffsetInterval>,
+    tolerance: &Tolerance,
+) -> Frame {
+    Frame::of(&mut Assembled { nodes, zones, apart: tolerance.offset_max }, ours, tolerance)
 }
 
 /// Evidence that is sorted whenever its order is asked for. Ids are places in the list.

@@ -224,3 +224,6 @@ impl Frame {
             || self.offset_max != other.offset_max
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ pub mod halves;
 pub mod marks;
 pub mod movement;
 pub mod now;
+pub mod room;
 pub mod selector;
 pub mod tally;
 
@@ -26,6 +27,7 @@ pub use frame::Frame;
 pub use halves::Group;
 pub use marks::{Mark, Marks};
 pub use now::Now;
+pub use room::Room;
 pub use selector::Selector;
 pub use tally::Tally;
 

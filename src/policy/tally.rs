@@ -292,6 +292,28 @@ impl Tally {
         Frame::of(&mut Moment { tally: self, clocks: now }, ours, &tolerance)
     }
 
+    /// What is known of a node, as it is when our clocks are `now`; `None` if nothing is.
+    #[must_use]
+    pub fn evidence(&self, id: u32, now: &Sample) -> Option<NodeEvidence> {
+        self.members.get(&id).map(|member| self.aged(member, now))
+    }
+
+    fn aged(&self, member: &Member, now: &Sample) -> NodeEvidence {
+        NodeEvidence {
+            against_us: member.measured.map(|kept| self.against_us(now).read(kept)),
+            own: member.own.map(|kept| self.against_own(now).read(kept)),
+            moved: member.evidence.moved,
+        }
+    }
+
+    fn against_us(&self, now: &Sample) -> Reader {
+        Reader::by(now, self.latest.max(now.after), self.measured_ppm())
+    }
+
+    fn against_own(&self, now: &Sample) -> Reader {
+        Reader::at(self.latest.max(now.after), DRIFT_PPM)
+    }
+
     fn measured_ppm(&self) -> u64 {
         DRIFT_PPM.saturating_add(self.rate_ppm)
     }
@@ -327,22 +349,6 @@ struct Moment<'a> {
 }
 
 impl Moment<'_> {
-    fn against_us(&self) -> Reader {
-        Reader::by(self.clocks, self.tally.latest, self.tally.measured_ppm())
-    }
-
-    fn against_own(&self) -> Reader {
-        Reader::at(self.tally.latest, DRIFT_PPM)
-    }
-
-    fn aged(&self, member: &Member) -> NodeEvidence {
-        NodeEvidence {
-            against_us: member.measured.map(|kept| self.against_us().read(kept)),
-            own: member.own.map(|kept| self.against_own().read(kept)),
-            moved: member.evidence.moved,
-        }
-    }
-
     /// The last look at every node, if it still serves.
     fn looked(&self, split: bool) -> Option<Looked> {
         let (tally, nodes) = (&self.tally, self.tally.members.len());
@@ -356,11 +362,11 @@ impl Moment<'_> {
 
 impl Crowd for Moment<'_> {
     fn measured(&self) -> Edges<impl Order> {
-        self.tally.all.measured.read(self.against_us())
+        self.tally.all.measured.read(self.tally.against_us(self.clocks))
     }
 
     fn own(&self) -> Edges<impl Order> {
-        self.tally.all.own.read(self.against_own())
+        self.tally.all.own.read(self.tally.against_own(self.clocks))
     }
 
     fn moved(&self) -> impl Order {
@@ -368,11 +374,11 @@ impl Crowd for Moment<'_> {
     }
 
     fn evidence(&self, id: u32) -> NodeEvidence {
-        self.tally.members.get(&id).map(|member| self.aged(member)).unwrap_or_default()
+        self.tally.evidence(id, self.clocks).unwrap_or_default()
     }
 
     fn zones(&self) -> impl Iterator<Item = (Arc<str>, Edges<impl Order>, Edges<impl Order>)> {
-        let (us, own) = (self.against_us(), self.against_own());
+        let (us, own) = (self.tally.against_us(self.clocks), self.tally.against_own(self.clocks));
         self.tally.zones.iter().map(move |(zone, part)| (Arc::clone(zone), part.measured.read(us), part.own.read(own)))
     }
 
@@ -382,7 +388,8 @@ impl Crowd for Moment<'_> {
             let again = (looked.changes != self.tally.changes).then(|| looked.at.after(LOOKED_AT_AGAIN));
             return (looked.divided.moved(clamped(position - looked.position)), again);
         }
-        let nodes: Vec<_> = self.tally.members.iter().map(|(id, member)| (*id, self.aged(member))).collect();
+        let aged = |(id, member): (&u32, &Member)| (*id, self.tally.aged(member, self.clocks));
+        let nodes: Vec<_> = self.tally.members.iter().map(aged).collect();
         let divided = halves::divide(&nodes, self.tally.tolerance.offset_max);
         let (at, changes) = (self.tally.latest, self.tally.changes);
         self.tally.looked = Some(Looked { divided, split, at, position, nodes: nodes.len(), changes });

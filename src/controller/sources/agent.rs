@@ -8,7 +8,7 @@
 //! for the node whose address was asked, and what cannot be used becomes an error text with the last good reading
 //! left to grow stale.
 
-use super::pollers::{Target, backoff};
+use super::pollers::{Target, backoff, share};
 use super::{NodeReading, Pen};
 use crate::agent::report::Report;
 use crate::clock::exchange::ExchangeError;
@@ -45,11 +45,17 @@ pub enum AgentError {
 pub(super) async fn poll(pen: Pen, target: Target) {
     let mut connection = Connection::new(target.address.clone());
     let mut known: Option<(String, u64)> = None;
+    // The first question that is held is held for a part of the interval, by chance: agents that were all asked at once,
+    // when this controller started, would answer at once ever after, and delay one another's answers.
+    let mut hold = share(target.interval, &target.node);
     let mut failures: u32 = 0;
     loop {
-        match ask(&mut connection, known.as_ref(), target.interval).await {
+        match ask(&mut connection, known.as_ref(), hold).await {
             Ok(reading) => {
                 failures = 0;
+                if known.is_some() {
+                    hold = target.interval;
+                }
                 let now = reading.report.as_ref().map(|report| (report.instance.clone(), report.sequence));
                 let early = reading.report.as_ref().is_none_or(|report| report.held_nanos < 1_000_000);
                 let same = known == now;
@@ -63,6 +69,7 @@ pub(super) async fn poll(pen: Pen, target: Target) {
                 let error = crate::telemetry::chain(&error);
                 pen.bad(&target.node, format!("agent of node {} at {}: {error}", target.node, target.address));
                 known = None;
+                hold = share(target.interval, &target.node);
                 failures = failures.saturating_add(1);
                 tokio::time::sleep(backoff(failures, target.interval, &target.node)).await;
             }
@@ -115,8 +122,22 @@ pub fn read(sent: Mono, clocks: Sample, body: &[u8]) -> Result<NodeReading, Agen
     };
     let undisciplined = Duration::try_from_secs_f64(report.undisciplined_seconds)
         .map_err(|_| AgentError::Unusable(format!("undisciplinedSeconds is {}", report.undisciplined_seconds)))?;
-    let report = Some(Arc::new(report));
+    let report = Some(Arc::new(needed(report)));
     Ok(NodeReading { against_us, own, undisciplined, report, ..NodeReading::at(clocks) })
+}
+
+/// What the controller looks at after this: the movements of the clock, and what the next question says is known. What
+/// each source said is two thirds of a report, and would be kept for every node.
+fn needed(report: Report) -> Report {
+    Report {
+        node: String::new(),
+        state: String::new(),
+        reason: None,
+        roots: Vec::new(),
+        sources: Vec::new(),
+        version: String::new(),
+        ..report
+    }
 }
 
 /// Two numbers of a stranger as an interval; a microsecond wider for what a double loses.

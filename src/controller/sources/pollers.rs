@@ -15,6 +15,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
+/// Between the first questions to two nodes: five thousand connections that are opened in the same millisecond would
+/// delay one another's answers, and the delay is the error of the first measurement.
+const SPACING: Duration = Duration::from_micros(200);
+
 /// What is to be asked: of each source, the nodes by name.
 pub type Wanted<'a> = HashMap<Source, Nodes<'a>>;
 /// Nodes by name.
@@ -146,6 +150,7 @@ impl Pollers {
             let address = wanted.get(name.as_str()).and_then(|asked| fleet::address(asked.node));
             address.is_some_and(|address| polling.address == address)
         });
+        let mut new: u32 = 0;
         for (name, asked) in wanted {
             let Some(address) = fleet::address(asked.node) else { continue };
             let interval = asked.interval;
@@ -163,7 +168,12 @@ impl Pollers {
                 }
                 None => {
                     let pen = self.observations.pen(source);
-                    let task = self.tasks.spawn(poll(pen.clone(), target));
+                    let (first, poll) = (SPACING.saturating_mul(new), poll(pen.clone(), target));
+                    let task = self.tasks.spawn(async move {
+                        tokio::time::sleep(first).await;
+                        poll.await;
+                    });
+                    new = new.saturating_add(1);
                     polling.insert(node.clone(), Polling { node, address, interval, task, pen });
                 }
             }
@@ -243,6 +253,11 @@ pub(super) fn spread(interval: Duration, name: &str) -> Duration {
     interval.saturating_sub(interval / 4 * chance(name) / 256)
 }
 
+/// A part of the interval, at least a 256th of it, another one each time.
+pub(super) fn share(interval: Duration, name: &str) -> Duration {
+    (interval / 256).saturating_mul(chance(name).saturating_add(1))
+}
+
 /// 0 to 255, another one each time.
 fn chance(name: &str) -> u32 {
     use std::hash::{BuildHasher, RandomState};
@@ -261,6 +276,7 @@ mod tests {
         assert!(backoff(1, ten, "n") < Duration::from_millis(320));
         assert!(backoff(40, ten, "n") >= ten && backoff(40, ten, "n") <= ten * 5 / 4);
         assert!(spread(ten, "n") <= ten && spread(ten, "n") > ten * 3 / 4);
+        assert!(share(ten, "n") <= ten && share(ten, "n") >= ten / 256);
     }
 
     fn node(name: &str, address: &str) -> Node {
