@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 fn drill(scenario: &Scenario, plant: Option<Plant>) -> Ran {
-    clockwarden::drill::engine(scenario, plant)
+    clockwarden::drill::run(scenario, plant)
 }
 
 fn folder() -> PathBuf {

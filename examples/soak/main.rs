@@ -52,9 +52,9 @@ fn told(ran: &Ran) -> String {
 /// How to have it again, and the short of it.
 fn report(seed: u64, scenario: &Scenario, ran: &Ran) -> String {
     let rule = ran.broken.first().map(|broken| broken.rule);
-    let fails = |it: &Scenario| clockwarden::drill::engine(it, None).broken.first().map(|broken| broken.rule) == rule;
+    let fails = |it: &Scenario| clockwarden::drill::run(it, None).broken.first().map(|broken| broken.rule) == rule;
     let short = shrink::shrink(scenario, 1_000, fails);
-    let again = clockwarden::drill::engine(&short, None);
+    let again = clockwarden::drill::run(&short, None);
     format!("SEED={seed}\n{}shrunk:\n{short}{}{}", told(ran), told(&again), again.journal)
 }
 
@@ -75,7 +75,7 @@ fn main() -> anyhow::Result<ExitCode> {
                         break;
                     }
                     let scenario = random::scenario(seed, size);
-                    let ran = clockwarden::drill::engine(&scenario, None);
+                    let ran = clockwarden::drill::run(&scenario, None);
                     if !ran.broken.is_empty() && !is_over.swap(true, Ordering::Relaxed) {
                         *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(report(seed, &scenario, &ran));
                     }
@@ -98,7 +98,7 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     if !args.no_month {
         let (scenario, began) = (month()?, mono_now());
-        let ran = clockwarden::drill::engine(&scenario, None);
+        let ran = clockwarden::drill::run(&scenario, None);
         let took = mono_now().since(began).as_secs_f64();
         println!("a month of 1,000 nodes: {took:.1} s, {:.0} node-hours a second, {} writes", ran.node_hours / took, ran.writes);
         if !ran.broken.is_empty() {

@@ -230,7 +230,7 @@ impl Judge {
         if self.is_resting {
             self.complain(now, Rule::Writes, format!("{about} at rest: {}", difference(change)));
         }
-        let lease = server.get(Kind::Lease, super::network::LEASE);
+        let lease = server.get(Kind::Lease, crate::controller::ballot::LEASE_NAME);
         let holder = lease.as_ref().and_then(|it| it.pointer("/spec/holderIdentity")?.as_str()).unwrap_or_default();
         let is_own = holder == format!("c{}_{}", call.replica, call.life);
         if !call.held {
@@ -243,7 +243,9 @@ impl Judge {
     fn node(&mut self, change: &Change, by: Option<&Call>, machines: &[Machine], now: Duration) {
         let Some(after) = change.after.as_deref() else {
             let gone = self.nodes.remove(&change.name);
-            self.held.values_mut().for_each(|nodes| drop(nodes.remove(&change.name)));
+            for nodes in self.held.values_mut() {
+                nodes.remove(&change.name);
+            }
             self.recount(gone.map(|node| node.labels), None, now);
             return;
         };

@@ -1,7 +1,7 @@
 //! The drill: the whole controller, put through whatever may happen to it, in simulated time, and judged.
 //!
 //! ```text
-//! scenario, or a seed ─▶ world: machines ─ readings ─▶ replicas: brain, errands, election ─ requests ─▶ API server
+//! scenario, or a seed ─▶ world: machines ─ readings ─▶ replicas: engine, errands, election ─ requests ─▶ API server
 //!                           ▲                              ▲                                           │
 //!                           └────────── people, faults ────┴──────────────── watches ◀─────────────────┤
 //!                                                                                                      ▼
@@ -12,16 +12,14 @@
 //! shrunk to a short scenario. Nothing is asked of the network, the disk or the clock. How clocks come to be wrong is
 //! simplified to straight lines here ([`crate::simulation`] has daemons and kernels); how an API server may behave is not.
 //!
-//! Does not know: how the brain decides. docs/drill.md has the rules, the faults and what the model leaves out.
+//! Does not know: how the engine decides. docs/drill.md has the rules, the faults and what the model leaves out.
 
-pub mod brain;
 pub mod duty;
 pub mod evidence;
 pub mod journal;
 pub mod judge;
 pub mod marks;
 pub mod network;
-pub mod old;
 pub mod patch;
 mod people;
 pub mod plant;
@@ -40,9 +38,3 @@ pub use judge::{Broken, Rule};
 pub use plant::Plant;
 pub use scenario::Scenario;
 pub use world::{Ran, run};
-
-/// A drill of the controller as it is.
-#[must_use]
-pub fn engine(scenario: &Scenario, plant: Option<Plant>) -> Ran {
-    run(scenario, plant, |_| old::OldBrain::default())
-}

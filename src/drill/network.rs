@@ -4,21 +4,22 @@
 //! answered after five seconds is given up by whoever asked, and is not done later than that: a server drops what
 //! nobody waits for any more. A watch tells in order and late; broken off, it goes on where it was, or begins with a list.
 
-use super::brain::{Brain, Step};
 use super::replica::{Hand, Message, WATCHED};
 use super::scenario::{Over, Trouble};
 use super::server::Change;
 use super::world::{Call, Happening, Slot, World};
-use crate::controller::fleet::{Change as Told_, PolicyEntry, trim};
+use crate::controller::ballot::Ballot;
+use crate::controller::engine::Engine;
+use crate::controller::errand::Step;
+use crate::controller::fleet::{Change as Told_, PolicyEntry};
+use crate::controller::lean::Lean;
 use crate::controller::request::{Kind, Outcome, Refusal, Request, Verb};
 use crate::controller::watch::Told;
-use super::old::Ballot;
+use crate::controller::write::WriteError;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Name of the leader lease.
-pub(super) const LEASE: &str = "clockwarden-controller";
 /// Whoever asked waits no longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks at the lease.
@@ -59,10 +60,10 @@ fn silent(why: &str) -> Outcome {
     Err(Refusal::Silent(why.to_owned()))
 }
 
-impl<B: Brain> World<'_, B> {
+impl World<'_> {
     /// A process gets a message: now, or when it goes on.
     pub(super) fn message(&mut self, number: usize, life: u32, message: Message) {
-        let Some(replica) = self.replicas.get_mut(number).filter(|it| it.life == life && it.brain.is_some()) else {
+        let Some(replica) = self.replicas.get_mut(number).filter(|it| it.life == life && it.engine.is_some()) else {
             return;
         };
         if replica.paused {
@@ -74,7 +75,7 @@ impl<B: Brain> World<'_, B> {
             Message::Listed(stream, connection, objects) => self.listed(number, stream, connection, &objects),
             Message::Connect(stream, connection, anew) => self.connect(number, stream, connection, anew),
             Message::Read(node, is_routine) => self.read(number, node, is_routine),
-            Message::Ballot => self.ballot(number),
+            Message::Ballot(count) => self.ballot(number, count),
             Message::Voted(call, outcome) => self.voted(number, call, outcome),
             Message::Answer(hand, call, outcome) => self.answer(number, hand, call, outcome),
             Message::Wake => replica.wakes = None,
@@ -82,34 +83,44 @@ impl<B: Brain> World<'_, B> {
         self.pump(number);
     }
 
-    /// Lets the brain look, and gives every free hand something to do.
-    fn pump(&mut self, number: usize) {
+    /// Lets the engine look, and gives every free hand something to do.
+    pub(super) fn pump(&mut self, number: usize) {
         let now = self.now;
         let Some(replica) = self.replicas.get_mut(number) else { return };
         let clocks = replica.clocks(now);
-        let Some(brain) = replica.brain.as_mut() else { return };
-        brain.settle(&clocks);
+        let Some(engine) = replica.engine.as_mut().filter(|_| !replica.paused) else { return };
+        engine.settle(&clocks);
+        let is_outlier = engine.is_outlier();
         // An errand that ends at once frees its hand at once; not for ever.
         for _ in 0..10_000 {
             if !self.may_act(number) || self.plant.is_some_and(|plant| plant.is_idle()) {
                 break;
             }
-            let Some(replica) = self.replicas.get_mut(number) else { return };
+            let Some(replica) = self.replicas.get_mut(number).filter(|it| !it.stopping) else { break };
             let Some(free) = replica.hands.iter().position(Option::is_none) else { break };
-            let Some(errand) = replica.brain.as_mut().and_then(|brain| brain.next(&clocks)) else { break };
+            let Some(errand) = replica.engine.as_mut().and_then(|engine| engine.next(&clocks)) else { break };
             if let Some(hand) = replica.hands.get_mut(free) {
                 *hand = Some(Hand { errand, began: now, waits_for: 0 });
             }
             self.step(number, free, None);
         }
         let Some(replica) = self.replicas.get_mut(number) else { return };
-        let due = replica.brain.as_ref().and_then(Brain::due);
-        // At least so much later: whoever is due at once, always, would stop time.
-        let due = due.map(|due| now.saturating_add(due.since(clocks.after).max(Duration::from_millis(1))));
-        if let Some(due) = due.filter(|due| replica.wakes.is_none_or(|wakes| *due < wakes || wakes <= now)) {
-            replica.wakes = Some(due);
+        // Without a hand to put to it, or the right to, what is queued is no reason to hurry; as in the control loop.
+        let is_idle = replica.leads(now) && replica.hands.iter().any(Option::is_none);
+        let least = Duration::from_millis(if is_idle { 1 } else { 50 });
+        let due = replica.engine.as_ref().and_then(Engine::due);
+        let due = due.map(|due| now.saturating_add(due.since(clocks.after).max(least)));
+        let wakes = due.filter(|due| replica.wakes.is_none_or(|wakes| *due < wakes || wakes <= now));
+        replica.wakes = wakes.or(replica.wakes);
+        let is_granted = replica.granted_until > now;
+        if let Some(due) = wakes {
             self.tell(number, due.saturating_sub(now), Message::Wake);
         }
+        if is_granted && is_outlier {
+            // It is time to step down, so nothing can be taken for granted.
+            self.end_grant(number);
+        }
+        self.release(number);
     }
 
     fn may_act(&self, number: usize) -> bool {
@@ -121,24 +132,28 @@ impl<B: Brain> World<'_, B> {
     fn step(&mut self, number: usize, hand: usize, last: Option<Outcome>) {
         let may_act = self.may_act(number);
         let Some(replica) = self.replicas.get_mut(number) else { return };
+        let clocks = replica.clocks(self.now);
         let Some(slot) = replica.hands.get_mut(hand) else { return };
-        let Some(mut holding) = slot.take() else { return };
-        let end = match B::step(&mut holding.errand, last) {
+        let (Some(mut holding), Some(engine)) = (slot.take(), replica.engine.as_mut()) else { return };
+        let end = match holding.errand.step(last) {
+            Step::Ask(request) if request.verb != Verb::Get && !engine.confirms(holding.errand.write(), &clocks) => {
+                Err(WriteError::Superseded)
+            }
             Step::Ask(request) if may_act => {
                 let began = holding.began;
                 holding.waits_for = self.numbers + 1;
                 *slot = Some(holding);
-                let request = self.plant.map_or(request.clone(), |plant| plant.request(request));
+                let request = match self.plant {
+                    Some(plant) => plant.request(request),
+                    None => request,
+                };
                 self.send(number, Slot::Hand(hand), began, request);
                 return;
             }
-            Step::Ask(_) => B::not_leading(),
+            Step::Ask(_) => Err(WriteError::NotLeading),
             Step::Done(end) => end,
         };
-        let clocks = replica.clocks(self.now);
-        if let Some(brain) = replica.brain.as_mut() {
-            brain.answered(holding.errand, end, &clocks);
-        }
+        engine.answered(holding.errand, end, &clocks);
     }
 
     fn answer(&mut self, number: usize, hand: usize, call: u64, outcome: Outcome) {
@@ -152,25 +167,51 @@ impl<B: Brain> World<'_, B> {
         }
     }
 
+    /// The next look at the lease, and no other.
+    pub(super) fn look_at_lease(&mut self, number: usize, after: Duration) {
+        let Some(replica) = self.replicas.get_mut(number) else { return };
+        replica.ballots += 1;
+        let message = Message::Ballot(replica.ballots);
+        self.tell(number, after, message);
+    }
+
+    /// From now on renewals are played again.
+    fn end_grant(&mut self, number: usize) {
+        let until = self.now.saturating_add(RETRY);
+        if let Some(replica) = self.replicas.get_mut(number) {
+            replica.granted_until = until;
+        }
+        self.look_at_lease(number, Duration::ZERO);
+    }
+
     /// One attempt at the lease, unless its coming out is certain.
-    fn ballot(&mut self, number: usize) {
+    fn ballot(&mut self, number: usize, count: u32) {
+        let Some(replica) = self.replicas.get(number).filter(|it| it.ballots == count && it.ballot.is_none()) else {
+            return;
+        };
+        let is_outlier = replica.engine.as_ref().is_some_and(Engine::is_outlier);
         if let Some(until) = self.undisturbed() {
             let holder = (0..self.replicas.len()).find(|it| self.holds_lease(*it));
             let holder = holder.filter(|it| self.replicas.get(*it).is_some_and(|it| it.leads(self.now)));
-            if holder.is_some() {
-                // The holder looks first, so that the others see its lease change.
-                let late = if holder == Some(number) { Duration::ZERO } else { Duration::from_secs(1) };
+            if let Some(holder) = holder.filter(|it| *it != number || !is_outlier) {
+                // The holder looks first, so that the others see its lease change. It may have to step down meanwhile;
+                // the others see that when they look.
+                let late = if holder == number { Duration::ZERO } else { Duration::from_secs(1) };
                 let until = until.saturating_add(late);
-                if let Some(replica) = self.replicas.get_mut(number).filter(|_| holder == Some(number)) {
+                if let Some(replica) = self.replicas.get_mut(number).filter(|_| holder == number) {
                     replica.granted_until = until.saturating_add(RETRY);
                 }
-                self.tell(number, until.saturating_sub(self.now), Message::Ballot);
+                self.look_at_lease(number, until.saturating_sub(self.now));
                 return;
             }
         }
-        let (ballot, request) = Ballot::begin();
+        let begun = Ballot::begin();
+        self.cast(number, begun);
+    }
+
+    fn cast(&mut self, number: usize, (ballot, request): (Ballot, Request)) {
         if let Some(replica) = self.replicas.get_mut(number) {
-            replica.ballot = Some((ballot, self.numbers + 1));
+            replica.ballot = Some((ballot, self.numbers + 1, self.now));
         }
         self.send(number, Slot::Ballot, self.now, request);
     }
@@ -178,18 +219,42 @@ impl<B: Brain> World<'_, B> {
     fn voted(&mut self, number: usize, call: u64, outcome: Outcome) {
         let now = self.now;
         let Some(replica) = self.replicas.get_mut(number) else { return };
-        let Some((mut ballot, waits_for)) = replica.ballot.take() else { return };
+        let Some((mut ballot, waits_for, began)) = replica.ballot.take() else { return };
         if waits_for != call {
-            replica.ballot = Some((ballot, waits_for));
+            replica.ballot = Some((ballot, waits_for, began));
             return;
         }
         let clocks = replica.clocks(now);
-        if let Some(request) = ballot.step(&mut replica.election, outcome, &clocks) {
-            replica.ballot = Some((ballot, self.numbers + 1));
-            self.send(number, Slot::Ballot, now, request);
-        } else {
-            self.tell(number, RETRY, Message::Ballot);
+        if let Ok(Some(request)) = ballot.step(&mut replica.election, outcome, &clocks) {
+            replica.ballot = Some((ballot, self.numbers + 1, began));
+            self.send(number, Slot::Ballot, began, request);
+            return;
         }
+        if matches!(ballot, Ballot::ReadingToRelease | Ballot::Releasing) {
+            replica.releasing = false;
+            if replica.stopping {
+                replica.kill();
+                self.judge.forget(number);
+                return;
+            }
+        } else if replica.leads(now) && replica.engine.as_ref().is_some_and(Engine::is_outlier) {
+            replica.election.abstain(clocks.after);
+            replica.releasing = true;
+            replica.granted_until = Duration::ZERO;
+            return;
+        }
+        self.look_at_lease(number, RETRY);
+    }
+
+    /// Gives the lease up, once what was begun has ended.
+    fn release(&mut self, number: usize) {
+        let Some(replica) = self.replicas.get_mut(number) else { return };
+        let is_busy = replica.hands.iter().any(Option::is_some) || replica.ballot.is_some();
+        if !replica.releasing || is_busy {
+            return;
+        }
+        let begun = Ballot::resign(&mut replica.election);
+        self.cast(number, begun);
     }
 
     fn send(&mut self, number: usize, slot: Slot, began: Duration, request: Request) {
@@ -197,9 +262,12 @@ impl<B: Brain> World<'_, B> {
         let held = self.holds_lease(number);
         let Some(replica) = self.replicas.get(number) else { return };
         let (life, is_cut_off) = (replica.life, replica.partitioned);
-        let call = Call { replica: number, life, slot, number: self.numbers, sent: self.now, began, held, request };
+        // A hand waits so long for one answer, an attempt at the lease for both of its answers.
+        let since = if slot == Slot::Ballot { began } else { self.now };
+        let given_up = since.saturating_add(PATIENCE);
+        let call = Call { replica: number, life, slot, number: self.numbers, given_up, began, held, request };
         if is_cut_off {
-            self.reply(&call, silent("no answer within 5s"), call.sent.saturating_add(PATIENCE));
+            self.reply(&call, silent("no answer within 5s"), given_up);
             return;
         }
         let after = self.delay(300_000, 3_000_000);
@@ -216,7 +284,7 @@ impl<B: Brain> World<'_, B> {
 
     /// The API server has a request before it.
     pub(super) fn arrives(&mut self, call: Box<Call>, has_waited: bool) {
-        let given_up = call.sent.saturating_add(PATIENCE);
+        let given_up = call.given_up;
         let conduct = self.conduct;
         let back = self.now.saturating_add(self.delay(300_000, 3_000_000));
         if conduct.down {
@@ -337,9 +405,9 @@ impl<B: Brain> World<'_, B> {
         let clocks = replica.clocks(now);
         let Some(stream) = replica.streams.get_mut(kind).filter(|it| it.connection == connection) else { return };
         stream.got += 1;
-        let Some(brain) = replica.brain.as_mut() else { return };
+        let Some(engine) = replica.engine.as_mut() else { return };
         if let Some(told) = about(change.kind, &change.name, change.after.as_deref(), self.plant) {
-            brain.learn(told, &clocks);
+            engine.learn(told, &clocks);
         }
         if change.kind == Kind::Node
             && change.before.is_none()
@@ -356,8 +424,8 @@ impl<B: Brain> World<'_, B> {
         if replica.streams.get(kind).is_none_or(|it| it.connection != connection) {
             return;
         }
-        let (Some(brain), Some(kind)) = (replica.brain.as_mut(), WATCHED.get(kind)) else { return };
-        let say = |brain: &mut B, begins: bool| {
+        let (Some(engine), Some(kind)) = (replica.engine.as_mut(), WATCHED.get(kind)) else { return };
+        let say = |engine: &mut Engine, begins: bool| {
             let told = match (kind, begins) {
                 (Kind::Node, true) => Told::Node(Told_::Relist),
                 (Kind::Node, false) => Told::Node(Told_::Synced),
@@ -366,15 +434,15 @@ impl<B: Brain> World<'_, B> {
                 (_, true) => Told::Clock(Told_::Relist),
                 (_, false) => Told::Clock(Told_::Synced),
             };
-            brain.learn(told, &clocks);
+            engine.learn(told, &clocks);
         };
-        say(brain, true);
+        say(engine, true);
         for (name, object) in objects {
             if let Some(told) = about(*kind, name, Some(object), self.plant) {
-                brain.learn(told, &clocks);
+                engine.learn(told, &clocks);
             }
         }
-        say(brain, false);
+        say(engine, false);
         if *kind == Kind::Node {
             for node in 0..self.names.len() {
                 self.ask(number, node);
@@ -399,12 +467,14 @@ fn about(kind: Kind, name: &str, after: Option<&Value>, plant: Option<super::pla
     }
     match kind {
         Kind::Node => {
-            let mut node = serde_json::from_value(object).ok()?;
-            trim(&mut node);
+            let Lean(node) = serde_json::from_value(object).ok()?;
             Some(Told::Node(Told_::Put(Box::new(node))))
         }
         Kind::Policy => Some(Told::Policy(Told_::Put(Box::new(PolicyEntry::read(serde_json::from_value(object).ok()?))))),
-        Kind::Clock => Some(Told::Clock(Told_::Put(Box::new(serde_json::from_value(object).ok()?)))),
+        Kind::Clock => {
+            let Lean(clock) = serde_json::from_value(object).ok()?;
+            Some(Told::Clock(Told_::Put(Box::new(clock))))
+        }
         Kind::Lease | Kind::Event => None,
     }
 }

@@ -1,6 +1,5 @@
 //! People and other controllers: whoever else changes Nodes and policies.
 
-use super::brain::Brain;
 use super::patch::merge;
 use super::scenario::{Meddling, PolicyText};
 use super::world::{Happening, World};
@@ -16,7 +15,7 @@ const SCRIBBLE: &str = "{\"taints\": oops";
 /// A NodeClock outlives its Node by so much.
 const COLLECT_AFTER: Duration = Duration::from_secs(2);
 
-impl<B: Brain> World<'_, B> {
+impl World<'_> {
     /// A Node joins.
     pub(super) fn create_node(&mut self, node: usize) {
         let Some(name) = self.names.get(node).cloned() else { return };

@@ -1,13 +1,13 @@
 //! Planted bugs: what a judge must notice, or it judges nothing.
 //!
-//! Each sits at a seam, between the brain and the world, so that the brain itself stays as it is; each is the mistake
+//! Each sits at a seam, between the engine and the world, so that the engine itself stays as it is; each is the mistake
 //! of some project that has been in the field, or one that a careless change here would make.
 
-use super::brain::Seen;
 use super::judge::Rule;
 use super::patch::merge;
 use crate::api::MARKS_ANNOTATION;
 use crate::clock::{Delta, OffsetInterval, Sample};
+use crate::controller::engine::Seen;
 use crate::controller::request::{Kind, Outcome, Request};
 use crate::controller::sources::NodeReading;
 use serde_json::{Value, json};

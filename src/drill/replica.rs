@@ -1,13 +1,14 @@
-//! One replica of the controller as a process: its brain, its hands, its watches, its clocks.
+//! One replica of the controller as a process: its engine, its hands, its watches, its clocks.
 //!
 //! A kill takes all of it away but the machine's clock; a pause keeps it from everything, and what came meanwhile is
 //! found when it goes on. Does not know: what it is told, what its errands do.
 
-use super::brain::Brain;
 use super::server::Change;
 use super::truth::Face;
 use crate::clock::Sample;
-use super::old::Ballot;
+use crate::controller::ballot::Ballot;
+use crate::controller::engine::Engine;
+use crate::controller::errand::Errand;
 use crate::controller::lease::{Election, Periods};
 use crate::controller::request::{Kind, Outcome};
 use std::collections::VecDeque;
@@ -30,8 +31,8 @@ pub enum Message {
     Connect(usize, u32, bool),
     /// It is time to ask that node; and again after the interval, if it is the routine.
     Read(usize, bool),
-    /// It is time to look at the lease.
-    Ballot,
+    /// It is time to look at the lease, if nothing has been changed about when.
+    Ballot(u32),
     /// The answer for a hand, by number of hand and of request.
     Answer(usize, u64, Outcome),
     /// The answer about the lease.
@@ -42,9 +43,9 @@ pub enum Message {
 
 /// A write under way.
 #[derive(Debug)]
-pub struct Hand<E> {
+pub struct Hand {
     /// What.
-    pub errand: E,
+    pub errand: Errand,
     /// Since when.
     pub began: Duration,
     /// The request that waits for an answer.
@@ -68,19 +69,19 @@ pub struct Stream {
 
 /// One process.
 #[derive(Debug)]
-pub struct Replica<B: Brain> {
+pub struct Replica {
     /// Its number.
     pub number: usize,
     /// Which life; messages to an earlier one are lost.
     pub life: u32,
-    /// What it thinks with, while it runs.
-    pub brain: Option<B>,
+    /// Its mind, while it runs.
+    pub engine: Option<Engine>,
     /// Its part in the election.
     pub election: Election,
-    /// Its attempt at the lease, and the request that waits for an answer.
-    pub ballot: Option<(Ballot, u64)>,
+    /// Its attempt at the lease, the request that waits for an answer, and since when it goes on.
+    pub ballot: Option<(Ballot, u64, Duration)>,
     /// Writes under way.
-    pub hands: Vec<Option<Hand<B::Errand>>>,
+    pub hands: Vec<Option<Hand>>,
     /// Its watches.
     pub streams: [Stream; 3],
     /// SIGSTOP.
@@ -97,18 +98,24 @@ pub struct Replica<B: Brain> {
     pub asks: Vec<bool>,
     /// When it will be woken.
     pub wakes: Option<Duration>,
+    /// It is to give the lease up, when what it began has ended.
+    pub releasing: bool,
+    /// And to end then.
+    pub stopping: bool,
+    /// How often the time of the next look at the lease was set.
+    pub ballots: u32,
     /// While nothing is the matter, its renewals up to then are taken for granted.
     pub granted_until: Duration,
 }
 
-impl<B: Brain> Replica<B> {
+impl Replica {
     /// Not running.
     #[must_use]
-    pub fn new(number: usize, nodes: usize) -> Replica<B> {
+    pub fn new(number: usize, nodes: usize) -> Replica {
         Replica {
             number,
             life: 0,
-            brain: None,
+            engine: None,
             election: Election::new(String::new(), Periods::default()),
             ballot: None,
             hands: (0..HANDS).map(|_| None).collect(),
@@ -120,6 +127,9 @@ impl<B: Brain> Replica<B> {
             face: Face::default(),
             asks: vec![false; nodes],
             wakes: None,
+            releasing: false,
+            stopping: false,
+            ballots: 0,
             granted_until: Duration::ZERO,
         }
     }
@@ -131,24 +141,25 @@ impl<B: Brain> Replica<B> {
     }
 
     /// A new process with nothing in its memory.
-    pub fn start(&mut self, brain: B) {
+    pub fn start(&mut self) {
         self.life += 1;
         let fresh = Replica::new(self.number, self.asks.len());
         let before = std::mem::replace(self, fresh);
         self.life = before.life;
         (self.partitioned, self.lag, self.face) = (before.partitioned, before.lag, before.face);
         self.election = Election::new(self.identity(), Periods::default());
-        self.brain = Some(brain);
+        self.engine = Some(Engine::default());
     }
 
     /// All memory is gone; what it had asked for already is on its way.
     pub fn kill(&mut self) {
         self.life += 1;
-        self.brain = None;
+        self.engine = None;
         self.ballot = None;
         self.hands.iter_mut().for_each(|hand| *hand = None);
         self.inbox.clear();
         self.paused = false;
+        (self.releasing, self.stopping) = (false, false);
         self.wakes = None;
         self.granted_until = Duration::ZERO;
         self.election.resign();
@@ -170,6 +181,6 @@ impl<B: Brain> Replica<B> {
     /// Whether it may act, as far as it knows.
     #[must_use]
     pub fn leads(&self, now: Duration) -> bool {
-        now < self.granted_until || self.election.leads(self.clocks(now).after)
+        !self.releasing && (now < self.granted_until || self.election.leads(self.clocks(now).after))
     }
 }

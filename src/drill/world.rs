@@ -2,14 +2,13 @@
 //!
 //! ```text
 //! script ─▶ machines, people, API server, replicas ─▶ queue ─▶ one event after the other
-//! a replica: message ─▶ brain ─▶ errands ─▶ requests ─▶ (delay, loss) ─▶ server ─▶ judge, journal, every watch
+//! a replica: message ─▶ engine ─▶ errands ─▶ requests ─▶ (delay, loss) ─▶ server ─▶ judge, journal, every watch
 //! ```
 //!
 //! Between events nothing moves, so quiet costs nothing. While nothing is the matter and nothing will be soon, the
 //! renewals of the lease are not played one by one but taken for granted: there are 43,200 of them in a day.
 //! Does not know: what is right; that is the judge's.
 
-use super::brain::{Brain, Seen};
 use super::journal::Journal;
 use super::judge::{Broken, Judge};
 use super::network::Conduct;
@@ -21,7 +20,9 @@ use super::server::{Change, Server};
 use super::truth::{Machine, quiet_report};
 use crate::agent::report::Report;
 use crate::clock::Delta;
+use crate::controller::engine::Seen;
 use crate::controller::request::{Kind, Request};
+use crate::policy::Source;
 use crate::simulation::chance::Chance;
 use serde_json::Value;
 use std::sync::Arc;
@@ -37,6 +38,9 @@ const REST: Duration = Duration::from_secs(5 * 60);
 /// Renewals are played one by one for so long after something happened, and before.
 const WATCHFUL_AFTER: Duration = Duration::from_secs(60);
 const WATCHFUL_BEFORE: Duration = Duration::from_secs(20);
+
+/// Where every policy of a drill reads drift.
+pub(super) const SOURCE: Source = Source::Agent { port: 9555 };
 
 /// What is going to happen.
 #[derive(Debug)]
@@ -73,8 +77,9 @@ pub(super) struct Call {
     pub life: u32,
     pub slot: Slot,
     pub number: u64,
-    pub sent: Duration,
-    /// When the errand began.
+    /// When whoever asked gives up.
+    pub given_up: Duration,
+    /// When the errand or the ballot began.
     pub began: Duration,
     /// Who held the lease on the server when it was sent.
     pub held: bool,
@@ -97,7 +102,7 @@ pub struct Ran {
 }
 
 /// Everything there is.
-pub struct World<'a, B: Brain> {
+pub struct World<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) plant: Option<Plant>,
     pub(super) now: Duration,
@@ -107,7 +112,7 @@ pub struct World<'a, B: Brain> {
     pub(super) machines: Vec<Machine>,
     pub(super) names: Vec<String>,
     pub(super) racing: Vec<bool>,
-    pub(super) replicas: Vec<Replica<B>>,
+    pub(super) replicas: Vec<Replica>,
     /// Every change of what is watched, by kind.
     pub(super) logs: [Vec<Arc<Change>>; 3],
     pub(super) judge: Judge,
@@ -120,14 +125,13 @@ pub struct World<'a, B: Brain> {
     end: Duration,
     /// When something happens to controllers or the API server, in order.
     disturbances: Vec<Duration>,
-    make: fn(&str) -> B,
     played: u64,
 }
 
-/// Lets it all happen, with brains of this make.
+/// Lets it all happen; with a bug, if one is planted.
 #[must_use]
-pub fn run<B: Brain>(scenario: &Scenario, plant: Option<Plant>, make: fn(&str) -> B) -> Ran {
-    let mut world = World::new(scenario, plant, make);
+pub fn run(scenario: &Scenario, plant: Option<Plant>) -> Ran {
+    let mut world = World::new(scenario, plant);
     world.set_up();
     while let Some((at, happening)) = world.queue.take(world.end) {
         world.now = at;
@@ -150,8 +154,8 @@ pub fn run<B: Brain>(scenario: &Scenario, plant: Option<Plant>, make: fn(&str) -
     }
 }
 
-impl<'a, B: Brain> World<'a, B> {
-    fn new(scenario: &'a Scenario, plant: Option<Plant>, make: fn(&str) -> B) -> World<'a, B> {
+impl<'a> World<'a> {
+    fn new(scenario: &'a Scenario, plant: Option<Plant>) -> World<'a> {
         let mut chance = Chance::new(scenario.seed);
         let ordinary = |chance: &mut Chance| Machine::right_to(Delta::from_nanos(chance.between(-4_000_000, 4_000_000)));
         let machines = (0..scenario.nodes).map(|_| ordinary(&mut chance)).collect();
@@ -184,7 +188,6 @@ impl<'a, B: Brain> World<'a, B> {
             interval: Duration::from_secs(10),
             end: Duration::MAX,
             disturbances,
-            make,
             played: 0,
         }
     }
@@ -307,25 +310,17 @@ impl<'a, B: Brain> World<'a, B> {
                 self.judge.forget(number);
             }
             Blow::Stop => {
-                let held = self.holds_lease(number);
-                if let Some(replica) = self.replicas.get_mut(number) {
-                    replica.kill();
-                }
-                self.judge.forget(number);
-                if held {
-                    self.server.edit(Kind::Lease, super::network::LEASE, |lease| {
-                        super::patch::merge(lease, &serde_json::json!({"spec": {"holderIdentity": ""}}));
-                    });
-                    self.spread(None);
-                }
+                replica.stopping = replica.engine.is_some();
+                replica.releasing = replica.stopping;
+                self.pump(number);
             }
             Blow::Start => {
-                if replica.brain.is_none() {
+                if replica.engine.is_none() || replica.stopping {
                     self.start(number);
                 }
             }
             Blow::Pause => {
-                replica.paused = replica.brain.is_some();
+                replica.paused = replica.engine.is_some();
                 replica.granted_until = Duration::ZERO;
             }
             Blow::Resume => {
@@ -334,6 +329,7 @@ impl<'a, B: Brain> World<'a, B> {
                 for message in inbox {
                     self.message(number, life, message);
                 }
+                self.pump(number);
             }
             Blow::Clock(by) => replica.face.step(by, now),
             Blow::Partition => {
@@ -360,8 +356,7 @@ impl<'a, B: Brain> World<'a, B> {
     /// A replica begins with nothing: lists, readings of every node, the election.
     pub(super) fn start(&mut self, number: usize) {
         let Some(replica) = self.replicas.get_mut(number) else { return };
-        let brain = (self.make)(&format!("c{number}"));
-        replica.start(brain);
+        replica.start();
         self.judge.forget(number);
         for stream in 0..WATCHED.len() {
             let after = self.delay(5_000_000, 50_000_000);
@@ -369,7 +364,7 @@ impl<'a, B: Brain> World<'a, B> {
         }
         // The first replica is the first leader, so that a scenario can name it.
         let after = Duration::from_millis(10 * (number as u64 + 1));
-        self.tell(number, after, Message::Ballot);
+        self.look_at_lease(number, after);
         self.ask_all(number);
     }
 
@@ -384,7 +379,7 @@ impl<'a, B: Brain> World<'a, B> {
         let there = self.names.get(node).is_some_and(|name| self.server.get(Kind::Node, name).is_some());
         let Some(replica) = self.replicas.get_mut(number) else { return };
         let Some(asks) = replica.asks.get_mut(node) else { return };
-        if replica.brain.is_none() || *asks || !there {
+        if replica.engine.is_none() || *asks || !there {
             return;
         }
         *asks = true;
@@ -399,11 +394,11 @@ impl<'a, B: Brain> World<'a, B> {
         let Some(replica) = self.replicas.get_mut(number) else { return };
         let there = self.server.get(Kind::Node, name).is_some();
         let clocks = replica.clocks(now);
-        let Some(brain) = replica.brain.as_mut() else { return };
+        let Some(engine) = replica.engine.as_mut() else { return };
         if !there {
             if let Some(asks) = replica.asks.get_mut(node).filter(|asks| **asks && is_routine) {
                 *asks = false;
-                brain.observe(name, Seen::Forgotten, &clocks);
+                engine.observe(&SOURCE, name, Seen::Forgotten, &clocks);
             }
             return;
         }
@@ -415,7 +410,7 @@ impl<'a, B: Brain> World<'a, B> {
             plant.reading(&mut seen, node, &clocks);
         }
         self.judge.saw(number, node, machine, matches!(seen, Seen::Good(_)), now);
-        brain.observe(name, seen, &clocks);
+        engine.observe(&SOURCE, name, seen, &clocks);
         if is_routine {
             let jitter = self.chance.below(u64::try_from(interval.as_nanos() / 10).unwrap_or(0));
             let after = interval.saturating_sub(Duration::from_nanos(jitter));
@@ -487,7 +482,7 @@ impl<'a, B: Brain> World<'a, B> {
 
     /// Whether the server's lease names that replica.
     pub(super) fn holds_lease(&self, number: usize) -> bool {
-        let lease = self.server.get(Kind::Lease, super::network::LEASE);
+        let lease = self.server.get(Kind::Lease, crate::controller::ballot::LEASE_NAME);
         let holder = lease.as_ref().and_then(|it| it.pointer("/spec/holderIdentity")).and_then(Value::as_str);
         self.replicas.get(number).is_some_and(|replica| holder == Some(&replica.identity()))
     }
