@@ -253,5 +253,5 @@ fn what_is_withdrawn_leaves_nothing_behind() {
         if id % 2 == 0 { tally.remove(id) } else { tally.set(id, None, &calm(100_000), Some("a")) }
     }
     assert!(tally.is_empty() && tally.zones.is_empty() && tally.moved.is_empty());
-    assert!(tally.all.measured.lows.is_empty() && tally.all.measured.highs.is_empty());
+    assert!(tally.all.measured.is_empty() && tally.all.own.is_empty());
 }
