@@ -4,6 +4,7 @@ use crate::agent::args::AgentArgs;
 use crate::controller::ControllerArgs;
 use crate::lint::LintArgs;
 use crate::scan::ScanArgs;
+use crate::status::StatusArgs;
 use crate::telemetry::LogFormat;
 use crate::webhook::WebhookArgs;
 
@@ -50,6 +51,14 @@ pub enum Command {
     /// that the clock is ahead of this machine's, or of the cluster's own if this machine is the one that is wrong. Reads
     /// only: get, list and watch on nodes and leases (deploy/scan-role.yaml).
     Scan(ScanArgs),
+    /// Shows what the controller knows about every node's clock, or all about one.
+    ///
+    /// Of the fleet: every node's state, its offset, since when, what is done about it and why, and what keeps a policy
+    /// from its work. Of one node: every policy's decision in words, our marks on it, and what happened to its clock,
+    /// long after it was repaired. Sign: positive means that the clock is ahead. What is shown is what the controller has
+    /// written, and when that was is said. Reads only: get and list on nodes, nodeclocks and timesyncpolicies
+    /// (deploy/status-role.yaml).
+    Status(StatusArgs),
     /// Prints the CustomResourceDefinitions as YAML, for `kubectl apply -f -`.
     Crds,
 }

@@ -22,6 +22,7 @@
 //! | [`lint`] | files to findings, printed | clusters |
 //! | [`heartbeats`] | a cluster's leases, watched; which of their renewals count | tolerances, and who asks |
 //! | [`scan`] | heartbeats to a table of clocks, nothing installed | how heartbeats are had |
+//! | [`status`] | what the controller has written, shown; nothing is measured | how it came about |
 //! | [`simulation`] | pure: a fleet of simulated clocks, through the real rules, against the truth and today's alerts | real clocks, Kubernetes |
 //! | [`runtime`], [`telemetry`], [`cli`], [`duration`], [`exposition`], [`sys`] | tasks and clocks, logs and metrics, flags, durations and exporters' pages as text, system calls | |
 //!
@@ -60,6 +61,7 @@ pub mod policy;
 pub mod runtime;
 pub mod scan;
 pub mod simulation;
+pub mod status;
 pub mod sys;
 pub mod telemetry;
 pub mod webhook;

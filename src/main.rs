@@ -3,7 +3,7 @@
 use clap::Parser as _;
 use clockwarden::cli::{Cli, Command};
 use clockwarden::runtime::Threads;
-use clockwarden::{agent, api, controller, lint, runtime, scan, telemetry, webhook};
+use clockwarden::{agent, api, controller, lint, runtime, scan, status, telemetry, webhook};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -31,6 +31,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(lint::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock()).into())
         }
         Command::Scan(args) => scan::run(args).await,
+        Command::Status(args) => status::run(args).await,
         Command::Crds => api::crds_yaml().and_then(|yaml| runtime::print(&yaml)),
     }
 }

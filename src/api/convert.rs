@@ -71,7 +71,7 @@ pub fn policy(object: &TimeSyncPolicy) -> Result<Policy, InvalidPolicy> {
         references: spec.references.iter().map(reference).collect::<Result<_, _>>()?,
         interval,
         tolerance,
-        action: action(&spec.action)?,
+        action: action(&spec.action, spec.suspend)?,
         admission: admission(&spec.admission)?,
     })
 }
@@ -149,18 +149,19 @@ fn tolerance(spec: &ToleranceSpec) -> Result<Tolerance, InvalidPolicy> {
     })
 }
 
-fn action(spec: &ActionSpec) -> Result<Action, InvalidPolicy> {
-    let taint = taint(&spec.taint)?;
+fn action(spec: &ActionSpec, suspended: bool) -> Result<Action, InvalidPolicy> {
+    let named = match (taint(&spec.taint)?, spec.type_) {
+        (_, ActionType::Cordon) => Mark::Cordon,
+        (taint, ActionType::Taint | ActionType::Observe) => taint,
+    };
     Ok(Action {
-        mark: match spec.type_ {
-            ActionType::Taint => Some(taint),
-            ActionType::Cordon => Some(Mark::Cordon),
-            ActionType::Observe => None,
-        },
+        mark: (spec.type_ != ActionType::Observe).then(|| named.clone()),
+        named,
         sustained_for: length("spec.action.sustainedFor", &spec.sustained_for)?,
         recovered_for: length("spec.action.recoveredFor", &spec.recovered_for)?,
         act_on_unknown: spec.on_unknown == OnUnknown::Act,
         limit: limit(&spec.limit)?,
+        suspended,
     })
 }
 

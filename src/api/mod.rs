@@ -1,6 +1,7 @@
 //! The Kubernetes API of Clockwarden: its CRDs, what it writes on Nodes, and the one conversion into pure types.
 
 pub mod convert;
+pub mod exemption;
 pub mod http_url;
 pub mod names;
 pub mod node_clock;
@@ -16,6 +17,10 @@ use kube::CustomResourceExt;
 
 /// Annotation on a Node that says which of its marks are ours, and for which policies; see [`node_marks`].
 pub const MARKS_ANNOTATION: &str = "clockwarden.io/marks";
+/// Annotation on a Node: nothing is done to it until this moment; see [`exemption`].
+pub const EXEMPT_UNTIL_ANNOTATION: &str = "clockwarden.io/exempt-until";
+/// Annotation on a Node: why it is exempt, for people.
+pub const EXEMPT_REASON_ANNOTATION: &str = "clockwarden.io/exempt-reason";
 /// Finalizer of a `TimeSyncPolicy`: its marks must go from all nodes before it may.
 pub const FINALIZER: &str = "clockwarden.io/release-nodes";
 /// Condition type on Nodes.

@@ -1,12 +1,12 @@
 //! The marks on a live Node: which are there, which are ours, and the patch that changes ours only.
 //!
 //! The annotation [`super::MARKS_ANNOTATION`] names our marks, e.g.
-//! `{"taints":[{"key":"clockwarden.io/clock-drift","effect":"NoSchedule","policies":["production"]}],"cordon":["production"]}`.
-//! It is written in the same patch as the marks, with the node's resourceVersion as precondition, because
+//! `{"taints":[{"key":"clockwarden.io/clock-drift","effect":"NoSchedule","policies":["production"]}],"cordon":["production"]}`,
+//! and after a person lifted that cordon `"lifted":["production"]` in its place. It is written in the same patch as the marks, with the node's resourceVersion as precondition, because
 //! `spec.taints` is an atomic list: a patch replaces it whole, and one computed from a stale read would bring back or
 //! lose somebody else's taint (node-readiness-controller #292).
 
-use super::MARKS_ANNOTATION;
+use super::{CONTROLLER, MARKS_ANNOTATION};
 use crate::policy::marks::Effect;
 use crate::policy::{Mark, Marks};
 use k8s_openapi::api::core::v1::{Node, Taint};
@@ -21,6 +21,8 @@ struct Written {
     taints: Vec<WrittenTaint>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     cordon: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    lifted: BTreeSet<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,14 +54,14 @@ pub fn owned(node: &Node) -> Result<Marks, UnreadableMarks> {
     };
     let unreadable = |why: String| UnreadableMarks { node: node.metadata.name.clone().unwrap_or_default(), why };
     let written: Written = serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))?;
-    let mut marks = Marks::default();
+    let mut marks = Marks { lifted: written.lifted, ..Marks::default() };
     for taint in written.taints {
         let effect = Effect::parse(&taint.effect)
             .ok_or_else(|| unreadable(format!("unknown taint effect {:?}", taint.effect)))?;
-        marks.0.insert(Mark::Taint { key: taint.key, effect }, taint.policies);
+        marks.held.insert(Mark::Taint { key: taint.key, effect }, taint.policies);
     }
     if !written.cordon.is_empty() {
-        marks.0.insert(Mark::Cordon, written.cordon);
+        marks.held.insert(Mark::Cordon, written.cordon);
     }
     Ok(marks)
 }
@@ -78,6 +80,19 @@ fn is(taint: &Taint, key: &str, effect: Effect) -> bool {
     taint.key == key && taint.effect == effect.as_str()
 }
 
+/// Whether a mark of this policy may be on the node: it is recorded or, where the record cannot be read, the mark that
+/// the policy puts on is there, whoever put it there.
+///
+/// While it may be, the policy must not vanish: nothing but it would name what is left behind. Only whoever repairs the
+/// record can tell; that a node with a scribbled record can so hold up the deletion of one policy is the smaller harm.
+#[must_use]
+pub fn may_hold(node: &Node, policy: &str, mark: Option<&Mark>) -> bool {
+    match owned(node) {
+        Ok(marks) => marks.held_by(policy),
+        Err(UnreadableMarks { .. }) => mark.is_some_and(|mark| present(node, mark)),
+    }
+}
+
 /// A change of one node's marks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
@@ -92,8 +107,8 @@ pub struct Change {
 /// What turns the live `node` into one that carries exactly the marks `desired` of ours, and leaves every other taint
 /// and a foreign cordon as they are. `None` if nothing is to be done.
 ///
-/// A mark that is wanted, present, and not ours stays somebody else's: it is neither adopted nor removed later. A
-/// cordon of ours that a person lifted is not put back while it is recorded; it is put on only by a new decision.
+/// A mark that is wanted, present, and not ours stays somebody else's: it is neither adopted nor removed later. What
+/// happens to cordons is in [`cordon`].
 ///
 /// # Errors
 /// If the node's annotation cannot be read.
@@ -101,46 +116,97 @@ pub fn change(node: &Node, desired: &Marks) -> Result<Option<Change>, Unreadable
     let owned = owned(node)?;
     let mut record = Marks::default();
     let (mut added, mut removed) = (Vec::new(), Vec::new());
-    for (mark, policies) in &desired.0 {
-        let (is_owned, is_present) = (owned.0.contains_key(mark), present(node, mark));
+    for (mark, policies) in desired.held.iter().filter(|(mark, _)| **mark != Mark::Cordon) {
+        let (is_owned, is_present) = (owned.held.contains_key(mark), present(node, mark));
         if !is_owned && is_present {
             continue;
         }
-        let lifted_by_a_person = is_owned && !is_present && *mark == Mark::Cordon;
-        if !is_present && !lifted_by_a_person {
+        if !is_present {
             added.push(mark.clone());
         }
-        record.0.insert(mark.clone(), policies.clone());
+        record.held.insert(mark.clone(), policies.clone());
     }
-    for mark in owned.0.keys().filter(|mark| !desired.0.contains_key(mark)) {
+    for mark in owned.held.keys().filter(|mark| !desired.held.contains_key(mark) && **mark != Mark::Cordon) {
         if present(node, mark) {
             removed.push(mark.clone());
         }
     }
+    match cordon(node, &owned, desired, &mut record) {
+        Some(true) => added.push(Mark::Cordon),
+        Some(false) => removed.push(Mark::Cordon),
+        None => {}
+    }
     if added.is_empty() && removed.is_empty() && record == owned {
         return Ok(None);
     }
+    Ok(Some(Change { patch: patch(node, &record, &added, &removed), added, removed }))
+}
+
+/// Whether the node is to be cordoned (`true`), or uncordoned (`false`), and what the record says of it afterwards.
+///
+/// A cordon of ours that is not there was lifted by a person. That is written down at once, because the next cordon is
+/// then theirs, and no policy of ours cordons the node anew while it is written there.
+fn cordon(node: &Node, owned: &Marks, desired: &Marks, record: &mut Marks) -> Option<bool> {
+    let cordoned = present(node, &Mark::Cordon);
+    let ours = owned.held.get(&Mark::Cordon);
+    let mut lifted = owned.lifted.clone();
+    if let Some(policies) = ours
+        && (!cordoned || is_anothers_cordon(node))
+    {
+        lifted.extend(policies.iter().cloned());
+    }
+    let mut wanted = desired.held.get(&Mark::Cordon).cloned().unwrap_or_default();
+    if !lifted.is_empty() {
+        wanted.extend(desired.lifted.iter().cloned());
+        record.lifted = lifted.intersection(&wanted).cloned().collect();
+        return None;
+    }
+    match (ours.is_some(), cordoned, wanted.is_empty()) {
+        (true, _, true) => return Some(false),
+        (false, true, _) | (false, false, true) => return None,
+        (true, _, false) | (false, false, false) => {}
+    }
+    record.held.insert(Mark::Cordon, wanted);
+    (!cordoned).then_some(true)
+}
+
+/// Whether somebody else cordoned the node since we did, according to the API server's own notes. It catches whoever
+/// uncordoned and cordoned again while nobody looked. Without notes (an index keeps none) the record alone decides.
+///
+/// Who owns a field is who changed it last, or applies it; an update that repeats the value owns nothing
+/// (<https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management>). The oldest of more than ten
+/// updaters are put together under a name that says nothing (`managedfields/internal/capmanagers.go` of apimachinery).
+fn is_anothers_cordon(node: &Node) -> bool {
+    const ANCIENT: &str = "ancient-changes";
+    let owns = |fields: &Value| fields.pointer("/f:spec/f:unschedulable").is_some();
+    let entries = node.metadata.managed_fields.iter().flatten();
+    let mut owners = entries.filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| owns(&fields.0)));
+    owners.any(|entry| !matches!(entry.manager.as_deref(), Some(CONTROLLER | ANCIENT) | None))
+}
+
+/// The merge patch that puts these marks on, takes those off, and leaves this record.
+fn patch(node: &Node, record: &Marks, added: &[Mark], removed: &[Mark]) -> Value {
     let mut patch = json!({
         "metadata": {
             "resourceVersion": node.metadata.resource_version,
-            "annotations": { MARKS_ANNOTATION: written(&record) },
+            "annotations": { MARKS_ANNOTATION: written(record) },
         },
     });
-    let touches = |mark: &Mark| added.contains(mark) || removed.contains(mark);
     let mut spec = serde_json::Map::new();
-    if added.iter().chain(&removed).any(|mark| matches!(mark, Mark::Taint { .. })) {
-        spec.insert("taints".to_owned(), json!(taints(node, &added, &removed)));
+    if added.iter().chain(removed).any(|mark| matches!(mark, Mark::Taint { .. })) {
+        spec.insert("taints".to_owned(), json!(taints(node, added, removed)));
     }
-    if touches(&Mark::Cordon) {
-        let cordon = if added.contains(&Mark::Cordon) { json!(true) } else { Value::Null };
-        spec.insert("unschedulable".to_owned(), cordon);
+    if added.contains(&Mark::Cordon) {
+        spec.insert("unschedulable".to_owned(), json!(true));
+    } else if removed.contains(&Mark::Cordon) {
+        spec.insert("unschedulable".to_owned(), Value::Null);
     }
     if !spec.is_empty()
         && let Some(object) = patch.as_object_mut()
     {
         object.insert("spec".to_owned(), Value::Object(spec));
     }
-    Ok(Some(Change { patch, added, removed }))
+    patch
 }
 
 /// The live list without what is removed and with what is added, every other taint as it was and where it was.
@@ -163,8 +229,8 @@ fn written(marks: &Marks) -> Value {
     if marks.is_empty() {
         return Value::Null;
     }
-    let mut out = Written::default();
-    for (mark, policies) in &marks.0 {
+    let mut out = Written { lifted: marks.lifted.clone(), ..Written::default() };
+    for (mark, policies) in &marks.held {
         match mark {
             Mark::Cordon => out.cordon.clone_from(policies),
             Mark::Taint { key, effect } => out.taints.push(WrittenTaint {
@@ -179,102 +245,4 @@ fn written(marks: &Marks) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn taint(key: &str) -> Mark {
-        Mark::Taint { key: key.into(), effect: Effect::NoSchedule }
-    }
-
-    fn marks(all: &[(Mark, &[&str])]) -> Marks {
-        let mut marks = Marks::default();
-        for (mark, policies) in all {
-            for policy in *policies {
-                marks.hold(mark.clone(), policy);
-            }
-        }
-        marks
-    }
-
-    /// A node with these taints and cordon, whose annotation names `ours`.
-    fn node(taints: &[&str], unschedulable: bool, ours: &Marks) -> Node {
-        let taints: Vec<Value> = taints.iter().map(|k| json!({"key": k, "effect": "NoSchedule"})).collect();
-        let annotations = match written(ours) {
-            Value::Null => json!({}),
-            text => json!({ MARKS_ANNOTATION: text }),
-        };
-        serde_json::from_value(json!({
-            "metadata": {"name": "n", "resourceVersion": "7", "annotations": annotations},
-            "spec": {"taints": taints, "unschedulable": unschedulable},
-        }))
-        .unwrap()
-    }
-
-    fn keys(patch: &Value) -> Option<Vec<&str>> {
-        Some(patch["spec"]["taints"].as_array()?.iter().map(|t| t["key"].as_str().unwrap()).collect())
-    }
-
-    #[test]
-    fn only_our_own_taint_comes_and_goes() {
-        let ours = marks(&[(taint("ours"), &["p"])]);
-        let change_on = change(&node(&["theirs"], false, &Marks::default()), &ours).unwrap().unwrap();
-        assert_eq!(keys(&change_on.patch), Some(vec!["theirs", "ours"]));
-        assert_eq!(change_on.patch["metadata"]["resourceVersion"], "7");
-        let change_off = change(&node(&["ours", "theirs"], false, &ours), &Marks::default()).unwrap().unwrap();
-        assert_eq!(keys(&change_off.patch), Some(vec!["theirs"]));
-        assert_eq!(change_off.patch["metadata"]["annotations"][MARKS_ANNOTATION], Value::Null);
-        assert!(change_off.patch["spec"].get("unschedulable").is_none());
-        assert_eq!(change(&node(&["ours", "theirs"], false, &ours), &ours).unwrap(), None);
-    }
-
-    #[test]
-    fn a_taint_that_looks_like_ours_but_is_not_is_neither_adopted_nor_removed() {
-        let wanted = marks(&[(taint("ours"), &["p"])]);
-        let foreign = node(&["ours"], false, &Marks::default());
-        assert_eq!(change(&foreign, &wanted).unwrap(), None);
-        assert_eq!(change(&foreign, &Marks::default()).unwrap(), None);
-    }
-
-    #[test]
-    fn a_taint_of_ours_that_went_missing_comes_back_while_it_is_wanted() {
-        let ours = marks(&[(taint("ours"), &["p"])]);
-        let change = change(&node(&["theirs"], false, &ours), &ours).unwrap().unwrap();
-        assert_eq!(keys(&change.patch), Some(vec!["theirs", "ours"]));
-    }
-
-    #[test]
-    fn a_changed_key_takes_the_old_one_along() {
-        let old = marks(&[(taint("old"), &["p"])]);
-        let change =
-            change(&node(&["theirs", "old"], false, &old), &marks(&[(taint("new"), &["p"])])).unwrap().unwrap();
-        assert_eq!(keys(&change.patch), Some(vec!["theirs", "new"]));
-    }
-
-    #[test]
-    fn a_mark_goes_when_the_last_policy_lets_go() {
-        let both = marks(&[(taint("ours"), &["p", "q"])]);
-        let one = marks(&[(taint("ours"), &["q"])]);
-        let change = change(&node(&["ours"], false, &both), &one).unwrap().unwrap();
-        assert_eq!((keys(&change.patch), change.removed), (None, vec![]));
-    }
-
-    #[test]
-    fn a_persons_cordon_is_never_lifted_and_their_uncordon_never_undone() {
-        let cordon = marks(&[(Mark::Cordon, &["p"])]);
-        let by_us = change(&node(&[], false, &Marks::default()), &cordon).unwrap().unwrap();
-        assert_eq!(by_us.patch["spec"]["unschedulable"], true);
-        assert_eq!(change(&node(&[], true, &Marks::default()), &cordon).unwrap(), None);
-        assert_eq!(change(&node(&[], true, &Marks::default()), &Marks::default()).unwrap(), None);
-        // A person uncordoned what we had cordoned: nothing is put back, and our record goes quietly.
-        assert_eq!(change(&node(&[], false, &cordon), &cordon).unwrap(), None);
-        let forgotten = change(&node(&[], false, &cordon), &Marks::default()).unwrap().unwrap();
-        assert!(forgotten.patch.get("spec").is_none() && forgotten.removed.is_empty());
-    }
-
-    #[test]
-    fn a_scribbled_annotation_stops_us() {
-        let mut scribbled = node(&["ours"], false, &Marks::default());
-        scribbled.metadata.annotations = Some([(MARKS_ANNOTATION.to_owned(), "{".to_owned())].into());
-        assert!(change(&scribbled, &Marks::default()).unwrap_err().to_string().contains("node n"));
-    }
-}
+mod tests;

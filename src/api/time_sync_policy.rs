@@ -65,11 +65,18 @@ fn text(value: &str) -> DurationText {
         description = "Nodes tainted or cordoned by this policy"
     ),
     printcolumn(
+        name = "Would-Act",
+        type_ = "integer",
+        json_path = ".status.nodes.wouldAct",
+        description = "Nodes that would be acted on, did the policy not only observe, or were it not suspended"
+    ),
+    printcolumn(
         name = "Worst",
         type_ = "string",
         json_path = ".status.worst[0].offset",
         description = "Offset of the worst node"
     ),
+    printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.suspend"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(
         name = "Reason",
@@ -85,6 +92,9 @@ fn text(value: &str) -> DurationText {
     validation = Rule::new("!has(self.source.lease) || duration(self.source.lease.maxDelay) < duration(self.tolerance.maxOffset)").message("source.lease.maxDelay must be shorter than tolerance.maxOffset: it is part of the error of every reading").field_path(".source.lease.maxDelay"),
 )]
 pub struct TimeSyncPolicySpec {
+    /// While true nothing new is done to nodes, and undoing goes on: what would be done is still counted and told.
+    #[serde(default)]
+    pub suspend: bool,
     /// Which nodes; empty selects all of them.
     #[serde(default)]
     #[schemars(schema_with = "schema::selector")]
@@ -300,7 +310,7 @@ pub struct ActionSpec {
     /// Taint, Cordon or Observe.
     #[serde(default, rename = "type")]
     pub type_: ActionType,
-    /// The taint, for type Taint.
+    /// The taint, for type Taint; for Observe the one that messages speak of.
     #[serde(default)]
     pub taint: TaintSpec,
     /// Out of tolerance this long before anything is done.
@@ -370,7 +380,8 @@ impl Default for TaintSpec {
 #[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LimitSpec {
-    /// A count, or a percentage of the nodes matched (rounded down).
+    /// A count, or a percentage of the nodes matched (rounded down). Control-plane nodes count only where nodeSelector
+    /// asks for them.
     #[serde(default = "default_max_nodes")]
     pub max_nodes: MaxNodes,
     /// Where a percentage comes to less than this, this counts.
@@ -455,7 +466,7 @@ pub struct TimeSyncPolicyStatus {
     /// The generation of the spec that this is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Degraded.
+    /// Ready, Degraded, Suspended, and Caution: what its action sets off in others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -479,8 +490,14 @@ pub struct NodeCounts {
     pub drifting: i32,
     /// Neither.
     pub unknown: i32,
-    /// Tainted or cordoned by this policy (for Observe: that would be).
+    /// Tainted or cordoned by this policy.
     pub acted: i32,
+    /// That would be acted on, did the policy not only observe, or were it not suspended; within the limit.
+    #[serde(default)]
+    pub would_act: i32,
+    /// Exempt by annotation clockwarden.io/exempt-until, or meant to be, by one that cannot be read.
+    #[serde(default)]
+    pub exempt: i32,
 }
 
 /// One bad node.

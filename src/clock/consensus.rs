@@ -10,6 +10,7 @@
 //! Source: median against Byzantine clocks: Lamport and Melliar-Smith, "Byzantine Clock Synchronization", 1984.
 
 use super::interval::OffsetInterval;
+use super::ranks::{Order, Sorted};
 use super::time::Delta;
 use std::time::Duration;
 
@@ -44,35 +45,90 @@ pub enum NoConsensus {
     },
 }
 
-/// The consensus of `nodes`, each measured against the same observer. Nodes further than `apart` from the median for
-/// certain do not agree with it.
+/// The lower and the upper edges of the nodes' intervals, each in order. Of every node both are there, under its id.
+#[derive(Debug, Clone, Copy)]
+pub struct Edges<L> {
+    /// The lower edges.
+    pub lows: L,
+    /// The upper edges.
+    pub highs: L,
+}
+
+/// How many nodes are beyond a limit in the direction in which most of those are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shift {
+    /// How many.
+    pub shifted: usize,
+    /// Of how many.
+    pub of: usize,
+    /// The middle one of them, by the edge that is nearer to zero.
+    pub middle: u32,
+}
+
+impl Edges<Sorted> {
+    /// Of these intervals, each under its id.
+    #[must_use]
+    pub fn of(nodes: impl Iterator<Item = (u32, OffsetInterval)> + Clone) -> Edges<Sorted> {
+        Edges {
+            lows: nodes.clone().map(|(id, it)| (it.low(), id)).collect(),
+            highs: nodes.map(|(id, it)| (it.high(), id)).collect(),
+        }
+    }
+}
+
+impl<L: Order> Edges<L> {
+    /// The consensus of the nodes, each measured against the same observer. Nodes further than `apart` from the median
+    /// for certain do not agree with it.
+    ///
+    /// # Errors
+    /// Too few nodes, or no majority of one mind.
+    pub fn consensus(&self, apart: Duration) -> Result<Consensus, NoConsensus> {
+        let of = self.lows.len();
+        if of < WITNESSES_MIN {
+            return Err(NoConsensus::TooFew { have: of });
+        }
+        // An even number has two middles; taking the outer one on either side keeps the answer honest: two equal halves
+        // give an interval that spans both, which is then too wide to judge by.
+        let low = self.lows.nth((of - 1) / 2).map_or(Delta::ZERO, |(low, _)| low);
+        let high = self.highs.nth(of / 2).map_or(Delta::ZERO, |(high, _)| high);
+        let interval = OffsetInterval::between(low, high);
+        let (ahead, behind) = self.beyond(interval, apart);
+        let agreeing = of.saturating_sub(ahead).saturating_sub(behind);
+        if interval.bound() > apart || agreeing * 2 <= of {
+            let agreeing = if interval.bound() > apart { of / 2 } else { agreeing };
+            return Err(NoConsensus::Split { agreeing, of });
+        }
+        Ok(Consensus { interval, agreeing, of })
+    }
+
+    /// How many are for certain further than `limit` ahead of `yardstick`, and how many behind it.
+    #[must_use]
+    pub fn beyond(&self, yardstick: OffsetInterval, limit: Duration) -> (usize, usize) {
+        let limit = Delta::from(limit);
+        (self.lows.above(yardstick.high().plus(limit)), self.highs.below(yardstick.low().minus(limit)))
+    }
+
+    /// More than half, and at least two, for certain further than `limit` from `yardstick` in the same direction.
+    #[must_use]
+    pub fn shifted(&self, yardstick: OffsetInterval, limit: Duration) -> Option<Shift> {
+        let of = self.lows.len();
+        let (ahead, behind) = self.beyond(yardstick, limit);
+        let (shifted, middle) = if ahead >= behind {
+            // The last ones in order are those that are furthest ahead.
+            (ahead, self.lows.nth(of.checked_sub(ahead)?.saturating_add(ahead / 2))?)
+        } else {
+            (behind, self.highs.nth(behind / 2)?)
+        };
+        (shifted >= 2 && shifted * 2 > of).then_some(Shift { shifted, of, middle: middle.1 })
+    }
+}
+
+/// The consensus of `nodes`; see [`Edges::consensus`].
 ///
 /// # Errors
 /// Too few nodes, or no majority of one mind.
 pub fn consensus(nodes: &[OffsetInterval], apart: Duration) -> Result<Consensus, NoConsensus> {
-    let of = nodes.len();
-    if of < WITNESSES_MIN {
-        return Err(NoConsensus::TooFew { have: of });
-    }
-    // An even number has two middles; taking the outer one on either side keeps the answer honest: two equal halves
-    // give an interval that spans both, which is then too wide to judge by.
-    let low = nth(nodes.iter().map(|it| it.low()), (of - 1) / 2);
-    let high = nth(nodes.iter().map(|it| it.high()), of / 2);
-    let interval = OffsetInterval::between(low, high);
-    let agreeing = nodes.iter().filter(|it| !it.against(interval).surely_beyond(apart)).count();
-    if interval.bound() > apart || agreeing * 2 <= of {
-        let agreeing = if interval.bound() > apart { of / 2 } else { agreeing };
-        return Err(NoConsensus::Split { agreeing, of });
-    }
-    Ok(Consensus { interval, agreeing, of })
-}
-
-fn nth(edges: impl Iterator<Item = Delta>, index: usize) -> Delta {
-    let mut edges: Vec<Delta> = edges.collect();
-    if index >= edges.len() {
-        return Delta::ZERO;
-    }
-    *edges.select_nth_unstable(index).1
+    Edges::of((0..).zip(nodes.iter().copied())).consensus(apart)
 }
 
 /// The fleet's pairwise skew: how far apart the two clocks that differ most are, with its bound. This, not any offset

@@ -38,6 +38,12 @@ impl OffsetInterval {
         OffsetInterval { low: offset.minus(bound), high: offset.plus(bound) }
     }
 
+    /// Only where it is so by definition: a clock against itself.
+    #[must_use]
+    pub const fn exactly(offset: Delta) -> OffsetInterval {
+        OffsetInterval { low: offset, high: offset }
+    }
+
     /// From the edges, in either order.
     #[must_use]
     pub fn between(one: Delta, other: Delta) -> OffsetInterval {

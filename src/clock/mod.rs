@@ -9,6 +9,7 @@
 //! Pure: no kube, HTTP, tokio, files, and no current time; `now` is an argument (clippy.toml and tests/tidy.rs guard it).
 
 pub mod consensus;
+pub mod drift;
 pub mod exchange;
 pub mod fuse;
 pub mod heartbeat;
@@ -16,18 +17,22 @@ pub mod interval;
 pub mod jump;
 pub mod lineage;
 pub mod pause;
+pub mod ranks;
 pub mod slew;
 pub mod smear;
 pub mod standing;
 pub mod steps;
 pub mod time;
+pub mod timescale;
 
-pub use consensus::{Consensus, consensus};
+pub use consensus::{Consensus, Edges, consensus};
+pub use drift::{Drift, Look, Sums};
 pub use exchange::Exchange;
 pub use fuse::{Dispute, Fused, Reading, fuse};
 pub use heartbeat::{Beat, Delivery, Heartbeat};
 pub use interval::{OffsetInterval, Seconds};
 pub use jump::{Cause, Jump};
+pub use ranks::{Order, Ranks, Sorted};
 pub use slew::{Discipline, SlewDetector};
 pub use smear::{Leap, Smear};
 pub use standing::{Judgement, Standing, State, Tolerance, Why};

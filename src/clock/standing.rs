@@ -145,7 +145,8 @@ impl Standing {
         self.state
     }
 
-    /// Since when the state (not its reason) has held.
+    /// Since when the state (not its reason) has held. Before the first word from a node is a state of its own: what was
+    /// never there has not been lost, and a node that has only just spoken is not one that has been silent for long.
     #[must_use]
     pub fn since(&self) -> Mono {
         self.since
@@ -167,12 +168,12 @@ impl Standing {
             Judgement::Straddling => self.state,
             Judgement::Nothing(why) => State::Unknown(why),
         };
-        let same = matches!(
-            (self.state, state),
-            (State::Synchronized, State::Synchronized)
-                | (State::Drifting, State::Drifting)
-                | (State::Unknown(_), State::Unknown(_))
-        );
+        let same = match (self.state, state) {
+            (State::Unknown(before), State::Unknown(after)) => {
+                (before == Why::NeverMeasured) == (after == Why::NeverMeasured)
+            }
+            (before, after) => before == after,
+        };
         let within_since = match judgement {
             Judgement::Within | Judgement::Adrift => self.within_since.or(Some(now)),
             Judgement::Straddling => self.within_since,

@@ -43,6 +43,12 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// How far apart the first and the last clock were read: the others are known to within this.
+    #[must_use]
+    pub const fn width(&self) -> Duration {
+        self.after.since(self.before)
+    }
+
     /// By how much the wall clock was set since `earlier`, positive forward; around zero if it was not.
     ///
     /// Against the boot clock, which sleeping moves as it moves the wall clock: a suspend is no step here. Valid for
@@ -125,8 +131,7 @@ impl StepDetector {
             return Vec::new();
         }
         let (slept, stepped) = self.compare(sample);
-        let width = |s: Sample| s.after.since(s.before);
-        if slept.is_some() || stepped.is_some() || width(sample) <= width(self.base) {
+        if slept.is_some() || stepped.is_some() || sample.width() <= self.base.width() {
             self.base = sample;
         }
         self.last = sample;

@@ -1,25 +1,40 @@
-//! Performs the election of [`super::lease`] against the API server.
+//! Performs the election of [`super::lease`] against the API server, and tells everybody who asks whether we lead.
+//!
+//! Leading ends at once; the lease is given up only when what we began while we led has ended.
 
-use super::lease::{Election, Record, Step};
-use crate::runtime::{CancellationToken, mono_now, timestamp, wall_now};
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::Api;
-use kube::api::{ObjectMeta, PostParams};
+use super::ballot::Ballot;
+use super::client::Performer;
+use super::lease::Election;
+use super::request::{Refusal, Request};
+use crate::agent::clocks;
+use crate::runtime::{CancellationToken, mono_now};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Name of the Lease object.
-pub const LEASE_NAME: &str = "clockwarden-controller";
-
-/// The lease as the writer sees it: may we act, right now?
+/// The lease as everybody else sees it: may we act, right now?
 #[derive(Clone)]
 pub struct Leadership(Option<Arc<Shared>>);
 
 struct Shared {
     election: Mutex<Election>,
     changed: Notify,
+    /// Requests of ours that are on their way.
+    busy: AtomicUsize,
+    /// Our clock is the one that is wrong.
+    outlier: AtomicBool,
+}
+
+/// A request on its way. The lease is not given up before it has ended.
+pub struct Underway(Option<Arc<Shared>>);
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            shared.busy.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
 }
 
 impl Leadership {
@@ -32,13 +47,32 @@ impl Leadership {
     /// With election.
     #[must_use]
     pub fn elected(election: Election) -> Leadership {
-        Leadership(Some(Arc::new(Shared { election: Mutex::new(election), changed: Notify::new() })))
+        let (election, changed) = (Mutex::new(election), Notify::new());
+        let (busy, outlier) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Leadership(Some(Arc::new(Shared { election, changed, busy, outlier })))
     }
 
     /// Whether we may act at this moment.
     #[must_use]
     pub fn leads(&self) -> bool {
         self.0.as_ref().is_none_or(|shared| lock(&shared.election).leads(mono_now()))
+    }
+
+    /// Leave to make one request, if we lead; we lead until it has ended, as far as others can tell.
+    #[must_use]
+    pub fn underway(&self) -> Option<Underway> {
+        let Some(shared) = &self.0 else { return Some(Underway(None)) };
+        shared.busy.fetch_add(1, Ordering::SeqCst);
+        // Counted first: whoever gives the lease up, stops leading first and looks at the count then.
+        let underway = Underway(Some(Arc::clone(shared)));
+        self.leads().then_some(underway)
+    }
+
+    /// Whether our clock is the one that is wrong: then somebody else should lead, if there is somebody.
+    pub fn set_outlier(&self, outlier: bool) {
+        if let Some(shared) = &self.0 {
+            shared.outlier.store(outlier, Ordering::Relaxed);
+        }
     }
 
     /// Waits until leadership may have changed.
@@ -59,20 +93,14 @@ fn lock(election: &Mutex<Election>) -> std::sync::MutexGuard<'_, Election> {
 ///
 /// # Errors
 /// Never ends with an error of its own: an API server that does not answer costs us the lease, not the process.
-pub async fn run(leadership: Leadership, api: Api<Lease>, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(leadership: Leadership, performer: Performer, stop: CancellationToken) -> anyhow::Result<()> {
     let Leadership(Some(shared)) = leadership else {
         stop.cancelled().await;
         return Ok(());
     };
     let periods = lock(&shared.election).periods();
     let mut led = false;
-    loop {
-        let attempt = tokio::time::timeout(periods.renew_deadline / 2, attempt(&shared.election, &api)).await;
-        match attempt {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = %error, "the leader lease could not be looked at or renewed"),
-            Err(_) => tracing::warn!("the API server did not answer about the leader lease in time"),
-        }
+    let mut told = |shared: &Shared| {
         let leads = lock(&shared.election).leads(mono_now());
         if leads != led {
             tracing::info!(leads, "leadership changed");
@@ -80,88 +108,61 @@ pub async fn run(leadership: Leadership, api: Api<Lease>, stop: CancellationToke
             shared.changed.notify_one();
             led = leads;
         }
+        leads
+    };
+    loop {
+        let attempt = async { cast(&shared, &performer, Ballot::begin(), periods.renew_deadline / 2).await };
+        match tokio::time::timeout(periods.renew_deadline / 2, attempt).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the leader lease could not be looked at or renewed"),
+            Err(_) => tracing::warn!("the API server did not answer about the leader lease in time"),
+        }
+        if told(&shared) && shared.outlier.load(Ordering::Relaxed) {
+            tracing::warn!("this controller's clock is apart from the cluster's: the lease is given up to another one");
+            lock(&shared.election).abstain(mono_now());
+            told(&shared);
+            release(&shared, &performer).await;
+        }
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(periods.retry) => {}
         }
     }
-    if led {
-        release(&shared.election, &api).await;
+    if lock(&shared.election).leads(mono_now()) {
+        release(&shared, &performer).await;
     }
     Ok(())
 }
 
-async fn attempt(election: &Mutex<Election>, api: &Api<Lease>) -> Result<(), kube::Error> {
-    let live = api.get_opt(LEASE_NAME).await?;
-    let step = lock(election).observe(live.as_ref().map(record), mono_now());
-    let identity = lock(election).identity().to_owned();
-    let sent = mono_now();
-    let written = match (step, live) {
-        (Step::StandBy, _) => return Ok(()),
-        (Step::Create, _) | (_, None) => {
-            let lease = Lease {
-                metadata: ObjectMeta { name: Some(LEASE_NAME.to_owned()), ..ObjectMeta::default() },
-                spec: Some(spec(&identity, None, lock(election).periods().lease)),
-            };
-            api.create(&PostParams::default(), &lease).await
-        }
-        (Step::Take | Step::Renew, Some(mut live)) => {
-            live.spec = Some(spec(&identity, live.spec.as_ref(), lock(election).periods().lease));
-            // The live resourceVersion goes along: of two that take it at once, one fails.
-            api.replace(LEASE_NAME, &PostParams::default(), &live).await
-        }
-    };
-    match written {
-        Ok(lease) => {
-            lock(election).renewed(record(&lease), sent);
-            Ok(())
-        }
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        Err(error) => Err(error),
+async fn cast(
+    shared: &Shared,
+    performer: &Performer,
+    (mut ballot, first): (Ballot, Request),
+    patience: Duration,
+) -> Result<(), Refusal> {
+    let mut next = Some(first);
+    while let Some(request) = next {
+        let asked = performer.perform(&request, patience).await;
+        next = ballot.step(&mut lock(&shared.election), asked, &clocks::sample())?;
     }
+    Ok(())
 }
 
-async fn release(election: &Mutex<Election>, api: &Api<Lease>) {
-    let identity = lock(election).identity().to_owned();
-    lock(election).resign();
+/// Gives the lease up, once what we began has ended; if it does not end, the lease runs out by itself.
+async fn release(shared: &Shared, performer: &Performer) {
+    let begun = Ballot::resign(&mut lock(&shared.election));
     let release = async {
-        let Some(mut live) = api.get_opt(LEASE_NAME).await? else { return Ok(()) };
-        if record(&live).holder != identity {
-            return Ok(());
+        while shared.busy.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        if let Some(spec) = live.spec.as_mut() {
-            spec.holder_identity = Some(String::new());
-        }
-        api.replace(LEASE_NAME, &PostParams::default(), &live).await.map(|_| ())
+        cast(shared, performer, begun, RELEASE_MAX).await
     };
-    match tokio::time::timeout(Duration::from_secs(3), release).await {
+    match tokio::time::timeout(RELEASE_MAX, release).await {
         Ok(Ok(())) => tracing::info!("released the leader lease"),
-        Ok(Err(error)) => tracing::warn!(error = %error, "the leader lease could not be released; it will run out"),
+        Ok(Err(error)) => tracing::warn!(%error, "the leader lease could not be released; it will run out"),
         Err(_) => tracing::warn!("the leader lease could not be released in time; it will run out"),
     }
 }
 
-fn record(lease: &Lease) -> Record {
-    let spec = lease.spec.as_ref();
-    let seconds = spec.and_then(|s| s.lease_duration_seconds).and_then(|s| u64::try_from(s).ok()).unwrap_or(15);
-    Record {
-        holder: spec.and_then(|s| s.holder_identity.clone()).unwrap_or_default(),
-        duration: Duration::from_secs(seconds),
-        version: lease.metadata.resource_version.clone().unwrap_or_default(),
-    }
-}
-
-/// The lease with us as its holder. The times in it are for people to read; nobody may compare them with a clock.
-fn spec(identity: &str, before: Option<&LeaseSpec>, duration: Duration) -> LeaseSpec {
-    let now = Some(MicroTime(timestamp(wall_now())));
-    let same = before.is_some_and(|b| b.holder_identity.as_deref() == Some(identity));
-    let transitions = before.and_then(|b| b.lease_transitions).unwrap_or(0);
-    LeaseSpec {
-        holder_identity: Some(identity.to_owned()),
-        lease_duration_seconds: i32::try_from(duration.as_secs()).ok(),
-        renew_time: now.clone(),
-        acquire_time: if same { before.and_then(|b| b.acquire_time.clone()) } else { now },
-        lease_transitions: Some(if same { transitions } else { transitions.saturating_add(1) }),
-        ..LeaseSpec::default()
-    }
-}
+/// Longer than a request of ours may take, shorter than a supervisor's patience.
+const RELEASE_MAX: Duration = Duration::from_secs(7);

@@ -21,6 +21,15 @@ pub struct PolicyEntry {
     pub status: TimeSyncPolicyStatus,
 }
 
+/// What of a policy matters to who acts on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    uid: Option<String>,
+    generation: Option<i64>,
+    deleting: bool,
+    has_finalizer: bool,
+}
+
 impl PolicyEntry {
     /// Reads an object, however broken: one bad policy must not hide the others.
     #[must_use]
@@ -41,6 +50,17 @@ impl PolicyEntry {
     #[must_use]
     pub fn deleting(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()
+    }
+
+    /// What of it matters to who acts on it; its status does not.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        Version {
+            uid: self.metadata.uid.clone(),
+            generation: self.metadata.generation,
+            deleting: self.deleting(),
+            has_finalizer: self.has_finalizer(),
+        }
     }
 
     /// Holds our finalizer: only then may it put marks anywhere.
@@ -101,21 +121,23 @@ impl Indexed for PolicyEntry {
 }
 
 impl<T: Indexed> Store<T> {
-    /// Takes in what a watch told.
-    pub fn apply(&mut self, change: Change<T>) {
+    /// Takes in what a watch told. The objects that a complete list did not name any more are gone, and named.
+    pub fn apply(&mut self, change: Change<T>) -> Vec<String> {
         match change {
             Change::Relist => self.relisted = Some(BTreeSet::new()),
             Change::Put(object) => self.put(*object),
             Change::Synced => {
-                if let Some(seen) = self.relisted.take() {
-                    self.map.retain(|name, _| seen.contains(name));
-                }
                 self.synced = true;
+                let Some(seen) = self.relisted.take() else { return Vec::new() };
+                let gone: Vec<String> = self.map.keys().filter(|name| !seen.contains(*name)).cloned().collect();
+                gone.iter().for_each(|name| drop(self.map.remove(name)));
+                return gone;
             }
             Change::Gone(name) => {
                 self.map.remove(&name);
             }
         }
+        Vec::new()
     }
 
     /// Takes in an object from a watch or from the answer to a write of ours, unless a newer one is known.
@@ -182,7 +204,8 @@ pub fn trim(node: &mut Node) {
     metadata.managed_fields = None;
     metadata.owner_references = None;
     if let Some(annotations) = &mut metadata.annotations {
-        annotations.retain(|key, _| key == MARKS_ANNOTATION);
+        const KEPT: [&str; 3] = [MARKS_ANNOTATION, api::EXEMPT_UNTIL_ANNOTATION, api::EXEMPT_REASON_ANNOTATION];
+        annotations.retain(|key, _| KEPT.contains(&key.as_str()));
     }
     if let Some(status) = &mut node.status {
         let kept = k8s_openapi::api::core::v1::NodeStatus {
@@ -195,6 +218,13 @@ pub fn trim(node: &mut Node) {
         };
         *status = kept;
     }
+}
+
+/// Whether a policy selects a node.
+#[must_use]
+pub fn matches(policy: &Policy, node: &Node) -> bool {
+    static NONE: BTreeMap<String, String> = BTreeMap::new();
+    policy.nodes.matches(node.metadata.labels.as_ref().unwrap_or(&NONE))
 }
 
 /// The address at which a node is asked: InternalIP, then ExternalIP, then Hostname, as metrics-server does.

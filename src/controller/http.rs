@@ -4,10 +4,13 @@
 //! its node.
 
 use super::elect::Leadership;
-use super::evaluate::Evaluation;
+use super::engine::Engine;
 use super::fleet::Fleet;
+use super::sources::Observed;
 use super::sources::lease::ControlPlane;
 use crate::agent::clocks;
+use crate::clock::consensus::pairwise_skew;
+use crate::clock::{OffsetInterval, Sample};
 use crate::runtime::CancellationToken;
 use crate::telemetry::{self, METRICS_CONTENT_TYPE};
 use anyhow::Context;
@@ -21,63 +24,52 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 type Float = Gauge<f64, AtomicU64>;
 type Labels = Vec<(&'static str, String)>;
 
 /// What scrapes are told.
+/// Writes so far, by kind.
+#[derive(Clone, Default)]
+pub struct Written(Arc<Mutex<BTreeMap<&'static str, u64>>>);
+
+impl Written {
+    /// One more.
+    pub fn count(&self, kind: &'static str) {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = written.entry(kind).or_default();
+        *count = count.saturating_add(1);
+    }
+}
+
+/// What scrapes and probes are told; looked up when they ask.
 #[derive(Clone)]
 pub struct Published {
     leadership: Leadership,
-    written: Arc<Mutex<BTreeMap<&'static str, u64>>>,
-    latest: Arc<Mutex<Option<Latest>>>,
+    written: Written,
     control_plane: ControlPlane,
-}
-
-struct Latest {
-    offsets: Vec<(String, f64)>,
-    nodes: Vec<(String, &'static str, i64)>,
-    skew: Option<f64>,
+    engine: Arc<Mutex<Engine>>,
 }
 
 impl Published {
-    /// Nothing yet: not ready.
+    /// Of this engine.
     #[must_use]
     pub fn new(
         leadership: Leadership,
-        written: Arc<Mutex<BTreeMap<&'static str, u64>>>,
+        written: Written,
         control_plane: ControlPlane,
+        engine: Arc<Mutex<Engine>>,
     ) -> Published {
-        Published { leadership, written, latest: Arc::default(), control_plane }
-    }
-
-    /// Replaces what scrapes are told.
-    pub fn publish(&self, fleet: &Fleet, evaluation: &Evaluation) {
-        let mut offsets = BTreeMap::new();
-        let mut nodes = Vec::new();
-        for (policy, view) in &evaluation.policies {
-            let mut counts = BTreeMap::from([("Synchronized", 0i64), ("Drifting", 0), ("Unknown", 0)]);
-            for node in &view.nodes {
-                if let Some(count) = counts.get_mut(node.standing.state().as_str()) {
-                    *count = count.saturating_add(1);
-                }
-                if let Some(offset) = node.offset {
-                    offsets.insert(node.node.clone(), offset.midpoint().seconds());
-                }
-            }
-            nodes.extend(counts.into_iter().map(|(state, count)| (policy.clone(), state, count)));
-        }
-        offsets.retain(|name, _| fleet.nodes.get(name).is_some());
-        let skew = evaluation.skew.map(|it| it.midpoint().seconds());
-        let latest = Latest { offsets: offsets.into_iter().collect(), nodes, skew };
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(latest);
+        Published { leadership, written, control_plane, engine }
     }
 
     fn ready(&self) -> bool {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        super::lock(&self.engine).fleet().synced()
     }
 
     fn metrics(&self) -> String {
@@ -86,28 +78,45 @@ impl Published {
         leader.set(i64::from(self.leadership.leads()));
         registry.register("leader", "Whether this replica holds the leader lease and acts", leader);
         let writes = Family::<Labels, Counter>::default();
-        for (kind, count) in self.written.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for (kind, count) in self.written.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             writes.get_or_create(&vec![("kind", (*kind).to_owned())]).inc_by(*count);
         }
         registry.register("writes", "Writes to the API server, the leader lease apart", writes);
         let (offsets, nodes) = (Family::<Labels, Float>::default(), Family::<Labels, Gauge>::default());
-        if let Some(latest) = self.latest.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            for (node, offset) in &latest.offsets {
-                offsets.get_or_create(&vec![("node", node.clone())]).set(*offset);
+        let (would, waiting) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
+        let engine = super::lock(&self.engine);
+        for (policy, ward) in engine.wards() {
+            let (digest, of) = (ward.digest(), vec![("policy", policy.clone())]);
+            for (state, count) in
+                [("Synchronized", digest.synchronized), ("Drifting", digest.drifting), ("Unknown", digest.unknown)]
+            {
+                let labels = [of.clone(), vec![("state", state.to_owned())]].concat();
+                nodes.get_or_create(&labels).set(whole(count));
             }
-            for (policy, state, count) in &latest.nodes {
-                nodes.get_or_create(&vec![("policy", policy.clone()), ("state", (*state).to_owned())]).set(*count);
-            }
-            if let Some(skew) = latest.skew {
-                let gauge = Float::default();
-                gauge.set(skew);
-                registry.register(
-                    "cluster_skew_seconds",
-                    "How far apart the two clocks of the fleet are that differ most",
-                    gauge,
-                );
+            would.get_or_create(&of).set(whole(digest.would().len()));
+            waiting.get_or_create(&of).set(whole(ward.room().waiting()));
+            for view in ward.views() {
+                if let Some(offset) = view.offset {
+                    offsets.get_or_create(&vec![("node", view.node.clone())]).set(offset.midpoint().seconds());
+                }
             }
         }
+        let skew = skew(engine.fleet(), engine.observed(), &clocks::sample());
+        let queued: Gauge = Gauge::default();
+        queued.set(whole(engine.queued()));
+        drop(engine);
+        registry.register("queued", "Objects for which a write may be due", queued);
+        if let Some(skew) = skew {
+            let gauge = Float::default();
+            gauge.set(skew.midpoint().seconds());
+            registry.register(
+                "cluster_skew_seconds",
+                "How far apart the two clocks of the fleet are that differ most",
+                gauge,
+            );
+        }
+        registry.register("nodes_would_act", "Nodes that would be acted on if the policy did not only observe", would);
+        registry.register("nodes_waiting", "Nodes that would be acted on if the policy's limit allowed it", waiting);
         let components = Family::<Labels, Float>::default();
         for (component, instance, interval) in self.control_plane.offsets(&clocks::sample()) {
             let labels = vec![("component", component.to_owned()), ("instance", instance)];
@@ -123,6 +132,28 @@ impl Published {
         telemetry::encode(&registry)
     }
 }
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Skew between the two nodes that differ most, from the narrowest fresh reading of each; `None` for fewer than two.
+fn skew(fleet: &Fleet, observed: &Observed, clocks: &Sample) -> Option<OffsetInterval> {
+    let mut best: HashMap<&str, OffsetInterval> = HashMap::new();
+    for (node, observation) in observed.iter().filter(|(node, _)| fleet.nodes.get(node).is_some()) {
+        let fresh = observation.reading.as_ref().filter(|reading| reading.age(clocks) <= SKEW_AGE);
+        let Some(interval) = fresh.and_then(|reading| reading.against_us_now(clocks)) else { continue };
+        let known = best.entry(node).or_insert(interval);
+        if interval.bound() < known.bound() {
+            *known = interval;
+        }
+    }
+    let measured: Vec<OffsetInterval> = best.into_values().collect();
+    if measured.len() >= 2 { pairwise_skew(&measured) } else { None }
+}
+
+/// The skew between nodes is told from readings no older than this; the default of `staleAfter`.
+const SKEW_AGE: Duration = Duration::from_secs(60);
 
 /// Binds, and gives the task that serves.
 ///

@@ -6,7 +6,8 @@
 //! successful renewal, counted from before its request left, is younger than the renew deadline, which is shorter.
 //! Offsets do not matter; only a clock that runs 1.5 times too fast could break it.
 //!
-//! This is the pure half: what was seen goes in, what to do comes out. [`super::elect`] performs it.
+//! This is the pure half: what was seen goes in, what to do comes out. [`super::ballot`] makes requests of it, and
+//! [`super::elect`] performs these.
 //!
 //! Source: the comments of client-go's tools/leaderelection on clock skew; Lease of coordination.k8s.io/v1.
 
@@ -65,13 +66,19 @@ pub struct Election {
     periods: Periods,
     seen: Option<(Record, Mono)>,
     renewed: Option<Mono>,
+    /// Until then somebody else may have it.
+    abstains: Option<Mono>,
 }
+
+/// For so long whoever gave the lease up because of its own clock leaves it to others. If nobody takes it, it is better
+/// held by one that only undoes than by nobody.
+pub const ABSTAIN: Duration = Duration::from_secs(60);
 
 impl Election {
     /// Nothing seen yet.
     #[must_use]
     pub fn new(identity: String, periods: Periods) -> Election {
-        Election { identity, periods, seen: None, renewed: None }
+        Election { identity, periods, seen: None, renewed: None, abstains: None }
     }
 
     /// Our name in the lease.
@@ -98,11 +105,17 @@ impl Election {
         if !unchanged {
             self.seen = Some((record.clone(), now));
         }
+        if ours && self.abstains.is_some_and(|until| now < until) {
+            return Step::StandBy;
+        }
         if ours {
             // After a restart under the same name the lease says that it is ours, but only a renewal proves it.
             return Step::Renew;
         }
         self.renewed = None;
+        if self.abstains.is_some_and(|until| now < until) {
+            return Step::StandBy;
+        }
         let since = self.seen.as_ref().map_or(now, |(_, at)| *at);
         if record.holder.is_empty() || now.since(since) >= record.duration { Step::Take } else { Step::StandBy }
     }
@@ -117,6 +130,12 @@ impl Election {
     #[must_use]
     pub fn leads(&self, now: Mono) -> bool {
         self.renewed.is_some_and(|at| now.since(at) < self.periods.renew_deadline)
+    }
+
+    /// We stop leading, and leave the lease to others for [`ABSTAIN`].
+    pub fn abstain(&mut self, now: Mono) {
+        self.renewed = None;
+        self.abstains = Some(now.after(ABSTAIN));
     }
 
     /// We gave the lease up.
@@ -167,6 +186,17 @@ mod tests {
         let mut other = Election::new("other".into(), Periods::default());
         assert_eq!(other.observe(Some(record("me", "1")), at(100)), Step::StandBy);
         assert_eq!(other.observe(Some(record("me", "1")), at(114)), Step::StandBy);
+    }
+
+    #[test]
+    fn whoever_abstains_leaves_it_to_others_and_takes_it_again_if_nobody_does() {
+        let mut me = election();
+        me.renewed(record("me", "1"), at(100));
+        me.abstain(at(101));
+        assert!(!me.leads(at(101)));
+        assert_eq!(me.observe(Some(record("me", "1")), at(102)), Step::StandBy);
+        assert_eq!(me.observe(Some(record("", "2")), at(103)), Step::StandBy);
+        assert_eq!(me.observe(Some(record("", "2")), at(161)), Step::Take);
     }
 
     #[test]

@@ -1,63 +1,74 @@
-//! The controller: watch -> index -> evaluate -> plan -> apply.
+//! The controller: watch -> engine -> errands -> API server.
 //!
 //! ```text
 //! watch (nodes, policies, NodeClocks) ─┐
-//! sources (agents, exporters, …) ──────┼─▶ the loop below: index ─▶ evaluate ─▶ plan ─▶ apply ─▶ API server
-//! elect (leader lease) ────────────────┘        ▲                                       │
-//!                                               └──────── what a write answered ────────┘
+//! sources (agents, exporters, …) ──────┼─▶ the loop below ─▶ engine (a pure state machine) ─▶ hands ─▶ API server
+//! references (NTP servers) ────────────┤                          ▲                             │
+//! elect (leader lease) ────────────────┘                          └────── what a write came to ──┘
 //! ```
 //!
-//! One loop owns the index and performs one write after the other, a few per round, then looks again: nothing is
-//! queued, so nothing that is queued can be out of date. A replica that does not lead evaluates all the same, and
-//! takes over knowing since when everything has been how.
+//! One loop owns the engine; a few hands perform errands beside it, each one write at a time, never two for one object.
+//! A replica that does not lead has no hands, but its engine knows since when everything has been how.
 
-pub mod apply;
 pub mod args;
+pub mod ballot;
+pub mod client;
 pub mod connection;
 pub mod elect;
+pub mod engine;
+pub mod errand;
 pub mod evaluate;
 pub mod fleet;
+pub mod hands_off;
 pub mod http;
 pub mod lean;
 pub mod lease;
-pub mod plan;
 pub mod policy_status;
 pub mod record;
 pub mod references;
 pub mod request;
 pub mod sources;
+pub mod suspect;
+pub mod totals;
 pub mod watch;
+pub mod write;
 
 pub use args::ControllerArgs;
 
 use crate::agent::clocks;
-use crate::clock::{Mono, Sample};
-use crate::runtime::{CancellationToken, Tasks, mono_now};
-use crate::telemetry;
+use crate::clock::Mono;
+use crate::runtime::{CancellationToken, Tasks};
 use anyhow::Context;
-use apply::{Answer, Write, WriteError, Writer};
+use client::Performer;
 use elect::Leadership;
-use evaluate::{Evaluation, Memory};
-use fleet::Fleet;
-use http::Published;
-use kube::{Api, Client};
+use engine::Engine;
+use errand::{Errand, Step};
+use http::{Published, Written};
+use kube::Client;
 use lease::{Election, Periods};
-use policy_status::Shown;
 use references::References;
+use request::Verb;
 use sources::lease::{ControlPlane, Leases};
 use sources::{Observations, Pollers};
-use std::collections::HashMap;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{self, Receiver};
+use tokio::task::JoinSet;
 use watch::Told;
+use write::{Answer, WriteError};
 
-/// Rounds are at least this far apart, so that a fleet that all speaks at once costs one evaluation and not many.
-const ROUND_MIN: Duration = Duration::from_millis(20);
-/// Ages matter: what nothing happens to grows stale all the same.
+/// So many writes are under way at once.
+const HANDS: usize = 8;
+/// One request takes no longer. It is the time between our last moment of leading (the renew deadline, 10 s) and the
+/// first of anybody else (the lease's duration, 15 s): what we began while we led has ended before another begins.
+const REQUEST_MAX: Duration = Duration::from_secs(5);
+/// The control loop looks about at least this often.
 const ROUND_MAX: Duration = Duration::from_secs(1);
-/// Writes in one round, before everything is looked at anew.
-const WRITES_MAX: usize = 32;
+/// Whom to ask is looked at anew no more often than this: it costs a look at every node, and joining nodes come in heaps.
+const ASKING_SPACING: Duration = Duration::from_millis(250);
+/// When asked to stop, errands that are under way may take so long to end.
+const STOP_MAX: Duration = Duration::from_secs(6);
 
 /// Runs until SIGTERM.
 ///
@@ -77,25 +88,26 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
     } else {
         Leadership::elected(Election::new(identity.clone(), Periods::default()))
     };
-    let election = Api::namespaced(client.clone(), &args.lease_namespace);
-    tasks.spawn("leader election", elect::run(leadership.clone(), election, tasks.stop()));
+    let performer = Performer::new(client.clone(), identity.clone(), args.lease_namespace.clone());
+    tasks.spawn("leader election", elect::run(leadership.clone(), performer.clone(), tasks.stop()));
     let (tell, told) = mpsc::channel(1024);
     tasks.spawn("watches", watch::run(client.clone(), tell, tasks.stop()));
-    let leases = Leases { client: client.clone(), control_plane: ControlPlane::default() };
-    let writer = Writer::new(client, leadership.clone(), identity.clone());
-    let published = Published::new(leadership.clone(), writer.written(), leases.control_plane.clone());
-    tasks.spawn("http", http::serve(args.listen, published.clone(), tasks.stop()).await?);
+    let leases = Leases { client, control_plane: ControlPlane::default() };
+    let (engine, written) = (Arc::new(Mutex::new(Engine::default())), Written::default());
+    let published =
+        Published::new(leadership.clone(), written.clone(), leases.control_plane.clone(), Arc::clone(&engine));
+    tasks.spawn("http", http::serve(args.listen, published, tasks.stop()).await?);
+    let observations = Observations::default();
     let control = Control {
-        fleet: Fleet::default(),
-        memory: Memory::default(),
-        shown: Shown::default(),
-        observations: Observations::default(),
-        leases,
+        engine,
+        pollers: Pollers::new(observations.clone()).with_leases(leases),
+        observations,
         references: References::default(),
-        failing: HashMap::new(),
-        writer,
+        asked: None,
+        hands: JoinSet::new(),
+        performer,
         leadership,
-        published,
+        written,
     };
     tasks.spawn("control loop", control.run(told, tasks.stop()));
     tracing::info!(identity, listen = %args.listen, "controller started");
@@ -111,122 +123,122 @@ fn identity() -> String {
 }
 
 struct Control {
-    fleet: Fleet,
-    memory: Memory,
-    shown: Shown,
+    engine: Arc<Mutex<Engine>>,
     observations: Observations,
-    leases: Leases,
+    pollers: Pollers,
     references: References,
-    /// What failed lately: how often in a row, and not to be tried before.
-    failing: HashMap<String, (u32, Mono)>,
-    writer: Writer,
+    /// When it was last looked at whom to ask.
+    asked: Option<Mono>,
+    hands: JoinSet<(Errand, Result<Answer, WriteError>)>,
+    performer: Performer,
     leadership: Leadership,
-    published: Published,
+    written: Written,
 }
 
 impl Control {
     async fn run(mut self, mut told: Receiver<Told>, stop: CancellationToken) -> anyhow::Result<()> {
-        let mut pollers = Pollers::new(self.observations.clone()).with_leases(self.leases.clone());
-        let mut pause = ROUND_MIN;
+        let mut pause = Duration::ZERO;
         loop {
             let observations = self.observations.clone();
+            let mut news: Vec<Told> = Vec::new();
+            let mut ended = None;
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                event = told.recv() => match event {
-                    Some(event) => self.learn(event),
-                    None => return if stop.is_cancelled() { Ok(()) } else { Err(anyhow::anyhow!("the watches ended")) },
+                () = stop.cancelled() => break,
+                count = told.recv_many(&mut news, 256) => if count == 0 && !stop.is_cancelled() {
+                    anyhow::bail!("the watches ended");
                 },
                 () = observations.changed() => {}
+                () = self.references.changed() => {}
                 () = self.leadership.changed() => {}
+                Some(hand) = self.hands.join_next() => ended = Some(hand.context("a write panicked")?),
                 () = tokio::time::sleep(pause) => {}
             }
-            let began = mono_now();
-            while let Ok(event) = told.try_recv() {
-                self.learn(event);
-            }
-            pause = ROUND_MAX;
-            if self.fleet.synced() {
-                pollers.set(&evaluate::wanted(&self.fleet));
-                self.references.set(&evaluate::references(&self.fleet));
-                pause = self.round(&stop).await;
-            }
-            let rest = ROUND_MIN.saturating_sub(mono_now().since(began));
-            tokio::time::sleep(rest).await;
+            pause = self.round(news, ended);
         }
+        // The lease is given up when these have ended.
+        let rest = async { while self.hands.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_MAX, rest).await.is_err() {
+            tracing::warn!("writes are still under way");
+        }
+        Ok(())
     }
 
-    fn learn(&mut self, event: Told) {
-        match event {
-            Told::Node(change) => self.fleet.nodes.apply(change),
-            Told::Policy(change) => self.fleet.policies.apply(change),
-            Told::Clock(change) => self.fleet.clocks.apply(change),
-        }
-    }
-
-    /// Evaluates, and performs the most urgent writes. Returns how long nothing need be done.
-    async fn round(&mut self, stop: &CancellationToken) -> Duration {
+    /// Takes in what happened and begins what is due. Returns how long nothing need be done.
+    fn round(&mut self, news: Vec<Told>, ended: Option<(Errand, Result<Answer, WriteError>)>) -> Duration {
         let clocks = clocks::sample();
-        let now = clocks.after;
-        let (evaluation, plan) = self.look(&clocks);
-        let due = evaluation.due.unwrap_or(ROUND_MAX).min(ROUND_MAX);
-        self.published.publish(&self.fleet, &evaluation);
-        if !self.leadership.leads() {
-            return due;
+        let engine = Arc::clone(&self.engine);
+        let mut engine = lock(&engine);
+        for event in news {
+            engine.learn(event, &clocks);
         }
-        let plan: Vec<Write> = plan.into_iter().filter(|write| self.may_try(write, now)).collect();
-        let more = plan.len() > WRITES_MAX;
-        for write in plan.iter().take(WRITES_MAX) {
-            if stop.is_cancelled() {
-                return due;
-            }
-            self.perform(write).await;
+        for (source, node, observation) in self.observations.take() {
+            engine.know(&source, &node, observation, &clocks);
         }
-        // What was written may make something else due (a finalizer, a record of what was done): look again soon.
-        if more || !plan.is_empty() { ROUND_MIN } else { due }
+        for (reference, measured) in self.references.take() {
+            engine.heard(&reference, measured);
+        }
+        let others = std::iter::from_fn(|| self.hands.try_join_next()).filter_map(Result::ok);
+        for (errand, result) in ended.into_iter().chain(others).collect::<Vec<_>>() {
+            engine.answered(errand, result, &clocks);
+        }
+        engine.settle(&clocks);
+        self.leadership.set_outlier(engine.is_outlier());
+        while self.hands.len() < HANDS && self.leadership.leads() {
+            let Some(errand) = engine.next(&clocks) else { break };
+            let (performer, leadership) = (self.performer.clone(), self.leadership.clone());
+            let (engine, written) = (Arc::clone(&self.engine), self.written.clone());
+            self.hands.spawn(perform(errand, performer, leadership, engine, written));
+        }
+        let asking = self.ask(&mut engine, clocks.after);
+        let due = engine.due().map_or(ROUND_MAX, |at| at.since(clocks.after));
+        // With all hands full, or no right to use them, the queue is no reason to hurry.
+        let idle = if self.hands.len() < HANDS && self.leadership.leads() { due } else { due.max(ROUND_MAX / 20) };
+        idle.min(asking).min(ROUND_MAX)
     }
 
-    fn look(&mut self, clocks: &Sample) -> (Evaluation, Vec<Write>) {
-        let (fleet, memory, shown, references) = (&self.fleet, &mut self.memory, &mut self.shown, &self.references);
-        self.observations.with(|observed| {
-            let evaluation =
-                evaluate::evaluate(fleet, observed, &|policy| references.ours(policy, clocks), memory, clocks);
-            let plan = plan::plan(fleet, &evaluation, observed, shown, clocks);
-            (evaluation, plan)
-        })
-    }
-
-    fn may_try(&self, write: &Write, now: Mono) -> bool {
-        self.failing.get(&write.about()).is_none_or(|(_, not_before)| now >= *not_before)
-    }
-
-    async fn perform(&mut self, write: &Write) {
-        match self.writer.perform(write).await {
-            Ok(answer) => {
-                self.failing.remove(&write.about());
-                self.take_in(write, answer);
-            }
-            Err(WriteError::NotLeading) => tracing::info!(write = write.about(), "not written: we no longer lead"),
-            Err(error) => {
-                let failures = self.failing.get(&write.about()).map_or(1, |(count, _)| count.saturating_add(1));
-                let wait = Duration::from_millis(500).saturating_mul(1 << failures.min(6));
-                self.failing.insert(write.about(), (failures, mono_now().after(wait)));
-                tracing::warn!(write = write.about(), failures, error = telemetry::chain(&error), "not written");
-            }
+    /// Makes exactly those be asked that the policies want. Returns when to look again.
+    fn ask(&mut self, engine: &mut Engine, now: Mono) -> Duration {
+        let rest = self.asked.map_or(Duration::ZERO, |at| at.after(ASKING_SPACING).since(now));
+        if !engine.fleet().synced() || !rest.is_zero() {
+            return if rest.is_zero() { ROUND_MAX } else { rest };
         }
-    }
-
-    /// What the API server answered is newer than what the watch has told so far.
-    fn take_in(&mut self, write: &Write, answer: Answer) {
-        match (write, answer) {
-            (_, Answer::Node(node)) => self.fleet.nodes.put(*node),
-            (_, Answer::Policy(policy)) => self.fleet.policies.put(*policy),
-            (_, Answer::Clock(clock)) => self.fleet.clocks.put(*clock),
-            (Write::Marks { node, .. } | Write::Condition { node, .. }, Answer::Gone) => self.fleet.nodes.remove(node),
-            (Write::Clock { node, .. }, Answer::Gone) => self.fleet.clocks.remove(node),
-            (Write::Finalizer { policy, .. } | Write::PolicyStatus { policy, .. }, Answer::Gone) => {
-                self.fleet.policies.remove(policy);
-            }
-            (Write::Event { .. }, Answer::Gone) | (_, Answer::Done) => {}
+        if engine.asking_changed() {
+            self.asked = Some(now);
+            self.pollers.set(&sources::wanted(engine.fleet()));
+            self.references.set(&references::wanted(engine.fleet()));
         }
+        ROUND_MAX
+    }
+}
+
+/// The engine is left whole by every method.
+fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
+    engine.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Performs one errand, asking before each request whether we still lead, and before a change whether it is still wanted.
+async fn perform(
+    mut errand: Errand,
+    performer: Performer,
+    leadership: Leadership,
+    engine: Arc<Mutex<Engine>>,
+    written: Written,
+) -> (Errand, Result<Answer, WriteError>) {
+    let mut last = None;
+    loop {
+        let request = match errand.step(last) {
+            Step::Done(result) => return (errand, result),
+            Step::Ask(request) => request,
+        };
+        if request.verb != Verb::Get && !lock(&engine).confirms(errand.write(), &clocks::sample()) {
+            return (errand, Err(WriteError::Superseded));
+        }
+        let Some(underway) = leadership.underway() else { return (errand, Err(WriteError::NotLeading)) };
+        let outcome = performer.perform(&request, REQUEST_MAX).await;
+        drop(underway);
+        if request.verb != Verb::Get && outcome.is_ok() {
+            written.count(errand.write().kind());
+        }
+        last = Some(outcome);
     }
 }

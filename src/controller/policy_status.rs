@@ -2,49 +2,29 @@
 //!
 //! Written when a count, a condition or the list of bad nodes changed. The offsets shown are sticky: one that moved
 //! by less than two percent is shown as before, so that a node which sits 15 s off does not cost a write a second. Why a
-//! source cannot be read is told anew when the words change: whoever puts it right, step by step, must see the next step.
+//! source cannot be read is told anew when the words change: whoever puts it right, step by step, must see the next step;
+//! and so are the nodes that would be acted on.
 
-use super::evaluate::{PolicyView, limit_words};
+mod alike;
+mod caution;
+
 use super::fleet::PolicyEntry;
+use super::totals::{Bad, Totals};
 use crate::api::TimeSyncPolicyStatus;
-use crate::api::time_sync_policy::{NodeCounts, WorstNode};
-use crate::clock::{Delta, State, Wall};
-use crate::policy::decide::Because;
-use crate::policy::movement::Together;
-use crate::policy::{Outcome, Suspicion};
+use crate::api::time_sync_policy::WorstNode;
+use crate::clock::{Delta, Wall};
+use crate::policy::{Mark, Policy};
 use crate::runtime::timestamp;
+use alike::alike;
+use caution::caution;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::collections::HashMap;
-
-/// At most this many nodes are named in a status.
-const WORST_MAX: usize = 5;
 
 /// The reason of a condition that tells what is wrong with a source.
 const UNAVAILABLE: &str = "SourceUnavailable";
 
-/// Whether two messages say the same but for lengths of time and dates, which grow while nothing changes.
-fn alike(one: &str, other: &str) -> bool {
-    lasting(one).eq(lasting(other))
-}
-
-/// The words of a message that do not change by themselves.
-fn lasting(message: &str) -> impl Iterator<Item = &str> {
-    const UNITS: [&str; 6] = ["us", "ms", "s", "min", "h", "d"];
-    fn trimmed(word: &str) -> &str {
-        word.trim_matches(|c| "(),.;:".contains(c))
-    }
-    let mut words = message.split_whitespace().peekable();
-    std::iter::from_fn(move || {
-        loop {
-            let word = words.next()?;
-            let (this, next) = (trimmed(word), words.peek().map(|next| trimmed(next)));
-            let is_length = this.parse::<f64>().is_ok() && next.is_some_and(|next| UNITS.contains(&next));
-            if !is_length && this.parse::<jiff::Timestamp>().is_err() {
-                return Some(word);
-            }
-        }
-    })
-}
+/// The reason of an Event, and of a condition, that tells what is only not done.
+const WOULD_ACT: &str = "WouldAct";
 
 /// The offset last shown, by (policy, node).
 #[derive(Debug, Default)]
@@ -58,26 +38,39 @@ struct Wanted {
     message: String,
 }
 
-/// The status that is due, and the reason of the Event to go with it (with a message), if degradation began or
-/// changed; `None` if what is stored still holds.
+/// An Event on the policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// CamelCase word.
+    pub reason: &'static str,
+    /// A warning, or merely worth knowing.
+    pub warning: bool,
+    /// In words.
+    pub note: String,
+}
+
+/// The status that is due, and the Events to go with it: that degradation began or changed, and that there are nodes now
+/// which would be acted on. `None` if what is stored still holds.
 pub fn due(
     name: &str,
     entry: &PolicyEntry,
-    view: &PolicyView,
+    totals: &Totals,
     shown: &mut Shown,
     now: Wall,
-) -> Option<(TimeSyncPolicyStatus, Option<(&'static str, String)>)> {
-    if view.nodes.iter().any(|n| n.premature) {
+) -> Option<(TimeSyncPolicyStatus, Vec<Notice>)> {
+    if totals.premature {
         return None;
     }
     let stored = &entry.status;
-    let wanted = [ready(view), degraded(entry, view)];
+    let degraded = degraded(entry, totals);
+    let events = events(&degraded, entry, totals);
+    let wanted = [ready(totals), degraded, suspended(entry), cautioned(entry)];
     let conditions = wanted.iter().map(|w| stamped(w, &stored.conditions, entry, now)).collect();
     let status = TimeSyncPolicyStatus {
         observed_generation: entry.metadata.generation,
         conditions,
-        nodes: Some(counts(view)),
-        worst: worst(name, view, shown),
+        nodes: Some(totals.counts.clone()),
+        worst: worst(name, &totals.worst, shown),
     };
     let same = status.observed_generation == stored.observed_generation
         && status.nodes == stored.nodes
@@ -86,71 +79,101 @@ pub fn due(
         && status.conditions.iter().all(|c| {
             stored.conditions.iter().any(|s| {
                 let same = s.type_ == c.type_ && s.status == c.status && s.reason == c.reason;
-                same && (c.reason != UNAVAILABLE || alike(&s.message, &c.message))
+                same && (![UNAVAILABLE, WOULD_ACT].contains(&c.reason.as_str()) || alike(&s.message, &c.message))
             })
         });
-    if same {
-        return None;
-    }
-    let [_, degraded] = &wanted;
-    let was = stored.conditions.iter().find(|c| c.type_ == degraded.type_);
-    let event = (degraded.status == "True" && was.is_none_or(|w| w.reason != degraded.reason || w.status != "True"))
-        .then(|| (degraded.reason, degraded.message.clone()));
-    Some((status, event))
+    (!same).then_some((status, events))
 }
 
-fn ready(view: &PolicyView) -> Wanted {
-    let (status, reason, message) = match &view.unusable {
+fn events(degraded: &Wanted, entry: &PolicyEntry, totals: &Totals) -> Vec<Notice> {
+    let mut events = Vec::new();
+    let was = entry.status.conditions.iter().find(|c| c.type_ == degraded.type_);
+    if degraded.status == "True" && was.is_none_or(|w| w.reason != degraded.reason || w.status != "True") {
+        events.push(Notice { reason: degraded.reason, warning: true, note: degraded.message.clone() });
+    }
+    let before = entry.status.nodes.as_ref().map_or(0, |nodes| nodes.would_act);
+    if before == 0
+        && totals.counts.would_act > 0
+        && let Ok(policy) = &entry.policy
+    {
+        events.push(Notice { reason: WOULD_ACT, warning: false, note: would_words(policy, totals) });
+    }
+    events
+}
+
+fn ready(totals: &Totals) -> Wanted {
+    let (status, reason, message) = match &totals.unusable {
         Some(why) => ("False", "Unusable", why.clone()),
         None => ("True", "Evaluating", "the policy is valid and evaluated".to_owned()),
     };
     Wanted { type_: "Ready", status, reason, message }
 }
 
-fn degraded(entry: &PolicyEntry, view: &PolicyView) -> Wanted {
+fn degraded(entry: &PolicyEntry, totals: &Totals) -> Wanted {
     let wanted = |status, reason, message| Wanted { type_: "Degraded", status, reason, message };
-    if let Some(why) = &view.unusable {
+    if let Some(why) = &totals.unusable {
         return wanted("True", UNAVAILABLE, format!("{why}; what is on nodes already is kept"));
     }
-    match view.suspicion {
-        Some(Suspicion::FleetShifted { shifted, of, by }) => {
-            let message = format!(
-                "{shifted} of {of} nodes are beyond tolerance in the same direction, by about {by}: suspect the time source that they share; nothing new is done to nodes, undoing goes on"
-            );
-            return wanted("True", "ReferenceSuspect", message);
-        }
-        Some(Suspicion::FleetMoved(Together { by, moved, of })) => {
-            let message = format!(
-                "{moved} of {of} nodes were stepped or slewed alike, by about {by}, within the last hour: they agree with one another, but whether they were right before or are right now, nothing in the cluster can tell; name spec.references to decide it; nothing new is done to nodes, undoing goes on"
-            );
-            return wanted("True", "ReferenceSuspect", message);
-        }
-        Some(Suspicion::ControllerApart { by, agreeing, of }) => {
-            let message = format!(
-                "{agreeing} of {of} nodes agree with one another and are {by} from this controller's clock: either they or the controller are wrong; name spec.references to decide it; nothing new is done to nodes, undoing goes on"
-            );
-            return wanted("True", "ReferenceSuspect", message);
-        }
-        None => {}
+    if let Some(suspicion) = &totals.suspicion {
+        let message = format!("{suspicion}; nothing new is done to nodes, undoing goes on");
+        return wanted("True", "ReferenceSuspect", message);
     }
-    let silent: Vec<&str> = view
-        .nodes
-        .iter()
-        .filter(|n| matches!(n.standing.state(), State::Unknown(_)))
-        .filter_map(|n| n.failure.as_deref())
-        .collect();
-    if let Some(first) = silent.first() {
-        let message = format!("{} of {} nodes cannot be measured; the first: {first}", silent.len(), view.nodes.len());
+    if !totals.zones.is_empty() {
+        let message = format!("{}; nothing new is done to nodes there, undoing goes on", totals.zones.join("; "));
+        return wanted("True", "ZoneSuspect", message);
+    }
+    if let Some(first) = &totals.failure {
+        let message =
+            format!("{} of {} nodes cannot be measured; the first: {first}", totals.silent, totals.counts.matched);
         return wanted("True", UNAVAILABLE, message);
     }
-    let limited = view.nodes.iter().filter(|n| n.decision.because == Because::LimitReached).count();
+    let limited = totals.limited;
     if limited > 0 {
-        let limit =
-            entry.policy.as_ref().map_or_else(|_| view.cap.to_string(), |p| limit_words(p.action.limit, view.cap));
+        let limit = entry.policy.as_ref().map_or_else(|_| totals.cap.to_string(), |p| p.action.limit.words(totals.cap));
         let message = format!("{limited} more nodes would be acted on, but spec.action.limit allows {limit} at once");
         return wanted("True", "ActionLimited", message);
     }
-    wanted("False", "AsExpected", "every matched node is measured, and nothing is held back".to_owned())
+    match &entry.policy {
+        Ok(policy) if totals.counts.would_act > 0 => wanted("False", WOULD_ACT, would_words(policy, totals)),
+        _ => wanted("False", "AsExpected", "every matched node is measured, and nothing is held back".to_owned()),
+    }
+}
+
+/// `would taint 3 nodes with clockwarden.io/clock-drift:NoSchedule (n1, n2, n3): spec.action.type is Observe`.
+fn would_words(policy: &Policy, totals: &Totals) -> String {
+    let count = totals.counts.would_act;
+    let nodes = if count == 1 { "node" } else { "nodes" };
+    let done = match &policy.action.named {
+        Mark::Cordon => format!("cordon {count} {nodes}"),
+        Mark::Taint { key, effect } => format!("taint {count} {nodes} with {key}:{}", effect.as_str()),
+    };
+    let rest = usize::try_from(count).unwrap_or(0).saturating_sub(totals.would.len());
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    let why = if policy.action.suspended { "spec.suspend is true" } else { "spec.action.type is Observe" };
+    format!("would {done} ({}{more}): {why}", totals.would.join(", "))
+}
+
+fn suspended(entry: &PolicyEntry) -> Wanted {
+    let wanted = |status, reason, message: &str| Wanted { type_: "Suspended", status, reason, message: message.into() };
+    match &entry.policy {
+        Ok(policy) if policy.action.suspended => {
+            wanted("True", "Suspended", "spec.suspend is true: nothing new is done to nodes, undoing goes on")
+        }
+        Ok(_) => wanted("False", "Active", "spec.suspend is false"),
+        Err(_) => wanted("Unknown", "Unusable", "the policy cannot be used"),
+    }
+}
+
+fn cautioned(entry: &PolicyEntry) -> Wanted {
+    match &entry.policy {
+        Ok(policy) => caution(policy),
+        Err(_) => Wanted {
+            type_: "Caution",
+            status: "Unknown",
+            reason: "Unusable",
+            message: "the policy cannot be used".to_owned(),
+        },
+    }
 }
 
 fn stamped(wanted: &Wanted, stored: &[Condition], entry: &PolicyEntry, now: Wall) -> Condition {
@@ -165,47 +188,24 @@ fn stamped(wanted: &Wanted, stored: &[Condition], entry: &PolicyEntry, now: Wall
     }
 }
 
-fn counts(view: &PolicyView) -> NodeCounts {
-    let count = |is: &dyn Fn(&super::evaluate::NodeView) -> bool| {
-        i32::try_from(view.nodes.iter().filter(|n| is(n)).count()).unwrap_or(i32::MAX)
-    };
-    NodeCounts {
-        matched: count(&|_| true),
-        synchronized: count(&|n| n.standing.state() == State::Synchronized),
-        drifting: count(&|n| n.standing.state() == State::Drifting),
-        unknown: count(&|n| matches!(n.standing.state(), State::Unknown(_))),
-        acted: count(&|n| n.acted || n.decision.outcome == Outcome::WouldAct),
-    }
-}
-
-fn worst(policy: &str, view: &PolicyView, shown: &mut Shown) -> Vec<WorstNode> {
-    let mut bad: Vec<_> = view.nodes.iter().filter(|n| n.standing.state() != State::Synchronized).collect();
-    let offset = |n: &&super::evaluate::NodeView| n.offset.map(|it| it.midpoint().magnitude());
-    bad.sort_by(|a, b| {
-        let drifting = |n: &&super::evaluate::NodeView| n.standing.state() != State::Drifting;
-        drifting(a)
-            .cmp(&drifting(b))
-            .then_with(|| rounded(offset(b)).cmp(&rounded(offset(a))))
-            .then_with(|| a.node.cmp(&b.node))
-    });
-    bad.truncate(WORST_MAX);
+fn worst(policy: &str, bad: &[Bad], shown: &mut Shown) -> Vec<WorstNode> {
     shown.0.retain(|(p, node), _| p != policy || bad.iter().any(|n| n.node == *node));
     bad.iter()
         .map(|n| WorstNode {
             node: n.node.clone(),
-            state: n.standing.state().as_str().to_owned(),
+            state: n.state.as_str().to_owned(),
             offset: n.offset.map(|it| shown.sticky(policy, &n.node, it.midpoint()).to_string()),
             decision: n.decision.word(),
         })
         .collect()
 }
 
-/// Whole tenths of a second, so that two nodes equally far off do not change places with every reading.
-fn rounded(offset: Option<std::time::Duration>) -> Option<u128> {
-    offset.map(|o| o.as_millis() / 100)
-}
-
 impl Shown {
+    /// The policy is gone.
+    pub fn forget(&mut self, policy: &str) {
+        self.0.retain(|(of, _), _| of != policy);
+    }
+
     fn sticky(&mut self, policy: &str, node: &str, now: Delta) -> Delta {
         let shown = self.0.entry((policy.to_owned(), node.to_owned())).or_insert(now);
         let moved = now.minus(*shown).magnitude();
@@ -217,15 +217,4 @@ impl Shown {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_grows_by_itself_is_no_news() {
-        let old = |age: &str, at: &str| format!("3 of 5 nodes; n1 was {age} old already (taken at {at}), and so on");
-        assert!(alike(&old("61.200 s", "2026-01-01T00:00:00.000001Z"), &old("75.000 s", "2026-01-01T00:01:00Z")));
-        assert!(!alike("3 of 5 nodes cannot be measured", "2 of 5 nodes cannot be measured"));
-        assert!(!alike("node n1 has 3 series", "node n1 has 2 series"));
-        assert!(!alike("it cannot be reached", "it answered 404"));
-    }
-}
+mod tests;

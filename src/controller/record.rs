@@ -4,236 +4,251 @@
 //! history already, a state that is stored already, a mark whose last incident is there already, give nothing; so a
 //! controller that was killed at any point catches up without doubling, and a healthy fleet costs no writes. Offsets
 //! wobble all the time and are written along with changes only, never as a change of their own.
+//!
+//! A drift is one incident from the first evidence that the clock is beyond tolerance to the first evidence that it is
+//! inside again, however often the evidence is lost in between. Its peak and area are told at the end, and in between
+//! whenever they have grown by a quarter ([`GROWTH`]), so that a day of drift costs some thirty writes. What is stored
+//! is where another controller goes on from ([`Ledger`]).
+//!
+//! Does not know: how it is written, other nodes.
 
+mod condition;
 mod jumps;
+mod ledger;
+mod marking;
+mod pace;
+mod room;
+mod summary;
 
-use super::evaluate::{Evaluation, NodeView};
+pub use condition::condition;
+pub use ledger::Ledger;
+pub use pace::{BURST, REST};
+pub use summary::{Summary, summary};
+
 use crate::agent::report::JumpReport;
-use crate::api::node_clock::{HISTORY_MAX, Incident, NodeClockStatus, NodeDecision};
-use crate::api::{self, node_marks};
-use crate::clock::{Human, State, Wall};
-use crate::policy::Mark;
+use crate::api::node_clock::{Incident, NodeClockStatus};
+use crate::clock::{Look, Mono, Sample, State, Sums};
 use crate::runtime::timestamp;
-use k8s_openapi::api::core::v1::{Node, NodeCondition};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
-use std::time::Duration;
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use pace::Change;
+use room::{TEXT_BYTES, clip};
 
-/// What holds for a node, over all policies that match it.
-#[derive(Debug, Clone)]
-pub struct Summary<'a> {
-    /// The policy's eyes that see it worst: drifting before unknown before synchronized.
-    pub view: &'a NodeView,
-    /// Tolerance of that policy.
-    pub tolerance: Duration,
-    /// Every policy's decision.
-    pub decisions: Vec<NodeDecision>,
+/// A drift is told anew when its peak or its area has grown by this factor since it was told last.
+pub const GROWTH: f64 = 1.25;
+/// No offset is further from zero than this, in seconds: what 64 bits of nanoseconds hold, 292 years.
+const SECONDS_MAX: f64 = 9.3e9;
+
+/// What is to be written into a NodeClock.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Due {
+    /// What is stored still holds.
+    Nothing,
+    /// Something changed, but this node was written too often lately: look again then, at the latest.
+    Later(Mono),
+    /// This, and these incidents are news for Events.
+    Now(Box<NodeClockStatus>, Vec<Incident>),
 }
 
-/// The summary for one node; `None` where no policy matches it, or it is too early to say anything.
-#[must_use]
-pub fn summary<'a>(
-    node: &str,
-    evaluation: &'a Evaluation,
-    tolerance: &dyn Fn(&str) -> Duration,
-) -> Option<Summary<'a>> {
-    let mut seen: Vec<(&String, &NodeView)> = Vec::new();
-    for (policy, view) in &evaluation.policies {
-        if let Ok(index) = view.nodes.binary_search_by(|n| n.node.as_str().cmp(node))
-            && let Some(found) = view.nodes.get(index)
-        {
-            seen.push((policy, found));
-        }
-    }
-    let rank = |view: &NodeView| match view.standing.state() {
-        State::Drifting => 0,
-        State::Unknown(_) => 1,
-        State::Synchronized => 2,
-    };
-    let (policy, view) = seen.iter().min_by_key(|(name, view)| (rank(view), *name)).copied()?;
-    if view.premature {
-        return None;
-    }
-    let decisions =
-        seen.iter().map(|(p, v)| NodeDecision { policy: (*p).clone(), decision: v.decision.word() }).collect();
-    Some(Summary { view, tolerance: tolerance(policy), decisions })
-}
-
-impl Summary<'_> {
-    /// CamelCase reason for the condition and NodeClock.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self.view.standing.state() {
-            State::Synchronized => "WithinTolerance",
-            State::Drifting => "BeyondTolerance",
-            // Why the agent cannot be heard says more than that it was not.
-            State::Unknown(_) if self.view.failure.is_some() => "SourceUnavailable",
-            State::Unknown(why) => why.as_str(),
-        }
-    }
-
-    /// The same for people.
-    #[must_use]
-    pub fn message(&self) -> String {
-        let offset = self.view.offset.map_or_else(|| "unknown".to_owned(), |it| it.to_string());
-        let (against, tolerance) = (&self.view.against, Human(self.tolerance));
-        match self.view.standing.state() {
-            State::Synchronized => format!("offset {offset} against {against}, within {tolerance}"),
-            State::Drifting => format!("offset {offset} against {against}, beyond {tolerance}"),
-            State::Unknown(_) => match &self.view.failure {
-                Some(failure) => failure.clone(),
-                None => match self.view.offset {
-                    Some(_) => format!("offset {offset} against {against}, but {}", self.doubt()),
-                    None => self.doubt().to_owned(),
-                },
-            },
-        }
-    }
-
-    fn doubt(&self) -> &'static str {
-        match self.reason() {
-            "Unsynchronized" => {
-                "no daemon, kernel or reference has vouched for this clock for longer than maxUnsynchronized"
-            }
-            "NoYardstick" => {
-                "the offset against the controller is known, but not the right time: fewer than three nodes or no majority agree, the policy names no references, and the node has no sources of its own or those of the nodes contradict one another"
-            }
-            "MovedTogether" => {
-                "this clock and most others were stepped or slewed alike within the last hour, and nothing in the cluster can tell whether they were right before or are right now; spec.references would"
-            }
-            "TooUncertain" => "the error bound is wider than maxError",
-            "Stale" => "the last evidence is older than staleAfter",
-            _ => "no answer has been had yet",
-        }
-    }
-}
-
-/// The NodeClock status that is due, and the incidents that are new in it; `None` if what is stored still holds.
+/// The NodeClock status that is due.
+///
+/// To be called whenever the node's summary, its jumps, its marks or its NodeClock changed: each call is also a look at
+/// the drift that is summed up in `ledger`, of which the caller keeps one for each node, from its first sight to its
+/// deletion. Calling it more often, or without writing what comes of it, changes nothing but the accuracy of the sums.
 #[must_use]
 pub fn node_clock(
     stored: Option<&NodeClockStatus>,
     summary: &Summary<'_>,
     jumps: &[JumpReport],
     node: &Node,
-    now: Wall,
-) -> Option<(NodeClockStatus, Vec<Incident>)> {
-    let before = stored.cloned().unwrap_or_default();
-    let state = summary.view.standing.state();
-    let seconds = summary.view.offset.map(|it| it.seconds());
-    let time = MicroTime(timestamp(now));
-    let incident = |kind: &str, offset_seconds: Option<f64>, message: String| Incident {
-        time: time.clone(),
-        kind: kind.to_owned(),
-        offset_seconds,
-        message,
-    };
-    let mut fresh: Vec<Incident> = Vec::new();
-    let happened = jumps.iter().filter_map(|jump| jumps::incident(jump, summary.tolerance, &before.history, now));
-    fresh.extend(happened.filter(|incident| !forgotten(&before.history, &incident.time)));
-    if before.state != state.as_str() {
-        let kind = match state {
-            State::Drifting => Some("Drifting"),
-            State::Unknown(_) => Some("Unknown"),
-            // The first look at a healthy clock is no recovery.
-            State::Synchronized => (!before.state.is_empty()).then_some("Recovered"),
+    ledger: &mut Ledger,
+    clocks: &Sample,
+) -> Due {
+    let now = clocks.after;
+    ledger.learn(stored, summary, now);
+    let mut draft = Draft::new(stored, summary, clocks);
+    draft.jumps(jumps, clocks);
+    draft.periods(&ledger.sums());
+    draft.marks(node);
+    draft.due(ledger)
+}
+
+/// A record while it is put together.
+struct Draft<'a> {
+    before: NodeClockStatus,
+    summary: &'a Summary<'a>,
+    time: MicroTime,
+    now: Mono,
+    history: Vec<Incident>,
+    news: Vec<Incident>,
+    /// Something happened, or is over.
+    is_real: bool,
+    /// What goes on has grown.
+    has_grown: bool,
+}
+
+impl<'a> Draft<'a> {
+    fn new(stored: Option<&NodeClockStatus>, summary: &'a Summary<'a>, clocks: &Sample) -> Draft<'a> {
+        let mut before = stored.cloned().unwrap_or_default();
+        let history = std::mem::take(&mut before.history);
+        let time = MicroTime(timestamp(clocks.wall));
+        Draft { before, summary, time, now: clocks.after, history, news: vec![], is_real: false, has_grown: false }
+    }
+
+    fn offset(&self) -> Option<f64> {
+        self.summary.offset.map(|it| round(it.seconds().offset))
+    }
+
+    /// An incident that is both kept and told.
+    fn add(&mut self, incident: Incident) {
+        self.news.push(incident.clone());
+        self.history.push(incident);
+        self.is_real = true;
+    }
+
+    fn jumps(&mut self, jumps: &[JumpReport], clocks: &Sample) {
+        for jump in jumps {
+            let incident = jumps::incident(jump, self.summary.tolerance.offset_max, &self.history, clocks.wall);
+            if let Some(incident) = incident.filter(|it| !forgotten(self.before.dropped_until.as_ref(), &it.time)) {
+                self.add(incident);
+            }
+        }
+    }
+
+    /// The periods of drift and of ignorance: begun, grown, over.
+    fn periods(&mut self, sums: &Sums) {
+        let (state, look) = (self.summary.standing.state(), self.summary.look());
+        let message = clip(&self.summary.message(), TEXT_BYTES);
+        let incident = |draft: &Draft<'_>, kind: &str| Incident {
+            offset_seconds: draft.offset(),
+            message: message.clone(),
+            ..bare(kind, draft.time.clone())
         };
-        fresh.extend(kind.map(|kind| incident(kind, seconds.map(|s| round(s.offset)), summary.message())));
+        let open = |history: &[Incident], kind: &str| history.iter().rposition(|it| it.kind == kind && it.is_open());
+        let is_unknown = matches!(state, State::Unknown(_));
+        let unknown = open(&self.history, Incident::UNKNOWN);
+        if let Some(over) = unknown.filter(|_| !is_unknown).and_then(|index| self.history.get_mut(index)) {
+            over.until = Some(self.time.clone());
+            self.is_real = true;
+        }
+        if is_unknown && unknown.is_none() {
+            self.add(incident(self, Incident::UNKNOWN));
+        }
+        let drift = open(&self.history, Incident::DRIFTING);
+        if matches!(state, State::Drifting) && drift.is_none() {
+            let begun = incident(self, Incident::DRIFTING);
+            self.add(Incident { measured_seconds: Some(0.0), ..begun });
+        } else if matches!(state, State::Drifting) && self.before.state != state.as_str() {
+            // Seen again: told again, and the same period in the history.
+            self.news.push(incident(self, Incident::DRIFTING));
+        }
+        if let Some(period) = open(&self.history, Incident::DRIFTING).and_then(|index| self.history.get_mut(index)) {
+            self.has_grown = has_grown(period, sums);
+            period.peak_seconds = Some(round(sums.peak.seconds()));
+            period.area_seconds_squared = Some(round_area(sums.area));
+            period.measured_seconds = Some(round(sums.measured.as_secs_f64()));
+            if matches!(look, Look::Within(_)) {
+                period.until = Some(self.time.clone());
+                self.is_real = true;
+            }
+        }
+        // The first look at a healthy clock is no recovery.
+        let was_bad = !self.before.state.is_empty() && self.before.state != State::Synchronized.as_str();
+        if state == State::Synchronized && was_bad {
+            self.news.push(incident(self, "Recovered"));
+        }
     }
-    fresh.extend(marking(&before.history, node, |kind, message| incident(kind, None, message)));
-    let same = before.state == state.as_str()
-        && before.reason == summary.reason()
-        && before.decisions == summary.decisions
-        && fresh.is_empty();
-    if same {
-        return None;
+
+    fn marks(&mut self, node: &Node) {
+        let time = self.time.clone();
+        let incident = |kind: &str, message: String| Incident { message, ..bare(kind, time.clone()) };
+        for marked in marking::marking(&self.history, node, incident) {
+            self.add(marked);
+        }
     }
-    let mut history = before.history;
-    history.extend(fresh.iter().cloned());
-    history.sort_by_key(|incident| incident.time.0);
-    let surplus = history.len().saturating_sub(HISTORY_MAX);
-    history.drain(..surplus);
-    let since = if before.state == state.as_str() { before.since } else { Some(time) };
-    let status = NodeClockStatus {
-        state: state.as_str().to_owned(),
-        reason: summary.reason().to_owned(),
-        message: summary.message(),
-        offset: summary.view.offset.map(|it| it.to_string()),
-        offset_seconds: seconds.map(|s| round(s.offset)),
-        error_bound_seconds: seconds.map(|s| round(s.bound)),
-        reference: summary.view.offset.map(|_| summary.view.against.clone()),
-        since,
-        decisions: summary.decisions.clone(),
-        history,
-    };
-    Some((status, fresh))
+
+    fn due(self, ledger: &Ledger) -> Due {
+        let (before, summary, state) = (&self.before, self.summary, self.summary.standing.state());
+        let seconds = summary.offset.map(|it| it.seconds());
+        let is_drifting = state == State::Drifting;
+        let has_halved = match (before.offset_seconds, seconds) {
+            (Some(told), Some(now)) => is_drifting && now.offset.abs() * 2.0 < told.abs(),
+            _ => false,
+        };
+        let decisions = room::decisions(&summary.decisions);
+        let alike = before.decisions.len() == decisions.len()
+            && before.decisions.iter().zip(&decisions).all(|(one, other)| one.is_alike(other));
+        let same_state = before.state == state.as_str();
+        let change = if self.is_real || !same_state || before.reason != summary.reason() || !alike {
+            Change::Real
+        } else if self.has_grown || has_halved {
+            Change::Figures
+        } else {
+            return Due::Nothing;
+        };
+        if let Err(later) = ledger.allows(change, self.now) {
+            return Due::Later(later);
+        }
+        let known = self.history.len();
+        let (history, dropped_until) = room::history(self.history.clone(), before.dropped_until.clone());
+        // What did not even find room is no news, or it would be so for ever.
+        let is_kept =
+            |news: &Incident| history.len() == known || history.contains(news) || !self.history.contains(news);
+        let news: Vec<Incident> = self.news.iter().filter(|it| is_kept(it)).cloned().collect();
+        let status = NodeClockStatus {
+            state: state.as_str().to_owned(),
+            reason: summary.reason().to_owned(),
+            message: clip(&summary.message(), TEXT_BYTES),
+            offset: summary.offset.map(|it| it.to_string()),
+            offset_seconds: seconds.map(|s| round(s.offset)),
+            error_bound_seconds: seconds.map(|s| round(s.bound)),
+            reference: summary.offset.map(|_| clip(summary.against, TEXT_BYTES)),
+            since: if same_state { self.before.since } else { Some(self.time.clone()) },
+            written: Some(self.time),
+            decisions,
+            history,
+            dropped_until,
+        };
+        Due::Now(Box::new(status), news)
+    }
+}
+
+/// Whether a drift is worth telling anew.
+fn has_grown(told: &Incident, sums: &Sums) -> bool {
+    let grown = |told: Option<f64>, now: f64| now > told.unwrap_or(0.0).abs() * GROWTH;
+    let peak = round(sums.peak.magnitude().as_secs_f64());
+    grown(told.peak_seconds, peak) || grown(told.area_seconds_squared, round_area(sums.area))
 }
 
 /// Whether an incident of this time would have been dropped from a full history. Agents go on reporting their newest
 /// jumps; one that has made room for something newer must not come back and cost a write each time.
-fn forgotten(history: &[Incident], time: &MicroTime) -> bool {
-    let oldest = history.first().filter(|_| history.len() >= HISTORY_MAX);
-    oldest.is_some_and(|oldest| time.0.duration_since(oldest.time.0) <= jiff::SignedDuration::from_secs(1))
+fn forgotten(dropped_until: Option<&MicroTime>, time: &MicroTime) -> bool {
+    dropped_until.is_some_and(|until| time.0.duration_since(until.0) <= jiff::SignedDuration::from_secs(1))
 }
 
-/// Microseconds are as much as a report can tell.
+/// An incident that says nothing yet.
+fn bare(kind: &str, time: MicroTime) -> Incident {
+    Incident {
+        time,
+        until: None,
+        kind: kind.to_owned(),
+        offset_seconds: None,
+        peak_seconds: None,
+        area_seconds_squared: None,
+        measured_seconds: None,
+        message: String::new(),
+    }
+}
+
+/// An offset or an amount in seconds: microseconds are as much as a report can tell, and centuries as much as a clock can
+/// be off, whatever is claimed.
 fn round(seconds: f64) -> f64 {
-    (seconds * 1e6).round() / 1e6
+    (seconds.clamp(-SECONDS_MAX, SECONDS_MAX) * 1e6).round() / 1e6
 }
 
-/// An incident for each kind of mark of ours whose last incident does not say what the node says.
-fn marking(history: &[Incident], node: &Node, incident: impl Fn(&str, String) -> Incident) -> Vec<Incident> {
-    let Ok(owned) = node_marks::owned(node) else { return Vec::new() };
-    let mut fresh = Vec::new();
-    for (on, off, is_kind) in [
-        ("Tainted", "Untainted", (|m: &Mark| matches!(m, Mark::Taint { .. })) as fn(&Mark) -> bool),
-        ("Cordoned", "Uncordoned", |m: &Mark| *m == Mark::Cordon),
-    ] {
-        let last = history.iter().rev().find(|i| i.kind == on || i.kind == off);
-        let there: Vec<String> = owned
-            .0
-            .iter()
-            .filter(|(mark, _)| is_kind(mark) && node_marks::present(node, mark))
-            .map(|(mark, policies)| {
-                let policies: Vec<&str> = policies.iter().map(String::as_str).collect();
-                format!("{mark} by TimeSyncPolicy {}", policies.join(", "))
-            })
-            .collect();
-        let message = there.join("; ");
-        match last {
-            Some(last) if last.kind == on && there.is_empty() => {
-                fresh.push(incident(off, format!("no longer: {}", last.message)));
-            }
-            Some(last) if last.kind == on && last.message != message => fresh.push(incident(on, message)),
-            Some(last) if last.kind == off && !there.is_empty() => fresh.push(incident(on, message)),
-            None if !there.is_empty() => fresh.push(incident(on, message)),
-            _ => {}
-        }
-    }
-    fresh
-}
-
-/// The Node condition that is due; `None` if the live one still holds.
-#[must_use]
-pub fn condition(node: &Node, summary: &Summary<'_>, now: Wall) -> Option<NodeCondition> {
-    let live = node.status.as_ref().and_then(|s| s.conditions.as_ref());
-    let live = live.and_then(|all| all.iter().find(|c| c.type_ == api::NODE_CONDITION));
-    let status = match summary.view.standing.state() {
-        State::Synchronized => "True",
-        State::Drifting => "False",
-        State::Unknown(_) => "Unknown",
-    };
-    if live.is_some_and(|c| c.status == status && c.reason.as_deref() == Some(summary.reason())) {
-        return None;
-    }
-    let time = Some(Time(timestamp(now)));
-    let same_status = live.is_some_and(|c| c.status == status);
-    Some(NodeCondition {
-        type_: api::NODE_CONDITION.to_owned(),
-        status: status.to_owned(),
-        reason: Some(summary.reason().to_owned()),
-        message: Some(summary.message()),
-        last_heartbeat_time: time.clone(),
-        last_transition_time: if same_status { live.and_then(|c| c.last_transition_time.clone()) } else { time },
-    })
+/// An area, which may be larger; what is beyond a day at an hour's error needs no millionths.
+fn round_area(area: f64) -> f64 {
+    if area < 1e9 { (area * 1e6).round() / 1e6 } else { area.round() }
 }
 
 /// Reason of the Event that an incident becomes, and whether it is a warning.

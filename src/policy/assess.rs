@@ -6,22 +6,23 @@
 //! 1. *Reference*: the policy names NTP servers and the controller knows its own offset against them.
 //! 2. *Consensus*: at least three nodes, and a majority of one mind. This is exactly the difference that breaks a
 //!    token between two nodes, and it catches nodes which all follow one wrong server apart from those that do not.
-//! 3. *Own sources*: each node against what it follows itself. Used where there is no majority: a small cluster, or
-//!    two halves that disagree. Together with the exchange, a node's word about itself is a word about this controller's
-//!    clock, and these must fit together: two halves that are 5 s apart, each of which says that it is right, follow
-//!    servers that contradict one another, and nobody can tell which half to believe.
+//! 3. *Own sources*: each node against what it follows itself, where it fits what the others say ([`super::halves`]).
+//!    Used where there is no majority: a small cluster, or two halves that disagree.
 //!
 //! Then suspicion, which stops new actions and nothing else. Clocks fail one by one; many that move together in one
 //! direction were moved by what they follow, and tainting half a cluster for it helps nobody (USNO 2012). And if the
-//! cluster's majority is far from this controller, one of the two is wrong, and nothing here can tell which. And when
-//! most clocks have just been moved alike ([`super::movement`]), they agree with one another whether that was right or
+//! cluster's majority is far from this controller, one of the two is wrong, and nothing here can tell which. Nor can it
+//! where the cluster is in two minds. And when most clocks have just been moved alike ([`super::movement`]), they agree with one another whether that was right or
 //! not; only a reference of the policy can tell.
 
-use super::Tolerance;
-use super::movement::{Together, together};
+use super::frame::{Crowd, Frame};
+use super::halves::{self, Divided, Group};
+use super::movement::Together;
 use crate::clock::consensus::NoConsensus;
-use crate::clock::fuse::most_overlap;
-use crate::clock::{Consensus, Delta, OffsetInterval, consensus};
+use crate::clock::{Consensus, Delta, Edges, Mono, OffsetInterval, Order, Sorted, Tolerance};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// What is known about one node, aged to now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,6 +72,15 @@ pub enum Suspicion {
     },
     /// More than half of the nodes were stepped or slewed alike, beyond tolerance.
     FleetMoved(Together),
+    /// No majority is of one mind, and no reference says which group is right.
+    TwoGroups {
+        /// The largest group.
+        larger: Group,
+        /// The largest of the rest.
+        smaller: Group,
+        /// Of how many nodes.
+        of: usize,
+    },
     /// The cluster's consensus is beyond tolerance from this controller's clock.
     ControllerApart {
         /// The cluster against the controller.
@@ -80,6 +90,19 @@ pub enum Suspicion {
         /// Of how many.
         of: usize,
     },
+}
+
+/// A zone that is wrong as a whole: nothing new is done to its nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneSuspicion {
+    /// Its name: the node label `topology.kubernetes.io/zone`.
+    pub zone: Arc<str>,
+    /// How many of its nodes are beyond tolerance in the same direction.
+    pub shifted: usize,
+    /// Of how many with evidence.
+    pub of: usize,
+    /// By how much, the middle one of them.
+    pub by: Delta,
 }
 
 /// The yardstick, each node against it, and suspicion.
@@ -93,87 +116,90 @@ pub struct Assessment {
     pub moved: Vec<bool>,
     /// If something is fishy.
     pub suspicion: Option<Suspicion>,
+    /// If something is fishy about a zone.
+    pub zones: Vec<ZoneSuspicion>,
 }
 
 /// Chooses the yardstick for `nodes` and holds each against it. `ours` is the controller's clock against the policy's
-/// references, if those answer.
+/// references, if those answer. The nodes' zones are not known.
 #[must_use]
 pub fn assess(nodes: &[NodeEvidence], ours: Option<OffsetInterval>, tolerance: &Tolerance) -> Assessment {
-    let measured: Vec<OffsetInterval> = nodes.iter().filter_map(|n| n.against_us).collect();
-    let own: Vec<Option<OffsetInterval>> = nodes.iter().map(|n| n.own).collect();
-    if let Some(ours) = ours {
-        let offsets: Vec<_> = nodes.iter().map(|n| n.against_us.map(|it| it.shifted(ours))).collect();
-        let suspicion = fleet_shifted(&offsets, tolerance);
-        // It knows where they were moved to.
-        let moved = vec![false; nodes.len()];
-        return Assessment { yardstick: Yardstick::Reference(ours), offsets, moved, suspicion };
-    }
-    let known: Vec<Option<Delta>> = nodes.iter().map(|n| n.moved).collect();
-    let (led, moved) = match together(&known, tolerance.offset_max) {
-        Some((led, moved)) => (Some(Suspicion::FleetMoved(led)), moved),
-        None => (None, vec![false; nodes.len()]),
-    };
-    match consensus(&measured, tolerance.offset_max) {
-        Ok(found) => {
-            let offsets = nodes.iter().map(|n| n.against_us.map(|it| it.against(found.interval))).collect();
-            let apart = found.interval.surely_beyond(tolerance.offset_max).then_some(Suspicion::ControllerApart {
-                by: found.interval.midpoint(),
-                agreeing: found.agreeing,
-                of: found.of,
-            });
-            // What the nodes say of themselves is heard too: all of them agreeing with one another and disagreeing
-            // with what they follow is a fleet that was moved.
-            let suspicion = fleet_shifted(&own, tolerance).or(apart).or(led);
-            Assessment { yardstick: Yardstick::Consensus(found), offsets, moved, suspicion }
-        }
-        Err(none) => {
-            let suspicion = fleet_shifted(&own, tolerance).or(led);
-            let offsets = uncontradicted(nodes, tolerance);
-            Assessment { yardstick: Yardstick::OwnSources(none), offsets, moved, suspicion }
-        }
+    assess_zones(nodes, &[], ours, tolerance)
+}
+
+/// The same where the nodes' zones are known, in the order of the nodes.
+#[must_use]
+pub fn assess_zones(
+    nodes: &[NodeEvidence],
+    zones: &[Option<&str>],
+    ours: Option<OffsetInterval>,
+    tolerance: &Tolerance,
+) -> Assessment {
+    let frame = frame(nodes, zones, ours, tolerance);
+    Assessment {
+        offsets: nodes.iter().map(|node| frame.offset(node)).collect(),
+        moved: nodes.iter().map(|node| frame.moved(node)).collect(),
+        yardstick: frame.yardstick,
+        suspicion: frame.suspicion,
+        zones: frame.zones,
     }
 }
 
-/// What each node says of itself, where it fits what more than half of the nodes say; nothing where no half does.
-///
-/// Node against its sources less node against us is us against its sources: of that, all of them speak. Words that
-/// differ by no more than the tolerance fit; a word that cannot be compared is not contradicted.
-fn uncontradicted(nodes: &[NodeEvidence], tolerance: &Tolerance) -> Vec<Option<OffsetInterval>> {
-    let about_us = |node: &NodeEvidence| {
-        let word = node.own?.against(node.against_us?);
-        Some(word.widened(tolerance.offset_max / 2))
-    };
-    let words: Vec<OffsetInterval> = nodes.iter().filter_map(about_us).collect();
-    let believed = most_overlap(&words).filter(|(_, agreeing)| agreeing * 2 > words.len()).map(|(place, _)| place);
-    let fits = |node: &&NodeEvidence| match (about_us(node), believed) {
-        (Some(word), Some(believed)) => word.overlaps(believed),
-        (Some(_), None) => false,
-        (None, _) => true,
-    };
-    nodes.iter().map(|node| Some(node).filter(fits)?.own).collect()
+/// What holds for all of them.
+pub(super) fn frame(
+    nodes: &[NodeEvidence],
+    zones: &[Option<&str>],
+    ours: Option<OffsetInterval>,
+    tolerance: &Tolerance,
+) -> Frame {
+    Frame::of(&mut Assembled { nodes, zones, apart: tolerance.offset_max }, ours, tolerance)
 }
 
-/// More than half, and at least two, beyond tolerance in the same direction.
-fn fleet_shifted(offsets: &[Option<OffsetInterval>], tolerance: &Tolerance) -> Option<Suspicion> {
-    let known: Vec<OffsetInterval> = offsets.iter().copied().flatten().collect();
-    let beyond = |ahead: bool| -> Vec<Delta> {
-        let mut middles: Vec<Delta> = known
-            .iter()
-            .filter(|it| it.surely_beyond(tolerance.offset_max))
-            .map(|it| it.midpoint())
-            .filter(|middle| (*middle > Delta::ZERO) == ahead)
-            .collect();
-        middles.sort_unstable();
-        middles
-    };
-    let (ahead, behind) = (beyond(true), beyond(false));
-    let most = if ahead.len() >= behind.len() { ahead } else { behind };
-    let by = most.get(most.len() / 2).copied()?;
-    (most.len() >= 2 && most.len() * 2 > known.len()).then_some(Suspicion::FleetShifted {
-        shifted: most.len(),
-        of: known.len(),
-        by,
-    })
+/// Evidence that is sorted whenever its order is asked for. Ids are places in the list.
+struct Assembled<'a> {
+    nodes: &'a [NodeEvidence],
+    zones: &'a [Option<&'a str>],
+    apart: Duration,
+}
+
+impl Assembled<'_> {
+    /// The evidence of that kind of the nodes in a zone, or of all.
+    fn edges(&self, zone: Option<&str>, which: impl Fn(&NodeEvidence) -> Option<OffsetInterval>) -> Edges<Sorted> {
+        let zones = self.zones.iter().copied().chain(std::iter::repeat(None));
+        let all = (0..).zip(self.nodes).zip(zones).filter(|(_, its)| zone.is_none() || *its == zone);
+        Edges::of(all.filter_map(|((id, node), _)| Some((id, which(node)?))))
+    }
+}
+
+impl Crowd for Assembled<'_> {
+    fn measured(&self) -> Edges<impl Order> {
+        self.edges(None, |node| node.against_us)
+    }
+
+    fn own(&self) -> Edges<impl Order> {
+        self.edges(None, |node| node.own)
+    }
+
+    fn moved(&self) -> impl Order {
+        (0..).zip(self.nodes).filter_map(|(id, node)| Some((node.moved?, id))).collect::<Sorted>()
+    }
+
+    fn evidence(&self, id: u32) -> NodeEvidence {
+        usize::try_from(id).ok().and_then(|id| self.nodes.get(id)).copied().unwrap_or_default()
+    }
+
+    fn zones(&self) -> impl Iterator<Item = (Arc<str>, Edges<impl Order>, Edges<impl Order>)> {
+        let names: BTreeSet<&str> = self.zones.iter().copied().flatten().collect();
+        names.into_iter().map(|zone| {
+            let of = |which: fn(&NodeEvidence) -> Option<OffsetInterval>| self.edges(Some(zone), which);
+            (Arc::from(zone), of(|node| node.against_us), of(|node| node.own))
+        })
+    }
+
+    fn divided(&mut self, _split: bool) -> (Divided, Option<Mono>) {
+        let nodes: Vec<_> = (0..).zip(self.nodes.iter().copied()).collect();
+        (halves::divide(&nodes, self.apart), None)
+    }
 }
 
 #[cfg(test)]
@@ -230,12 +256,16 @@ mod tests {
     }
 
     #[test]
-    fn two_equal_halves_fall_back_to_what_each_follows() {
+    fn two_equal_halves_are_named_and_judged_by_what_each_follows() {
         let halves: Vec<_> = (0..10).map(|i| if i < 5 { (0, Some(0)) } else { (15_000, Some(15_000)) }).collect();
         let found = assess(&fleet(&halves), None, &TOLERANCE);
         assert!(matches!(found.yardstick, Yardstick::OwnSources(NoConsensus::Split { .. })));
         assert_eq!(beyond(&found).iter().filter(|b| **b).count(), 5);
-        assert_eq!(found.suspicion, None);
+        // They admit that they are wrong, but nothing is done where no majority is of one mind.
+        let Some(Suspicion::TwoGroups { larger, smaller, of: 10 }) = found.suspicion else { panic!("{found:?}") };
+        assert_eq!((larger.size, larger.offset), (5, Delta::ZERO));
+        assert_eq!((smaller.size, smaller.offset), (5, Delta::from_nanos(15_000_000_000)));
+        assert_eq!(larger.members().chain(smaller.members()).collect::<Vec<_>>(), (0..10).collect::<Vec<u32>>());
         let silent: Vec<_> = halves.iter().map(|(us, _)| (*us, None)).collect();
         assert!(assess(&fleet(&silent), None, &TOLERANCE).offsets.iter().all(Option::is_none));
     }

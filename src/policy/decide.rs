@@ -1,7 +1,8 @@
 //! Who is acted on, who is let go, and why nobody else.
 //!
 //! One policy, its nodes, one moment. The decision for a node is a value with its reason, also when nothing is done;
-//! the same word goes to the status, to NodeClock, to the log and to `explain`.
+//! the same word goes to the status, to NodeClock, to the log and to `explain`. Everything but the limit is decided for
+//! each node by itself ([`claim`]); the limit then goes by [`urgency`]. So one node's change costs one node's look.
 //!
 //! - Acting needs drift that was sustained; undoing needs evidence of recovery that was sustained. Losing the
 //!   evidence does neither: a marked node that falls silent stays marked.
@@ -10,8 +11,11 @@
 //! - Among equals the longest drifting goes first, then the furthest off, then the name: no choice depends on the
 //!   order of a map.
 
+pub use super::because::{Because, HandsOff, Scene};
 use super::{Action, Suspicion};
 use crate::clock::{Mono, OffsetInterval, Standing, State, Why};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// One node as the policy sees it.
@@ -27,21 +31,17 @@ pub struct Candidate {
     pub acted: bool,
     /// Why it must be left alone, if it must.
     pub hands_off: Option<HandsOff>,
+    /// Most of its zone is off in the same direction: a matter of the zone's time source, and not of this node.
+    pub zone_suspect: bool,
 }
 
-/// Why a node must not be touched anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HandsOff {
-    /// It is being deleted.
-    NodeDeleting,
-    /// It was cordoned, and not by us.
-    ForeignCordon,
-    /// It has the same taint already, and not from us.
-    ForeignTaint,
-    /// We had cordoned it and a person uncordoned it: their decision holds until the clock has recovered once.
-    UncordonedByOther,
-    /// Its record of what is ours cannot be read, so nothing on it can be told apart.
-    UnreadableMarks,
+impl Candidate {
+    /// Whether the node counts for a limit that is a percentage: those that may be acted on do, and those that may not
+    /// just now; nodes of the control plane, which never may, do not.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.hands_off != Some(HandsOff::ControlPlane)
+    }
 }
 
 /// What is done about one node.
@@ -53,62 +53,22 @@ pub enum Outcome {
     Keep,
     /// It carries the mark and is let go.
     Release,
-    /// It would be acted on, but the policy only observes.
+    /// It would be acted on, but the policy only observes, or is suspended.
     WouldAct,
     /// Nothing is done to it.
     Leave,
 }
 
-/// Why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Because {
-    /// Inside tolerance.
-    Synchronized,
-    /// Beyond tolerance, sustained.
-    Drifting,
-    /// Beyond tolerance, but not yet for `sustainedFor`.
-    HeldDown {
-        /// How much longer.
-        remaining: Duration,
-    },
-    /// Inside tolerance again, but not yet for `recoveredFor`.
-    Recovering {
-        /// How much longer.
-        remaining: Duration,
-    },
-    /// Inside tolerance again for `recoveredFor`.
-    Recovered,
-    /// No evidence.
-    Unknown(Why),
-    /// Lost evidence, and the policy acts on that.
-    LostEvidence(Why),
-    /// As many nodes as allowed are acted on already.
-    LimitReached,
-    /// Something is wrong with what we measure against.
-    ReferenceSuspect,
-    /// The node is to be left alone.
-    HandsOff(HandsOff),
-}
-
-impl Because {
+impl Outcome {
     /// CamelCase word, the same everywhere.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Because::Synchronized => "Synchronized",
-            Because::Drifting => "Drifting",
-            Because::HeldDown { .. } => "HeldDown",
-            Because::Recovering { .. } => "Recovering",
-            Because::Recovered => "Recovered",
-            Because::Unknown(why) => why.as_str(),
-            Because::LostEvidence(_) => "LostEvidence",
-            Because::LimitReached => "ActionLimited",
-            Because::ReferenceSuspect => "ReferenceSuspect",
-            Because::HandsOff(HandsOff::NodeDeleting) => "NodeDeleting",
-            Because::HandsOff(HandsOff::ForeignCordon) => "ForeignCordon",
-            Because::HandsOff(HandsOff::ForeignTaint) => "ForeignTaint",
-            Because::HandsOff(HandsOff::UncordonedByOther) => "UncordonedByOther",
-            Because::HandsOff(HandsOff::UnreadableMarks) => "UnreadableMarks",
+            Outcome::Act => "Act",
+            Outcome::Keep => "Keep",
+            Outcome::Release => "Release",
+            Outcome::WouldAct => "WouldAct",
+            Outcome::Leave => "Leave",
         }
     }
 }
@@ -123,60 +83,118 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// One CamelCase word for status and NodeClock: `Tainted` and the like are for events; this is the decision.
+    /// One word for status and NodeClock, `Leave/HeldDown`: `Tainted` and the like are for events; this is the decision.
     #[must_use]
     pub fn word(&self) -> String {
-        let because = self.because.as_str();
-        match self.outcome {
-            Outcome::Act => format!("Act/{because}"),
-            Outcome::Keep => format!("Keep/{because}"),
-            Outcome::Release => format!("Release/{because}"),
-            Outcome::WouldAct => format!("WouldAct/{because}"),
-            Outcome::Leave => format!("Leave/{because}"),
-        }
+        format!("{}/{}", self.outcome.as_str(), self.because.as_str())
     }
-}
 
-/// Decides for every candidate, in their order. `matched` is the number of nodes that the limit's percentage is of.
-#[must_use]
-pub fn decide(candidates: &[Candidate], action: &Action, suspicion: Option<Suspicion>, now: Mono) -> Vec<Decision> {
-    let mut decisions: Vec<Decision> = candidates.iter().map(|c| wish(c, action, now)).collect();
-    let held = candidates.iter().filter(|c| c.acted).count();
-    let mut room = action.limit.cap(candidates.len()).saturating_sub(held);
-    for index in by_urgency(candidates) {
-        let (Some(candidate), Some(decision)) = (candidates.get(index), decisions.get_mut(index)) else { continue };
-        if candidate.acted && candidate.hands_off == Some(HandsOff::UncordonedByOther) {
-            if decision.outcome == Outcome::Act {
-                *decision =
-                    Decision { outcome: Outcome::Keep, because: Because::HandsOff(HandsOff::UncordonedByOther) };
-            }
-            continue;
-        }
-        if decision.outcome != Outcome::Act || candidate.acted {
-            continue;
-        }
-        let refusal = if let Some(hands_off) = candidate.hands_off {
-            Some(Because::HandsOff(hands_off))
-        } else if suspicion.is_some() {
-            Some(Because::ReferenceSuspect)
-        } else if room == 0 {
-            Some(Because::LimitReached)
-        } else {
-            room = room.saturating_sub(1);
-            None
+    /// The same as [`Decision::word`], so that a change of the sentence alone is none.
+    #[must_use]
+    pub fn same_words(&self, other: &Decision) -> bool {
+        self.outcome == other.outcome && self.because.as_str() == other.because.as_str()
+    }
+
+    /// What is done and why, for people: `left alone: cordoned already, by somebody else`.
+    #[must_use]
+    pub fn explain(&self, scene: &Scene<'_>) -> String {
+        let done = match self.outcome {
+            Outcome::Act => "acted on",
+            Outcome::Keep => "kept as it is",
+            Outcome::Release => "let go",
+            Outcome::WouldAct => "would be acted on",
+            Outcome::Leave => "left alone",
         };
-        match refusal {
-            Some(because) => *decision = Decision { outcome: Outcome::Leave, because },
-            None if action.mark.is_none() => decision.outcome = Outcome::WouldAct,
-            None => {}
-        }
+        format!("{done}: {}", self.because.explain(scene))
     }
-    decisions
 }
 
-/// What would be done about this node if it were the only one.
-fn wish(candidate: &Candidate, action: &Action, now: Mono) -> Decision {
-    let Candidate { standing, acted, .. } = candidate;
+/// What one node comes to when only the limit is left to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// This, whatever the other nodes do.
+    Settled(Decision),
+    /// To be acted on anew, for this reason, if the limit has room for it.
+    Wants(Because),
+}
+
+impl Claim {
+    /// The decision, where the limit has room for a node that wants it, or has none.
+    #[must_use]
+    pub fn settle(self, has_room: bool, action: &Action) -> Decision {
+        let (outcome, because) = match self {
+            Claim::Settled(decision) => return decision,
+            Claim::Wants(_) if !has_room => (Outcome::Leave, Because::LimitReached),
+            Claim::Wants(_) if action.suspended => (Outcome::WouldAct, Because::Suspended),
+            Claim::Wants(because) if action.mark.is_none() => (Outcome::WouldAct, because),
+            Claim::Wants(because) => (Outcome::Act, because),
+        };
+        Decision { outcome, because }
+    }
+}
+
+/// Decides for every candidate, in their order.
+#[must_use]
+pub fn decide(candidates: &[Candidate], action: &Action, suspicion: Option<&Suspicion>, now: Mono) -> Vec<Decision> {
+    let claims: Vec<Claim> = candidates.iter().map(|c| claim(c, action, suspicion.is_some(), now)).collect();
+    let counted = candidates.iter().filter(|c| c.is_counted()).count();
+    let held = candidates.iter().filter(|c| c.acted).count();
+    let wants = candidates.iter().zip(&claims).enumerate().filter(|(_, (_, claim))| matches!(claim, Claim::Wants(_)));
+    let mut queue: Vec<(Urgency, usize)> = wants.map(|(index, (candidate, _))| (urgency(candidate), index)).collect();
+    queue.sort();
+    let first: BTreeSet<usize> = queue.into_iter().take(room(action, counted, held)).map(|(_, index)| index).collect();
+    claims.into_iter().enumerate().map(|(index, claim)| claim.settle(first.contains(&index), action)).collect()
+}
+
+/// How many nodes may be acted on anew, where `counted` nodes count for the limit and `held` carry a mark of the policy.
+///
+/// A policy that only observes gives back what it held before, so that none of it takes room.
+#[must_use]
+pub fn room(action: &Action, counted: usize, held: usize) -> usize {
+    let held = if action.mark.is_some() { held } else { 0 };
+    action.limit.cap(counted).saturating_sub(held)
+}
+
+/// What one node comes to, the limit aside. `suspected`: something is wrong with what all nodes are measured against.
+#[must_use]
+pub fn claim(candidate: &Candidate, action: &Action, suspected: bool, now: Mono) -> Claim {
+    let acted = is_held(candidate, action);
+    let settled = |outcome, because| Claim::Settled(Decision { outcome, because });
+    let wish = wish(candidate, action, now);
+    match candidate.hands_off {
+        // A person's word for this node, and a role that a policy did not ask for, undo what is there already; both are
+        // told whatever the clock says, so that who wrote it sees that it was read.
+        Some(exempt @ HandsOff::Exempt { .. }) => {
+            return settled(if acted { Outcome::Release } else { Outcome::Leave }, Because::HandsOff(exempt));
+        }
+        Some(unreadable @ HandsOff::UnreadableExemption) if !acted => {
+            return settled(Outcome::Leave, Because::HandsOff(unreadable));
+        }
+        Some(role @ HandsOff::ControlPlane) if acted => return settled(Outcome::Release, Because::HandsOff(role)),
+        Some(lifted @ HandsOff::UncordonedByOther) if acted && wish.outcome == Outcome::Act => {
+            return settled(Outcome::Keep, Because::HandsOff(lifted));
+        }
+        _ => {}
+    }
+    if wish.outcome != Outcome::Act || acted {
+        return Claim::Settled(wish);
+    }
+    refusal(candidate, suspected).map_or(Claim::Wants(wish.because), |because| settled(Outcome::Leave, because))
+}
+
+/// Why this node must not be acted on anew, the limit and the policy's own will to act aside: what is known of the node
+/// itself first, then of everything, then of its zone.
+#[must_use]
+pub fn refusal(candidate: &Candidate, suspected: bool) -> Option<Because> {
+    let suspect = suspected.then_some(Because::ReferenceSuspect);
+    let zone = candidate.zone_suspect.then_some(Because::ZoneSuspect);
+    candidate.hands_off.map(Because::HandsOff).or(suspect).or(zone)
+}
+
+/// What would be done about this node if it were the only one, and nothing spoke against it.
+#[must_use]
+pub fn wish(candidate: &Candidate, action: &Action, now: Mono) -> Decision {
+    let (standing, acted) = (&candidate.standing, is_held(candidate, action));
     let lasted = now.since(standing.since());
     let wanted = match standing.state() {
         State::Drifting => Some(Because::Drifting),
@@ -188,7 +206,7 @@ fn wish(candidate: &Candidate, action: &Action, now: Mono) -> Decision {
         if remaining.is_zero() {
             return Decision { outcome: Outcome::Act, because };
         }
-        let outcome = if *acted { Outcome::Keep } else { Outcome::Leave };
+        let outcome = if acted { Outcome::Keep } else { Outcome::Leave };
         return Decision { outcome, because: Because::HeldDown { remaining } };
     }
     let recovered = standing.within_since().map(|since| action.recovered_for.saturating_sub(now.since(since)));
@@ -200,6 +218,11 @@ fn wish(candidate: &Candidate, action: &Action, now: Mono) -> Decision {
     }
 }
 
+/// Whether the policy holds a mark that it is to go on holding: one that only observes holds none.
+fn is_held(candidate: &Candidate, action: &Action) -> bool {
+    candidate.acted && action.mark.is_some()
+}
+
 fn quiet(standing: &Standing) -> Because {
     match standing.state() {
         State::Synchronized => Because::Synchronized,
@@ -208,31 +231,31 @@ fn quiet(standing: &Standing) -> Because {
     }
 }
 
-/// Indices: drifting before unknown, longest first, then furthest off, then by name.
-fn by_urgency(candidates: &[Candidate]) -> Vec<usize> {
-    let mut order: Vec<(usize, &Candidate)> = candidates.iter().enumerate().collect();
-    order.sort_by(|(_, a), (_, b)| {
-        let rank = |c: &Candidate| c.standing.state() != State::Drifting;
-        let far = |c: &Candidate| c.offset.map(|it| it.midpoint().magnitude());
-        rank(a)
-            .cmp(&rank(b))
-            .then_with(|| a.standing.since().cmp(&b.standing.since()))
-            .then_with(|| far(b).cmp(&far(a)))
-            .then_with(|| a.node.cmp(&b.node))
-    });
-    order.into_iter().map(|(index, _)| index).collect()
+/// The order in which nodes take the room under the limit, the first first: drifting before unknown, the longest, the
+/// furthest off, then by name, so that no two nodes are equal.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Urgency {
+    is_unknown: bool,
+    since: Mono,
+    far: Reverse<Option<Duration>>,
+    node: String,
 }
 
-/// When the earliest hold-down of these decisions runs out, if one does: nothing changes before, unless evidence does.
+/// Where a node stands in that order.
+#[must_use]
+pub fn urgency(candidate: &Candidate) -> Urgency {
+    Urgency {
+        is_unknown: candidate.standing.state() != State::Drifting,
+        since: candidate.standing.since(),
+        far: Reverse(candidate.offset.map(|it| it.midpoint().magnitude())),
+        node: candidate.node.clone(),
+    }
+}
+
+/// When the earliest of these decisions may change by itself, if one does: nothing changes before, unless evidence does.
 #[must_use]
 pub fn next_due(decisions: &[Decision]) -> Option<Duration> {
-    decisions
-        .iter()
-        .filter_map(|d| match d.because {
-            Because::HeldDown { remaining } | Because::Recovering { remaining } => Some(remaining),
-            _ => None,
-        })
-        .min()
+    decisions.iter().filter_map(|d| d.because.ends_in()).min()
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! A mark is a taint (by key and effect) or a cordon. Which marks are ours, and for which policies, is written on the
 //! node itself, in one annotation, in the same patch as the mark; whatever is not named there is somebody else's and
 //! is never touched, even if it looks like ours. Several policies may want the same mark: it goes when the last of
-//! them lets go.
+//! them lets go. That a person lifted a cordon of ours is a mark, too: without it the next cordon, which is theirs,
+//! would pass for ours.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -62,23 +63,47 @@ impl fmt::Display for Mark {
 
 /// The marks of one node, each with the policies that hold it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Marks(pub BTreeMap<Mark, BTreeSet<String>>);
+pub struct Marks {
+    /// What is there, or is to be there, for whom.
+    pub held: BTreeMap<Mark, BTreeSet<String>>,
+    /// Policies whose cordon a person lifted. None of them puts it back, and a cordon that is there now is the
+    /// person's; the entry goes when the policy lets go, because the clock has recovered or the policy is deleted.
+    pub lifted: BTreeSet<String>,
+}
 
 impl Marks {
-    /// Whether this policy holds any mark.
+    /// Whether this policy holds any mark, or held a cordon that a person lifted.
     #[must_use]
     pub fn held_by(&self, policy: &str) -> bool {
-        self.0.values().any(|policies| policies.contains(policy))
+        self.lifted.contains(policy) || self.held.values().any(|policies| policies.contains(policy))
     }
 
     /// One more holder.
     pub fn hold(&mut self, mark: Mark, policy: &str) {
-        self.0.entry(mark).or_default().insert(policy.to_owned());
+        self.held.entry(mark).or_default().insert(policy.to_owned());
+    }
+
+    /// What of it is this policy's: desired again, it keeps everything of the policy as it is.
+    #[must_use]
+    pub fn of(&self, policy: &str) -> Marks {
+        let held = self.held.iter().filter(|(_, policies)| policies.contains(policy));
+        Marks {
+            held: held.map(|(mark, _)| (mark.clone(), BTreeSet::from([policy.to_owned()]))).collect(),
+            lifted: self.lifted.get(policy).cloned().into_iter().collect(),
+        }
+    }
+
+    /// Takes in the marks of another policy on the same node.
+    pub fn join(&mut self, other: Marks) {
+        for (mark, policies) in other.held {
+            self.held.entry(mark).or_default().extend(policies);
+        }
+        self.lifted.extend(other.lifted);
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.held.is_empty() && self.lifted.is_empty()
     }
 }

@@ -10,15 +10,26 @@
 //! `explain` say the same.
 
 pub mod assess;
+pub mod because;
 pub mod decide;
+pub mod frame;
+pub mod halves;
 pub mod marks;
 pub mod movement;
+pub mod now;
+pub mod room;
 pub mod selector;
+pub mod tally;
 
-pub use assess::{Assessment, NodeEvidence, Suspicion, Yardstick, assess};
+pub use assess::{Assessment, NodeEvidence, Suspicion, Yardstick, ZoneSuspicion, assess};
 pub use decide::{Candidate, Decision, Outcome, decide};
+pub use frame::Frame;
+pub use halves::Group;
 pub use marks::{Mark, Marks};
+pub use now::Now;
+pub use room::Room;
 pub use selector::Selector;
+pub use tally::Tally;
 
 use crate::clock::Tolerance;
 use crate::inspect::Bounds;
@@ -83,6 +94,9 @@ pub enum Source {
 pub struct Action {
     /// The mark to put on it; `None` only observes.
     pub mark: Option<Mark>,
+    /// The mark that words about what would be done speak of: the same, or for one that only observes the taint that its
+    /// spec names.
+    pub named: Mark,
     /// Out of tolerance this long before.
     pub sustained_for: Duration,
     /// In tolerance this long before it is undone.
@@ -91,6 +105,8 @@ pub struct Action {
     pub act_on_unknown: bool,
     /// How many at once.
     pub limit: Limit,
+    /// Nothing new is done, undoing goes on (`spec.suspend`).
+    pub suspended: bool,
 }
 
 /// At most so many nodes at once.
@@ -98,7 +114,7 @@ pub struct Action {
 pub enum Limit {
     /// A count.
     Count(usize),
-    /// A share of the matched nodes, rounded down, but at least so many.
+    /// A share of the nodes that may be acted on, rounded down, but at least so many.
     Percent {
         /// 0 to 100.
         percent: u8,
@@ -108,7 +124,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// The cap for so many matched nodes.
+    /// The cap for so many nodes.
     #[must_use]
     pub fn cap(self, matched: usize) -> usize {
         match self {

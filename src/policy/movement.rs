@@ -12,13 +12,15 @@
 //! Does not know: where offsets are measured, what is done about it.
 //! Source: two USNO servers told the year 2000 to their clients on 19 November 2012.
 
-use crate::clock::{Cause, Delta, Wall, smear};
+use crate::clock::{Cause, Delta, Order, Wall, smear};
 use std::time::Duration;
 
 /// For so long a common movement puts the clocks in question: time to be told, and to name a reference.
 pub const REMEMBERED: Duration = Duration::from_secs(3600);
 /// Clocks that step at a leap second and clocks that smear it may differ by a second; and what measuring adds.
 const LEAP_MAX: Duration = Duration::from_millis(1_100);
+/// What one amount is greater than the next.
+const LEAST: Delta = Delta::from_nanos(1);
 
 /// A movement that most clocks made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,32 +49,39 @@ pub fn of_clock(happened: impl IntoIterator<Item = (Cause, Delta, Duration)>, no
     if moved.magnitude() <= LEAP_MAX && smear::near_leap(now, false) { Delta::ZERO } else { moved }
 }
 
-/// The movement that more than half of the clocks, and at least two, made alike, and who of them did. `moved` holds what
-/// is known of each; `alike` is within what clocks count as one, and beyond what they count as moved.
+impl Together {
+    /// Whether a clock of which this is known moved with them.
+    #[must_use]
+    pub fn includes(&self, moved: Option<Delta>, alike: Duration) -> bool {
+        moved.is_some_and(|it| it.magnitude() > alike && it.minus(self.by).magnitude() <= alike)
+    }
+}
+
+/// The movement that more than half of the clocks, and at least two, made alike. `moved` holds what is known;
+/// `alike` is within what clocks count as one, and beyond what they count as moved.
 #[must_use]
-pub fn together(moved: &[Option<Delta>], alike: Duration) -> Option<(Together, Vec<bool>)> {
-    let known: Vec<Delta> = moved.iter().copied().flatten().collect();
-    let far = |ahead: bool| -> Vec<Delta> {
-        let is_far = |it: &&Delta| it.magnitude() > alike && (**it > Delta::ZERO) == ahead;
-        let mut far: Vec<Delta> = known.iter().filter(is_far).copied().collect();
-        far.sort_unstable();
-        far
+pub fn together(moved: &impl Order, alike: Duration) -> Option<Together> {
+    let (of, alike) = (moved.len(), Delta::from(alike));
+    let back = Delta::ZERO.minus(alike);
+    let (ahead, behind) = (moved.above(alike), moved.below(back));
+    let middle = if ahead >= behind { of.checked_sub(ahead)?.saturating_add(ahead / 2) } else { behind / 2 };
+    let (by, _) = moved.nth(middle)?;
+    let within = |low: Delta, high: Delta| of.saturating_sub(moved.below(low)).saturating_sub(moved.above(high));
+    // Near the middle one, and not so small that it is no movement.
+    let count = if by > alike {
+        within(by.minus(alike).max(alike.plus(LEAST)), by.plus(alike))
+    } else if by < back {
+        within(by.minus(alike), by.plus(alike).min(back.minus(LEAST)))
+    } else {
+        0
     };
-    let (ahead, behind) = (far(true), far(false));
-    let most = if ahead.len() >= behind.len() { ahead } else { behind };
-    let by = most.get(most.len() / 2).copied()?;
-    let with: Vec<bool> = moved
-        .iter()
-        .map(|it| it.is_some_and(|it| it.magnitude() > alike && it.minus(by).magnitude() <= alike))
-        .collect();
-    let count = with.iter().filter(|with| **with).count();
-    let of = known.len();
-    (count >= 2 && count * 2 > of).then_some((Together { by, moved: count, of }, with))
+    (count >= 2 && count * 2 > of).then_some(Together { by, moved: count, of })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Sorted;
     use proptest::prelude::*;
 
     const ALIKE: Duration = Duration::from_millis(500);
@@ -104,10 +113,17 @@ mod tests {
         check(&[(Cause::Step, -5, 1)], NEW_YEAR, -5);
     }
 
+    /// The movement, and who made it.
+    fn found(moved: &[Option<Delta>]) -> Option<(Together, Vec<bool>)> {
+        let known: Sorted = (0..).zip(moved).filter_map(|(id, it)| Some(((*it)?, id))).collect();
+        let together = together(&known, ALIKE)?;
+        Some((together, moved.iter().map(|it| together.includes(*it, ALIKE)).collect()))
+    }
+
     /// In seconds; `None` where nobody was told.
     fn check_together(moved: &[Option<i64>], expected: Option<(i64, &[bool])>) {
         let moved: Vec<Option<Delta>> = moved.iter().map(|s| s.map(|s| Delta::from_nanos(s * 1_000_000_000))).collect();
-        let found = together(&moved, ALIKE);
+        let found = found(&moved);
         let expected = expected.map(|(by, with)| (Delta::from_nanos(by * 1_000_000_000), with.to_vec()));
         assert_eq!(found.map(|(together, with)| (together.by, with)), expected, "{moved:?}");
     }
@@ -133,7 +149,7 @@ mod tests {
         ) {
             let at = |moved: &[Option<i64>]| {
                 let moved: Vec<_> = moved.iter().map(|s| s.map(|s| Delta::from_nanos(s * 300_000_000))).collect();
-                together(&moved, ALIKE)
+                found(&moved)
             };
             let found = at(&moved);
             let mut reversed = moved.clone();
@@ -145,6 +161,7 @@ mod tests {
             prop_assert_eq!(&found, &again);
             if let Some((together, with)) = found {
                 prop_assert!(together.moved * 2 > together.of);
+                prop_assert_eq!(together.moved, with.iter().filter(|with| **with).count());
                 for (moved, with) in moved.iter().zip(with) {
                     prop_assert!(!with || moved.is_some_and(|s| s.abs() > 1));
                 }

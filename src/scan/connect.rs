@@ -1,11 +1,11 @@
 //! The cluster that is meant, every request to it counted, and what to say when it cannot be had.
 
-use super::args::ScanArgs;
 use crate::telemetry::chain;
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub enum ScanError {
 
 impl ScanError {
     /// What `error` means for somebody who asked the API server at `url`.
-    pub(super) fn of(error: &kube::Error, url: &str) -> ScanError {
+    pub(crate) fn of(error: &kube::Error, url: &str) -> ScanError {
         match error {
             kube::Error::Api(status) if status.code == 403 => ScanError::Forbidden(status.message.clone()),
             kube::Error::Api(status) if status.code == 401 => ScanError::Refused(
@@ -87,7 +87,7 @@ impl Requests {
         let last = uri.path().rsplit('/').next().unwrap_or_default();
         let counter = match last {
             _ if is_watch => &self.watches,
-            "nodes" | "leases" => &self.lists,
+            "nodes" | "leases" | "nodeclocks" | "timesyncpolicies" => &self.lists,
             _ => &self.gets,
         };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -145,14 +145,15 @@ pub struct Cluster {
     pub requests: Arc<Requests>,
 }
 
-/// A client for the cluster that the arguments name. Asks nothing yet.
+/// A client for the cluster that a kubeconfig and a context in it name; otherwise the one that kube's own rules find.
+/// Asks nothing yet.
 ///
 /// # Errors
 /// If no cluster is named, or not so that it can be used.
-pub async fn connect(args: &ScanArgs) -> Result<Cluster, ScanError> {
-    let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
+pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Cluster, ScanError> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     let unusable = |error: kube::config::KubeconfigError| ScanError::Config(chain(&error));
-    let mut config = match (&args.kubeconfig, &args.context) {
+    let mut config = match (kubeconfig, context) {
         (Some(path), _) => {
             let read = Kubeconfig::read_from(path).map_err(unusable)?;
             Config::from_custom_kubeconfig(read, &options).await.map_err(unusable)?

@@ -72,7 +72,7 @@ pub async fn run(args: ScanArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn scan(args: &ScanArgs) -> Result<(Survey, Effort), ScanError> {
-    let cluster = connect::connect(args).await?;
+    let cluster = connect::connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
     let mut notes = Vec::new();
     let names = names(&cluster, &mut notes).await?;
     let assumed = Assumed { delay_max: args.max_delay.0, steady: args.steady_delay.0 };
@@ -238,7 +238,7 @@ fn last_words(lease: &Lease) -> String {
 }
 
 /// Colours for a person's terminal, unless they are not wanted (<https://no-color.org>).
-fn has_colours() -> bool {
+pub(crate) fn has_colours() -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     !unwanted && std::env::var_os("TERM").is_none_or(|term| term != "dumb") && std::io::stdout().is_terminal()
 }

@@ -278,12 +278,15 @@ impl Controller {
         let mut candidates = Vec::with_capacity(self.readings.len());
         for (number, reading) in readings().enumerate() {
             let offset = assessment.offsets.get(number).copied().flatten();
+            let moved = assessment.moved.get(number).copied().unwrap_or(false);
             let before = self.standings.get(number).copied().unwrap_or_else(|| Standing::new(now));
-            let standing = before.observe(judgement(reading, number, &assessment, &self.policy, &clocks), now);
+            let standing =
+                before.observe(judgement(reading, offset, moved, &assessment.yardstick, &self.policy, &clocks), now);
             let acted = self.acted.get(number).copied().unwrap_or(false);
-            candidates.push(Candidate { node: format!("node-{number:03}"), standing, offset, acted, hands_off: None });
+            let node = format!("node-{number:03}");
+            candidates.push(Candidate { node, standing, offset, acted, hands_off: None, zone_suspect: false });
         }
-        let decisions = decide(&candidates, &self.policy.action, assessment.suspicion, now);
+        let decisions = decide(&candidates, &self.policy.action, assessment.suspicion.as_ref(), now);
         self.standings = candidates.iter().map(|candidate| candidate.standing).collect();
         let marked = |outcome: Outcome, acted: bool| match outcome {
             Outcome::Act | Outcome::Keep => true,

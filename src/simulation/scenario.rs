@@ -220,10 +220,12 @@ impl Scenario {
             tolerance: self.tolerance,
             action: Action {
                 mark: Some(Mark::Cordon),
+                named: Mark::Cordon,
                 sustained_for: Duration::from_secs(30),
                 recovered_for: Duration::from_secs(120),
                 act_on_unknown: false,
                 limit: Limit::Percent { percent: 10, at_least: 1 },
+                suspended: false,
             },
             admission: Admission { mode: Mode::Off, bounds: Bounds::default(), namespaces: Selector::default() },
         }

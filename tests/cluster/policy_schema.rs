@@ -143,6 +143,7 @@ fn an_empty_spec_shows_all_that_holds() -> Outcome {
         assert_eq!(
             got.get("spec"),
             Some(&json!({
+                "suspend": false,
                 "nodeSelector": {},
                 "source": {"agent": {"port": 9555}},
                 "interval": "10s",
@@ -169,6 +170,7 @@ fn a_null_is_as_good_as_nothing() -> Outcome {
         let client = plane().await?.client().await?;
         for (spec, path, expected) in [
             (json!({"interval": null}), "/spec/interval", json!("10s")),
+            (json!({"suspend": null}), "/spec/suspend", json!(false)),
             (json!({"action": {"limit": {"maxNodes": null}}}), "/spec/action/limit/maxNodes", json!("10%")),
             (json!({"action": {"taint": null}}), "/spec/action/taint/effect", json!("NoSchedule")),
             (json!({"source": {"agent": null, "lease": {}}}), "/spec/source", json!({"lease": {"maxDelay": "250ms"}})),
@@ -223,10 +225,10 @@ fn kubectl_get_shows_the_columns_of_both_kinds() -> Outcome {
         let status = json!({
             "observedGeneration": 1,
             "conditions": [condition("Ready", "True", "Measuring"), condition("Degraded", "True", "ActionLimited")],
-            "nodes": {"matched": 40, "synchronized": 35, "drifting": 3, "unknown": 2, "acted": 1},
+            "nodes": {"matched": 40, "synchronized": 35, "drifting": 3, "unknown": 2, "acted": 1, "wouldAct": 6, "exempt": 1},
             "worst": [{"node": "n7", "state": "Drifting", "offset": "+15.000 s ± 1.2 ms", "decision": "Acted"}],
         });
-        store_status(&policies, object("columns", &json!({})), &status).await?;
+        store_status(&policies, object("columns", &json!({"suspend": true})), &status).await?;
         check_table(
             &plane,
             "tsp",
@@ -237,6 +239,8 @@ fn kubectl_get_shows_the_columns_of_both_kinds() -> Outcome {
                 ("DRIFTING", "3"),
                 ("UNKNOWN", "2"),
                 ("ACTED", "1"),
+                ("WOULD-ACT", "6"),
+                ("SUSPENDED", "true"),
                 ("WORST", "+15.000 s ± 1.2 ms"),
                 ("READY", "True"),
                 ("REASON", "ActionLimited"),

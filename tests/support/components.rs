@@ -42,6 +42,9 @@ const AUDIT_POLICY: &str = r#"{
   ]
 }"#;
 
+/// By which the API server and the others are known.
+const SERVED: [&str; 4] = ["127.0.0.1", "localhost", "kubernetes.default.svc", "10.0.0.1"];
+
 /// The ports of one control plane, all on 127.0.0.1.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ports {
@@ -65,13 +68,18 @@ pub(crate) struct Files {
 impl Files {
     pub(crate) fn create(directory: PathBuf) -> Result<Self> {
         let authority = Authority::create(&directory, "clockwarden-test-ca")?;
-        let serving = authority.server("serving", &["127.0.0.1", "localhost", "kubernetes.default.svc", "10.0.0.1"])?;
+        let serving = authority.server("serving", &SERVED)?;
         let service_account_key = directory.join("service-account.key");
         let service_account_public_key = directory.join("service-account.pub");
         pki::signing_key(&service_account_key, &service_account_public_key)?;
         let audit_policy = directory.join("audit-policy.json");
         std::fs::write(&audit_policy, AUDIT_POLICY)?;
         Ok(Self { directory, authority, serving, service_account_key, service_account_public_key, audit_policy })
+    }
+
+    /// Replaces the serving certificate and its key, in the same files.
+    pub(crate) fn renew_serving(&self) -> Result<()> {
+        self.authority.server("serving", &SERVED).map(drop)
     }
 
     /// The kubeconfig of a component's own identity, or the administrator's.

@@ -165,6 +165,18 @@ impl ControlPlane {
         process.kill()
     }
 
+    /// Sends a signal to one component: STOP freezes it with all its connections open, CONT lets it go on.
+    pub(crate) fn signal_component(&self, component: Component, signal: rustix::process::Signal) -> Result<()> {
+        let mut processes = self.lock();
+        let process = processes.get_mut(&component);
+        process.with_context(|| format!("{} is not running", component.binary()))?.signal(signal)
+    }
+
+    /// A new serving certificate and key from the same authority; components started from now on use it.
+    pub(crate) fn renew_serving(&self) -> Result<()> {
+        self.files.renew_serving()
+    }
+
     /// The process id of a running component.
     pub(crate) fn pid(&self, component: Component) -> Result<u32> {
         let pid = self.lock().get(&component).map(Process::pid);

@@ -4,7 +4,8 @@
 //! with words that stay the same however often it is told, and is known by them. A slew is judged by the policy's
 //! tolerance: what stays within is a daemon at its work.
 
-use super::round;
+use super::room::{HEAD_BYTES, TEXT_BYTES, clip};
+use super::{bare, round};
 use crate::agent::report::JumpReport;
 use crate::api::node_clock::Incident;
 use crate::clock::{Cause, Delta, Human, Wall};
@@ -15,6 +16,8 @@ use std::time::Duration;
 /// The incident that a jump is under a tolerance, unless it is in `history` already, or is none.
 pub(super) fn incident(jump: &JumpReport, tolerance: Duration, history: &[Incident], now: Wall) -> Option<Incident> {
     let (kind, head) = told(jump, tolerance)?;
+    // Whatever an agent sends: it is known again by what is left of it.
+    let head = clip(&head, HEAD_BYTES);
     if history.iter().any(|known| known.kind == kind && known.message.starts_with(&head)) {
         return None;
     }
@@ -23,10 +26,9 @@ pub(super) fn incident(jump: &JumpReport, tolerance: Duration, history: &[Incide
         None => head,
     };
     Some(Incident {
-        time: time(jump, now),
-        kind: kind.to_owned(),
         offset_seconds: Some(round(jump.amount_seconds)),
-        message,
+        message: clip(&message, TEXT_BYTES),
+        ..bare(kind, time(jump, now))
     })
 }
 
@@ -58,9 +60,12 @@ fn told(jump: &JumpReport, tolerance: Duration) -> Option<(&'static str, String)
 }
 
 /// When it was, by our clock; of an earlier start of the machine, only its own clock tells.
+///
+/// Never later than now: a node whose clock was years ahead would have the last word for years.
 fn time(jump: &JumpReport, now: Wall) -> MicroTime {
-    match jump.age_seconds {
-        Some(age) => MicroTime(timestamp(now.plus(Delta::ZERO.minus(Delta::from_seconds(age).unwrap_or_default())))),
-        None => MicroTime(jump.wall_after.parse().unwrap_or_else(|_| timestamp(now))),
-    }
+    let time = match jump.age_seconds {
+        Some(age) => timestamp(now.plus(Delta::ZERO.minus(Delta::from_seconds(age).unwrap_or_default()))),
+        None => jump.wall_after.parse().unwrap_or_else(|_| timestamp(now)),
+    };
+    MicroTime(time.min(timestamp(now)))
 }

@@ -24,10 +24,11 @@ pub mod prometheus;
 
 pub use pollers::{Asked, Pollers, Wanted};
 
+use super::fleet::{self, Fleet};
 use crate::agent::report::{JumpReport, Report};
 use crate::clock::{Delta, OffsetInterval, Sample};
 use crate::policy::Source;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -40,6 +41,23 @@ pub fn asks_nodes(source: &Source) -> bool {
         Source::Agent { .. } | Source::NodeExporter { .. } => true,
         Source::Prometheus { .. } | Source::Lease { .. } => false,
     }
+}
+
+/// What to ask, about which nodes, and at least how often.
+#[must_use]
+pub fn wanted(fleet: &Fleet) -> Wanted<'_> {
+    let mut wanted = Wanted::new();
+    for policy in fleet.policies.iter().filter_map(|(_, entry)| entry.policy.as_ref().ok()) {
+        if policy.deleting {
+            continue;
+        }
+        let nodes = wanted.entry(policy.source.clone()).or_default();
+        for (name, node) in fleet.nodes.iter().filter(|(_, node)| fleet::matches(policy, node)) {
+            let asked = nodes.entry(name.as_str()).or_insert(Asked { node, interval: policy.interval });
+            asked.interval = policy.interval.min(asked.interval);
+        }
+    }
+    wanted
 }
 
 /// What is known of one node from one source.
@@ -130,6 +148,15 @@ impl Observed {
         self.0.values().flatten().map(|(node, observation)| (node.as_str(), observation))
     }
 
+    /// Forgets what a source says of a node.
+    pub fn remove(&mut self, source: &Source, node: &str) {
+        let Some(nodes) = self.0.get_mut(source) else { return };
+        nodes.remove(node);
+        if nodes.is_empty() {
+            self.0.remove(source);
+        }
+    }
+
     /// The place of a source's observation of a node.
     pub fn entry(&mut self, source: &Source, node: &str) -> &mut Observation {
         self.0.entry(source.clone()).or_default().entry(node.to_owned()).or_default()
@@ -145,6 +172,8 @@ pub struct Observations {
 #[derive(Default)]
 struct Shared {
     observed: Mutex<Observed>,
+    /// What was written or forgotten since somebody last took it.
+    touched: Mutex<HashSet<(Source, String)>>,
     changed: Notify,
 }
 
@@ -157,6 +186,22 @@ impl Observations {
     /// Waits for the next change.
     pub async fn changed(&self) {
         self.inner.changed.notified().await;
+    }
+
+    /// What changed since the last time, as it is now; `None`: it was forgotten.
+    #[must_use]
+    pub fn take(&self) -> Vec<(Source, String, Option<Observation>)> {
+        let observed = self.lock();
+        let touched = std::mem::take(&mut *self.touched());
+        let now = |(source, node): (Source, String)| {
+            let observation = observed.get(&source, &node).cloned();
+            (source, node, observation)
+        };
+        touched.into_iter().map(now).collect()
+    }
+
+    fn touched(&self) -> MutexGuard<'_, HashSet<(Source, String)>> {
+        self.inner.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Observed> {
@@ -197,25 +242,38 @@ impl Pen {
                 return;
             }
             change(observed.entry(&self.source, node));
+            self.observations.touched().insert((self.source.clone(), node.to_owned()));
         }
         self.observations.inner.changed.notify_one();
     }
 
     /// Forgets what was said of other nodes than these.
     fn keep(&self, is_wanted: impl Fn(&str) -> bool) {
-        if let Some(nodes) = self.observations.lock().0.get_mut(&self.source) {
-            nodes.retain(|node, _| is_wanted(node));
+        let mut observed = self.observations.lock();
+        let Some(nodes) = observed.0.get_mut(&self.source) else { return };
+        let gone: Vec<String> = nodes.keys().filter(|node| !is_wanted(node)).cloned().collect();
+        for node in gone {
+            nodes.remove(&node);
+            self.forgotten(node);
         }
+    }
+
+    fn forgotten(&self, node: String) {
+        self.observations.touched().insert((self.source.clone(), node));
+        self.observations.inner.changed.notify_one();
     }
 
     /// Ends the right to write, and forgets what the source has said: of one node, or of all.
     fn withdraw(&self, node: Option<&str>) {
         let mut observed = self.observations.lock();
         self.valid.store(false, Ordering::Relaxed);
-        match (node, observed.0.get_mut(&self.source)) {
-            (Some(node), Some(nodes)) => drop(nodes.remove(node)),
-            (None, Some(_)) => drop(observed.0.remove(&self.source)),
-            (_, None) => {}
+        let gone: Vec<String> = match (node, observed.0.get_mut(&self.source)) {
+            (Some(node), Some(nodes)) => nodes.remove_entry(node).into_iter().map(|(node, _)| node).collect(),
+            (None, Some(_)) => observed.0.remove(&self.source).into_iter().flatten().map(|(node, _)| node).collect(),
+            (_, None) => Vec::new(),
+        };
+        for node in gone {
+            self.forgotten(node);
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Tables and properties of [`super::decide`].
 
 use super::*;
-use crate::clock::{Delta, Judgement};
-use crate::policy::marks::Effect;
+use crate::clock::{Delta, Judgement, Wall};
 use crate::policy::{Limit, Mark};
 use proptest::prelude::*;
 
@@ -10,18 +9,20 @@ const S: u64 = 1_000_000_000;
 
 fn action(limit: Limit) -> Action {
     Action {
-        mark: Some(Mark::Taint { key: "clockwarden.io/clock-drift".into(), effect: Effect::NoSchedule }),
+        mark: Some(Mark::Cordon),
+        named: Mark::Cordon,
         sustained_for: Duration::from_secs(30),
         recovered_for: Duration::from_secs(120),
         act_on_unknown: false,
         limit,
+        suspended: false,
     }
 }
 
 /// A node that has been judged like this since `since` seconds.
 fn candidate(node: &str, judgement: Judgement, since: u64, acted: bool) -> Candidate {
     let standing = Standing::new(Mono::from_nanos(0)).observe(judgement, Mono::from_nanos(since * S));
-    Candidate { node: node.into(), standing, offset: None, acted, hands_off: None }
+    Candidate { node: node.into(), standing, offset: None, acted, hands_off: None, zone_suspect: false }
 }
 
 fn check(candidates: &[Candidate], action: &Action, now: u64, expected: &[&str]) {
@@ -76,7 +77,7 @@ fn suspicion_stops_the_new_and_nothing_else() {
         candidate("b", Judgement::Beyond, 0, true),
         candidate("c", Judgement::Within, 0, true),
     ];
-    let decisions = decide(&fleet, &action(Limit::Count(9)), suspicion, Mono::from_nanos(500 * S));
+    let decisions = decide(&fleet, &action(Limit::Count(9)), suspicion.as_ref(), Mono::from_nanos(500 * S));
     let words: Vec<String> = decisions.iter().map(Decision::word).collect();
     assert_eq!(words, ["Leave/ReferenceSuspect", "Act/Drifting", "Release/Recovered"]);
 }
@@ -93,6 +94,108 @@ fn somebody_elses_marks_are_left_alone() {
     let mut foreign = candidate("a", Judgement::Beyond, 0, false);
     foreign.hands_off = Some(HandsOff::ForeignCordon);
     check(&[foreign], &action(Limit::Count(1)), 100, &["Leave/ForeignCordon"]);
+}
+
+fn left(node: &str, judgement: Judgement, acted: bool, hands_off: HandsOff) -> Candidate {
+    Candidate { hands_off: Some(hands_off), ..candidate(node, judgement, 0, acted) }
+}
+
+#[test]
+fn a_suspended_policy_does_nothing_new_and_says_what_it_would_do() {
+    let suspended = Action { suspended: true, ..action(Limit::Count(3)) };
+    let fleet = [
+        candidate("a", Judgement::Beyond, 1, false),
+        candidate("b", Judgement::Beyond, 2, false),
+        candidate("c", Judgement::Beyond, 0, true),
+        candidate("d", Judgement::Within, 0, true),
+        candidate("e", Judgement::Beyond, 399, false),
+        candidate("f", Judgement::Within, 0, false),
+    ];
+    let expected = [
+        "WouldAct/Suspended",
+        "Leave/ActionLimited",
+        "Act/Drifting",
+        "Release/Recovered",
+        "Leave/HeldDown",
+        "Leave/Synchronized",
+    ];
+    check(&fleet, &suspended, 400, &expected);
+}
+
+#[test]
+fn what_a_person_exempted_is_let_go_whatever_its_clock_says() {
+    let exempt = HandsOff::Exempt { until: Wall::default(), remaining: Duration::from_secs(7), far: false };
+    let (beyond, within) = (Judgement::Beyond, Judgement::Within);
+    let fleet = [
+        left("a", beyond, false, exempt),
+        left("b", beyond, true, exempt),
+        left("c", within, false, exempt),
+        left("d", Judgement::Nothing(Why::Stale), true, exempt),
+    ];
+    let expected = ["Leave/Exempt", "Release/Exempt", "Leave/Exempt", "Release/Exempt"];
+    check(&fleet, &action(Limit::Count(9)), 400, &expected);
+    check(&fleet, &Action { suspended: true, ..action(Limit::Count(0)) }, 400, &expected);
+    let decisions = decide(&fleet, &action(Limit::Count(9)), None, Mono::from_nanos(400 * S));
+    assert_eq!(next_due(&decisions), Some(Duration::from_secs(7)), "its end is due, though no evidence may come");
+}
+
+#[test]
+fn an_exemption_that_cannot_be_read_stops_the_new_and_is_told() {
+    let unreadable = HandsOff::UnreadableExemption;
+    let fleet = [
+        left("a", Judgement::Beyond, false, unreadable),
+        left("b", Judgement::Within, false, unreadable),
+        left("c", Judgement::Beyond, true, unreadable),
+        left("d", Judgement::Within, true, unreadable),
+    ];
+    let expected = ["Leave/UnreadableExemption", "Leave/UnreadableExemption", "Act/Drifting", "Release/Recovered"];
+    check(&fleet, &action(Limit::Count(9)), 400, &expected);
+}
+
+#[test]
+fn control_plane_nodes_are_reported_not_acted_on_and_do_not_raise_the_limit() {
+    let role = HandsOff::ControlPlane;
+    let tenth = action(Limit::Percent { percent: 10, at_least: 0 });
+    let fleet = [
+        left("a", Judgement::Beyond, false, role),
+        left("b", Judgement::Within, false, role),
+        left("c", Judgement::Beyond, true, role),
+    ];
+    check(&fleet, &action(Limit::Count(9)), 400, &["Leave/ControlPlane", "Leave/Synchronized", "Release/ControlPlane"]);
+    // Nine workers and a control-plane node are ten nodes, but a tenth of those that may be acted on is none.
+    let workers = |count: usize| (0..count).map(|n| candidate(&format!("w{n}"), Judgement::Beyond, n as u64, false));
+    let acted = |fleet: &[Candidate]| {
+        let decisions = decide(fleet, &tenth, None, Mono::from_nanos(400 * S));
+        decisions.iter().filter(|d| d.outcome == Outcome::Act).count()
+    };
+    let nine: Vec<Candidate> = workers(9).chain([left("m", Judgement::Within, false, role)]).collect();
+    assert_eq!((acted(&nine), acted(&workers(10).collect::<Vec<_>>())), (0, 1));
+}
+
+#[test]
+fn a_suspect_zone_stops_the_new_on_its_own_nodes_only() {
+    let of_zone =
+        |node: &str, acted: bool| Candidate { zone_suspect: true, ..candidate(node, Judgement::Beyond, 0, acted) };
+    let foreign = Candidate { hands_off: Some(HandsOff::ForeignTaint), ..of_zone("d", false) };
+    let fleet = [of_zone("a", false), of_zone("b", true), candidate("c", Judgement::Beyond, 0, false), foreign];
+    let expected = ["Leave/ZoneSuspect", "Act/Drifting", "Act/Drifting", "Leave/ForeignTaint"];
+    check(&fleet, &action(Limit::Count(9)), 400, &expected);
+}
+
+#[test]
+fn a_node_is_not_called_silent_before_it_has_spoken() {
+    let acting = Action { act_on_unknown: true, ..action(Limit::Count(9)) };
+    // Never heard of for 100 s; then its agent comes up with a clock that nothing can be said about yet.
+    let spoken = candidate("a", Judgement::Nothing(Why::TooUncertain), 100, false);
+    check(&[spoken.clone()], &acting, 129, &["Leave/HeldDown"]);
+    check(&[spoken], &acting, 130, &["Act/LostEvidence"]);
+}
+
+#[test]
+fn a_policy_that_has_come_to_only_observe_holds_nothing() {
+    let observe = Action { mark: None, ..action(Limit::Count(1)) };
+    let fleet = [candidate("a", Judgement::Beyond, 0, true), candidate("b", Judgement::Within, 399, true)];
+    check(&fleet, &observe, 400, &["WouldAct/Drifting", "Leave/Synchronized"]);
 }
 
 fn any_candidate() -> impl Strategy<Value = Candidate> {
@@ -116,7 +219,7 @@ proptest! {
     ) {
         let held = fleet.iter().filter(|c| c.acted).count();
         let suspicion = suspect.then_some(Suspicion::FleetShifted { shifted: 2, of: 3, by: Delta::ZERO });
-        let decisions = decide(&fleet, &action(Limit::Count(cap)), suspicion, Mono::from_nanos(now * S));
+        let decisions = decide(&fleet, &action(Limit::Count(cap)), suspicion.as_ref(), Mono::from_nanos(now * S));
         prop_assert_eq!(decisions.len(), fleet.len());
         let fresh = decisions.iter().zip(&fleet).filter(|(d, c)| d.outcome == Outcome::Act && !c.acted).count();
         prop_assert!(fresh == 0 || held + fresh <= cap, "{} held, {} new, cap {}", held, fresh, cap);

@@ -24,6 +24,10 @@ use tokio::task::JoinHandle;
 pub(super) enum Manner {
     /// Answers; the clock is this many nanoseconds ahead, and its own sources, if it has any, say so too.
     Ahead { nanos: i64, has_sources: bool },
+    /// Answers as a right one does, but for these fields.
+    Says(serde_json::Value),
+    /// Breaks the connection instead of answering.
+    Broken,
     /// Takes the question and never answers.
     Silent,
     /// Answers something that is no report.
@@ -65,12 +69,27 @@ impl OneAgent {
         Ok(OneAgent { manner, server })
     }
 
+    /// How it behaves now.
+    pub(super) fn manner(&self) -> Manner {
+        self.manner.borrow().1.clone()
+    }
+
     /// From now on it behaves like this; whoever waits for an answer gets it at once.
     pub(super) fn become_(&self, manner: Manner) {
         self.manner.send_modify(|(sequence, now)| {
             *sequence += 1;
             *now = manner;
         });
+    }
+}
+
+impl OneAgent {
+    /// Ends it at once: every question that it holds is broken off, and its port is free afterwards.
+    pub(super) async fn kill(&mut self) {
+        self.become_(Manner::Broken);
+        self.server.abort();
+        // The listener goes with its task; to be told that it was aborted is no news.
+        let _ = (&mut self.server).await;
     }
 }
 
@@ -95,8 +114,13 @@ async fn answer(State(manner): State<Arc<watch::Sender<(u64, Manner)>>>, questio
         let _ = tokio::time::timeout(wait, manner.wait_for(|(sequence, _)| *sequence != after)).await;
     }
     let (sequence, now) = manner.borrow().clone();
-    let (nanos, has_sources) = match now {
-        Manner::Ahead { nanos, has_sources } => (nanos, has_sources),
+    let (nanos, has_sources, says) = match now {
+        Manner::Ahead { nanos, has_sources } => (nanos, has_sources, serde_json::Value::Null),
+        Manner::Says(fields) => (0, true, fields),
+        Manner::Broken => {
+            let broken = futures::stream::once(async { Err::<&str, _>(std::io::Error::other("killed")) });
+            return Body::from_stream(broken).into_response();
+        }
         Manner::Silent => std::future::pending().await,
         Manner::Garbage => return "{\"node\": [this is no report".into_response(),
         Manner::Huge => return vec![b' '; 10_000_000].into_response(),
@@ -110,12 +134,15 @@ async fn answer(State(manner): State<Arc<watch::Sender<(u64, Manner)>>>, questio
     };
     let offset = has_sources.then_some(nanos as f64 / 1e9);
     let bound = has_sources.then_some(0.001);
-    let report = json!({
+    let mut report = json!({
         "node": "one of many", "state": "Synchronized", "offsetSeconds": offset, "errorBoundSeconds": bound,
         "sources": [], "instance": "test", "sequence": sequence, "jumps": [],
         "receivedUnixNanos": received.unix_nanos() + nanos,
         "heldNanos": u64::try_from(mono_now().since(arrived).as_nanos()).unwrap_or(u64::MAX),
         "sentUnixNanos": wall_now().unix_nanos() + nanos,
     });
+    if let (Some(report), serde_json::Value::Object(says)) = (report.as_object_mut(), says) {
+        report.extend(says);
+    }
     axum::Json(report).into_response()
 }

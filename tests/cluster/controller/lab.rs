@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use clockwarden::api::{self, NodeClock, TimeSyncPolicy};
 use clockwarden::policy::Marks;
 use jiff::SignedDuration;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -228,6 +229,15 @@ impl Lab {
         .await
     }
 
+    /// The version of the leader lease: another after each renewal.
+    pub(super) async fn lease_version(&self) -> Result<String> {
+        self.leases().get("clockwarden-controller").await?.resource_version().context("the lease has no version")
+    }
+
+    fn leases(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
     /// What the policies say, for messages of failed waits.
     async fn told(&self) -> String {
         let mut all = String::new();
@@ -254,6 +264,11 @@ impl Lab {
         }
         for node in std::mem::take(&mut self.nodes).into_values() {
             node.delete().await?;
+        }
+        // Most controllers of tests are killed; the next one would wait for 15 s until their lease has run out.
+        match self.leases().delete("clockwarden-controller", &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            deleted => drop(deleted?),
         }
         self.clocks().delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
         Ok(())

@@ -6,10 +6,13 @@
 mod act;
 mod agents;
 mod bad_input;
+mod cordons;
 mod faults;
 mod heartbeats;
 mod lab;
 mod limits;
+mod policy;
 mod races;
+mod rbac;
 mod rest;
 mod sources;

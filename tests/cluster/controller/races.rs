@@ -1,8 +1,8 @@
 //! Somebody else writes to the same node at the same moment, and nobody loses.
 
 use anyhow::{Result, ensure};
-use k8s_openapi::api::core::v1::Taint;
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::core::v1::{Node, Taint};
+use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
 use super::agents::Manner;
@@ -13,9 +13,9 @@ use crate::support::{Outcome, run, wait_for};
 const ROUNDS: usize = 100;
 
 /// Adds or removes a foreign taint the way that a careful controller does: with the resourceVersion that it read.
-async fn foreign(lab: &Lab, node: &str, key: &str, present: bool) -> Result<()> {
+pub(super) async fn foreign(nodes: &Api<Node>, node: &str, key: &str, present: bool) -> Result<Node> {
     loop {
-        let live = lab.live().get(node).await?;
+        let live = nodes.get(node).await?;
         let mut taints = live.spec.as_ref().and_then(|s| s.taints.clone()).unwrap_or_default();
         taints.retain(|taint| taint.key != key);
         if present {
@@ -23,9 +23,9 @@ async fn foreign(lab: &Lab, node: &str, key: &str, present: bool) -> Result<()> 
         }
         let version = live.metadata.resource_version;
         let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "spec": {"taints": taints}}));
-        match lab.live().patch(node, &PatchParams::default(), &patch).await {
+        match nodes.patch(node, &PatchParams::default(), &patch).await {
             Err(kube::Error::Api(status)) if status.code == 409 => {}
-            written => return written.map(drop).map_err(Into::into),
+            written => return written.map_err(Into::into),
         }
     }
 }
@@ -44,9 +44,9 @@ fn a_foreign_taint_added_at_the_same_moment_survives_a_hundred_times() -> Outcom
             let on = round % 2 == 0;
             let key = format!("foreign/{round}");
             agents[2].become_(if on { Manner::ahead_ms(15_000) } else { Manner::right() });
-            foreign(&lab, "race-3", &key, true).await?;
+            foreign(&lab.live(), "race-3", &key, true).await?;
             if round >= 2 {
-                foreign(&lab, "race-3", &format!("foreign/{}", round - 2), false).await?;
+                foreign(&lab.live(), "race-3", &format!("foreign/{}", round - 2), false).await?;
             }
             let mut wanted: Vec<String> = (round.saturating_sub(1)..=round).map(|r| format!("foreign/{r}")).collect();
             if on {

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -26,6 +28,7 @@ pub(crate) enum Traffic {
 pub(crate) struct Proxy {
     address: SocketAddr,
     traffic: watch::Sender<Traffic>,
+    held: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -36,16 +39,23 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (traffic, seen) = watch::channel(Traffic::Flows);
+        let held = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&held);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(connection(client, target.clone(), seen.clone()));
+                tokio::spawn(connection(client, target.clone(), seen.clone(), Arc::clone(&count)));
             }
         });
-        Ok(Proxy { address, traffic, task })
+        Ok(Proxy { address, traffic, held, task })
     }
 
     pub(crate) fn set(&self, traffic: Traffic) {
         self.traffic.send_replace(traffic);
+    }
+
+    /// How many connections have something that is kept back, in either direction.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// The same identity as in `kubeconfig`, through this proxy.
@@ -64,7 +74,7 @@ impl Drop for Proxy {
     }
 }
 
-async fn connection(client: TcpStream, target: String, mut traffic: watch::Receiver<Traffic>) {
+async fn connection(client: TcpStream, target: String, mut traffic: watch::Receiver<Traffic>, held: Arc<AtomicUsize>) {
     if *traffic.borrow() == Traffic::Cut {
         return;
     }
@@ -74,17 +84,24 @@ async fn connection(client: TcpStream, target: String, mut traffic: watch::Recei
     let ((client_in, client_out), (server_in, server_out)) = (client.into_split(), server.into_split());
     let (up, down) = (traffic.clone(), traffic.clone());
     tokio::select! {
-        () = pass(client_in, server_out, up) => {}
-        () = pass(server_in, client_out, down) => {}
+        () = pass(client_in, server_out, up, &held) => {}
+        () = pass(server_in, client_out, down, &held) => {}
         _ = traffic.wait_for(|it| *it == Traffic::Cut) => {}
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut traffic: watch::Receiver<Traffic>) {
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut traffic: watch::Receiver<Traffic>,
+    held: &AtomicUsize,
+) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if traffic.wait_for(|it| *it != Traffic::Stalls).await.is_err() || to.write_all(&buffer[..count]).await.is_err()
-        {
+        held.fetch_add(1, Ordering::Relaxed);
+        let may = traffic.wait_for(|it| *it != Traffic::Stalls).await.is_ok();
+        held.fetch_sub(1, Ordering::Relaxed);
+        if !may || to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
     }

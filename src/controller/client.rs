@@ -1,0 +1,130 @@
+//! Performs a [`Request`] on a real API server, and counts what was changed.
+//!
+//! The only place through which the controller writes to a cluster. Every request ends: one that is not answered in
+//! time is broken off, and its connection with it.
+
+use super::request::{Kind, Outcome, Refusal, Request, Verb};
+use super::write::Notice;
+use crate::api::{self, NodeClock, TimeSyncPolicy};
+use crate::telemetry;
+use http::Method;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Node;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The longest note that an Event may carry is 1,024 characters (`events.k8s.io/v1`, `note`).
+const NOTE_MAX: usize = 1000;
+
+/// A connection to the API server.
+#[derive(Clone)]
+pub struct Performer {
+    client: Client,
+    recorder: Recorder,
+    lease_namespace: String,
+}
+
+impl Performer {
+    /// One that signs Events as `instance`, and whose leases are in this namespace.
+    #[must_use]
+    pub fn new(client: Client, instance: String, lease_namespace: String) -> Performer {
+        let reporter = Reporter { controller: api::CONTROLLER.to_owned(), instance: Some(instance) };
+        Performer { recorder: Recorder::new(client.clone(), reporter), client, lease_namespace }
+    }
+
+    /// The answer, or why there is none within `patience`.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub async fn perform(&self, request: &Request, patience: Duration) -> Outcome {
+        let outcome = async {
+            match request.kind {
+                Kind::Event => self.publish(&request.body).await,
+                Kind::Node | Kind::Policy | Kind::Clock | Kind::Lease => self.ask(request).await,
+            }
+        };
+        match tokio::time::timeout(patience, outcome).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(refusal(&error)),
+            Err(_) => Err(Refusal::Silent(format!("nothing within {patience:?}"))),
+        }
+    }
+
+    async fn ask(&self, request: &Request) -> Result<Value, kube::Error> {
+        let path = match request.kind {
+            Kind::Node => Node::url_path(&(), None),
+            Kind::Policy => TimeSyncPolicy::url_path(&(), None),
+            Kind::Clock => NodeClock::url_path(&(), None),
+            Kind::Lease | Kind::Event => Lease::url_path(&(), Some(&self.lease_namespace)),
+        };
+        let manager = format!("fieldManager={}", api::CONTROLLER);
+        let name = if request.status { format!("{}/status", request.name) } else { request.name.clone() };
+        let (method, uri, content) = match request.verb {
+            Verb::Get => (Method::GET, format!("{path}/{name}"), None),
+            Verb::Create => (Method::POST, format!("{path}?{manager}"), Some("application/json")),
+            Verb::Merge => (Method::PATCH, format!("{path}/{name}?{manager}"), Some("application/merge-patch+json")),
+            Verb::Strategic => {
+                (Method::PATCH, format!("{path}/{name}?{manager}"), Some("application/strategic-merge-patch+json"))
+            }
+            Verb::Replace => (Method::PUT, format!("{path}/{name}?{manager}"), Some("application/json")),
+        };
+        let mut http = http::Request::builder().method(method).uri(uri);
+        let body = match content {
+            Some(content) => {
+                http = http.header(http::header::CONTENT_TYPE, content);
+                serde_json::to_vec(&request.body).map_err(kube::Error::SerdeError)?
+            }
+            None => Vec::new(),
+        };
+        self.client.request(http.body(body).map_err(kube::Error::HttpError)?).await
+    }
+
+    async fn publish(&self, body: &Value) -> Result<Value, kube::Error> {
+        let notice: Notice = serde_json::from_value(body.clone()).map_err(kube::Error::SerdeError)?;
+        let event = Event {
+            type_: if notice.warning { EventType::Warning } else { EventType::Normal },
+            reason: notice.reason,
+            note: Some(notice.note.chars().take(NOTE_MAX).collect()),
+            action: "Clockwarden".to_owned(),
+            secondary: None,
+        };
+        self.recorder.publish(&event, &notice.about).await.map(|()| Value::Null)
+    }
+}
+
+fn refusal(error: &kube::Error) -> Refusal {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            404 => Refusal::NotFound,
+            409 => Refusal::Conflict,
+            code => Refusal::Refused { code, message: status.message.clone() },
+        },
+        kube::Error::SerdeError(_) | kube::Error::HttpError(_) => {
+            Refusal::Refused { code: 0, message: telemetry::chain(error) }
+        }
+        _ => Refusal::Silent(telemetry::chain(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_api_server_that_takes_a_request_and_never_answers_does_not_hold_us_for_ever() {
+        // Port 0 of a listener that nobody accepts from: the kernel completes the connection, and that is all.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let client = Client::try_from(kube::Config::new(url)).unwrap();
+        let performer = Performer::new(client, "test".into(), "default".into());
+        // Only now: connecting and waiting is all that is left, and the clock of the runtime leaps over that.
+        tokio::time::pause();
+        let (kind, name) = (Kind::Node, "n".to_owned());
+        let request = Request { verb: Verb::Get, kind, name, status: false, body: Value::Null };
+        let outcome = performer.perform(&request, Duration::from_secs(5)).await;
+        assert!(matches!(outcome, Err(Refusal::Silent(_))), "{outcome:?}");
+        drop(listener);
+    }
+}

@@ -1,0 +1,334 @@
+//! Which write is due for a node or a policy, derived when it is asked for.
+//!
+//! For a node: marks first, then what is told (condition, NodeClock, and the Events that follow it). For a policy: its
+//! finalizer, its status, the Events that follow it.
+
+use super::Engine;
+use super::queue::{About, Class};
+use super::ward::Ward;
+use crate::agent::report::JumpReport;
+use crate::api::{NODE_CONDITION, TimeSyncPolicy, exemption, node_marks};
+use crate::clock::{Mono, Sample, State, Wall};
+use crate::controller::fleet::PolicyEntry;
+use crate::controller::policy_status;
+use crate::controller::record::{self, Due, Summary};
+use crate::controller::totals::Totals;
+use crate::controller::write::{Notice, Write};
+use crate::controller::{hands_off, suspect};
+use crate::policy::{Marks, Now, Outcome};
+use k8s_openapi::api::core::v1::{Node, ObjectReference};
+use kube::Resource;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+/// A policy's status is written at most this often: five hundred nodes that drift at once are a handful of writes.
+const STATUS_SPACING: Duration = Duration::from_secs(1);
+
+/// Nothing is put on a node sooner after it was found drifting: what happens to many at once is told within
+/// milliseconds, and must be weighed together before the first of them is acted on.
+const MOMENT: Duration = Duration::from_millis(5);
+
+impl Engine {
+    /// Puts the node into the queue if something is due for it.
+    pub(super) fn plan_node(&mut self, name: &str, clocks: &Sample) {
+        if let Some(class) = self.class_of_node(name, clocks) {
+            self.push(&About::Node(name.to_owned()), class);
+        }
+    }
+
+    fn class_of_node(&mut self, name: &str, clocks: &Sample) -> Option<Class> {
+        let node = self.fleet.nodes.get(name)?;
+        if self.subjects.get(name)?.unsure {
+            return Some(Class::Undo);
+        }
+        match self.marks_due(name, node, clocks) {
+            Some(true) => return self.after_the_moment(name, clocks).then_some(Class::Act),
+            Some(false) => return Some(Class::Undo),
+            None => {}
+        }
+        // A drift is summed up with every look at it; of a healthy clock most looks say nothing new.
+        let print = self.is_healthy(name).then(|| self.print(name, node));
+        let subject = self.subjects.get(name)?;
+        if !subject.notices.is_empty() {
+            return Some(Class::Tell);
+        }
+        if print.is_some() && subject.told == print {
+            return None;
+        }
+        let summary = self.summary(name, clocks);
+        let due = condition(node, summary.as_ref(), self.is_forgotten(name), clocks).is_some();
+        drop(summary);
+        let due = match self.record(name, clocks) {
+            Due::Now(..) => true,
+            Due::Later(at) => {
+                self.queue.push_later(&About::Node(name.to_owned()), at);
+                due
+            }
+            Due::Nothing => due,
+        };
+        let subject = self.subjects.get_mut(name)?;
+        subject.told = print.filter(|_| !due);
+        due.then_some(Class::Tell)
+    }
+
+    /// What is to be written into the node's NodeClock; each call is a look at its drift.
+    fn record(&mut self, name: &str, clocks: &Sample) -> Due {
+        let Some(subject) = self.subjects.get_mut(name) else { return Due::Nothing };
+        let mut ledger = std::mem::take(&mut subject.ledger);
+        let stored = self.fleet.clocks.get(name).and_then(|clock| clock.status.as_ref());
+        let due = match (self.fleet.nodes.get(name), self.summary(name, clocks)) {
+            (Some(node), Some(summary)) => {
+                record::node_clock(stored, &summary, &self.jumps(name, clocks), node, &mut ledger, clocks)
+            }
+            _ => Due::Nothing,
+        };
+        if let Some(subject) = self.subjects.get_mut(name) {
+            subject.ledger = ledger;
+        }
+        due
+    }
+
+    /// Every policy that matches the node calls its clock synchronized.
+    fn is_healthy(&self, name: &str) -> bool {
+        self.views(name).all(|(_, view)| view.standing.state() == State::Synchronized)
+    }
+
+    /// Whether it is so long since the node began to drift that what was told at the same moment is known, too. If not,
+    /// it is looked at again then.
+    fn after_the_moment(&mut self, name: &str, clocks: &Sample) -> bool {
+        let acts = self.views(name).filter(|(_, view)| view.decision.outcome == Outcome::Act && !view.acted);
+        let from = acts.map(|(_, view)| view.standing.since().after(MOMENT)).max();
+        let Some(from) = from.filter(|from| clocks.after < *from) else { return true };
+        self.queue.push_later(&About::Node(name.to_owned()), from);
+        false
+    }
+
+    /// Whether what is about to be put on a node is still wanted: between the reading of a node and the change of it,
+    /// the rest of its fleet may have been heard of.
+    #[must_use]
+    pub fn confirms(&self, write: &Write, clocks: &Sample) -> bool {
+        match write {
+            Write::Marks { node, desired } => {
+                self.fleet.nodes.get(node).is_none_or(|live| self.desired(node, live, clocks.wall) == *desired)
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether marks are due, and if so, whether any is put on.
+    fn marks_due(&self, name: &str, node: &Node, clocks: &Sample) -> Option<bool> {
+        // A record that cannot be read stops us here; it is told through the node's decision.
+        let change = node_marks::change(node, &self.desired(name, node, clocks.wall)).ok()??;
+        let adds = !change.added.is_empty();
+        (!adds || node.metadata.deletion_timestamp.is_none()).then_some(adds)
+    }
+
+    /// The marks that a node shall carry.
+    pub(super) fn desired(&self, name: &str, node: &Node, wall: Wall) -> Marks {
+        let mut desired = Marks::default();
+        for (policy_name, entry) in self.fleet.policies.iter() {
+            let Ok(policy) = &entry.policy else {
+                // A policy that cannot be evaluated neither acts nor undoes, unless it is being deleted, or a person
+                // wants the node to be left alone.
+                let exempt = exemption::holds(node, Now::by_own_clock(wall)).is_some();
+                if let (false, false, Ok(owned)) = (entry.deleting(), exempt, node_marks::owned(node)) {
+                    desired.join(owned.of(policy_name));
+                }
+                continue;
+            };
+            let Some(mark) = &policy.action.mark else { continue };
+            let Some(view) = self.wards.get(policy_name).and_then(|ward| ward.view(name)) else { continue };
+            let wanted = match view.decision.outcome {
+                // Without our finalizer the policy could vanish and leave the mark behind.
+                Outcome::Act => view.acted || entry.has_finalizer(),
+                Outcome::Keep => true,
+                Outcome::Release | Outcome::WouldAct | Outcome::Leave => false,
+            };
+            if wanted {
+                desired.hold(mark.clone(), policy_name);
+            }
+        }
+        desired
+    }
+
+    /// The most pressing write that is due for a node, and may be tried.
+    pub(super) fn due_for_node(&mut self, name: &str, clocks: &Sample) -> Option<Write> {
+        let about = About::Node(name.to_owned());
+        let may_try = |kind| self.queue.may_try(&about, kind, clocks.after);
+        let node = self.fleet.nodes.get(name)?;
+        let subject = self.subjects.get(name)?;
+        if (subject.unsure || self.marks_due(name, node, clocks).is_some()) && may_try("marks") {
+            return Some(Write::Marks { node: name.to_owned(), desired: self.desired(name, node, clocks.wall) });
+        }
+        let condition = condition(node, self.summary(name, clocks).as_ref(), self.is_forgotten(name), clocks);
+        if let Some(write) = condition.filter(|_| may_try("condition")) {
+            return Some(write);
+        }
+        let (may_record, may_tell) = (may_try("nodeclock"), may_try("event"));
+        let (about, uid) = (reference_to(node), node.metadata.uid.clone().unwrap_or_default());
+        if may_record && let Due::Now(status, incidents) = self.record(name, clocks) {
+            let following = incidents.into_iter().map(|incident| {
+                let (reason, warning) = record::event(&incident.kind);
+                Notice { about: about.clone(), reason: reason.to_owned(), warning, note: incident.message }
+            });
+            let following = following.collect();
+            self.subjects.get_mut(name)?.following = following;
+            return Some(Write::Clock { node: name.to_owned(), uid, status });
+        }
+        let notice = self.subjects.get(name)?.notices.front().filter(|_| may_tell)?;
+        Some(Write::Event(Box::new(notice.clone())))
+    }
+
+    /// No policy matches the node, so that what is told of it would only grow stale.
+    fn is_forgotten(&self, name: &str) -> bool {
+        let unusable = self.fleet.policies.iter().any(|(_, entry)| entry.policy.is_err());
+        !unusable && self.views(name).next().is_none()
+    }
+
+    /// What holds for a node over all policies; `None` where none matches it, or it is too early to say anything.
+    fn summary<'a>(&'a self, name: &'a str, clocks: &Sample) -> Option<Summary<'a>> {
+        let zone = self.fleet.nodes.get(name).and_then(hands_off::zone);
+        let seen = self.views(name).filter_map(|(policy, view)| {
+            let ward = self.wards.get(&policy.name)?;
+            let zone = zone.and_then(|zone| ward.frame().zone(zone)).map(suspect::zone);
+            let totals = Totals::of(ward, None);
+            let scene = totals.scene(policy.action.limit, zone.as_deref(), clocks.wall);
+            Some((policy, view, view.decision.explain(&scene)))
+        });
+        record::summary(seen.collect())
+    }
+
+    /// What all sources tell of a clock's jumps, as old as they are now.
+    fn jumps(&self, name: &str, clocks: &Sample) -> Vec<JumpReport> {
+        let readings = self.observed.of(name).filter_map(|seen| seen.reading.as_ref());
+        readings
+            .flat_map(|reading| {
+                let since = clocks.after.since(reading.clocks.after);
+                reading.jumps().iter().map(move |jump| aged(jump, since))
+            })
+            .collect()
+    }
+
+    /// What is told of a node follows from this; the same print, and nothing new is to be told.
+    fn print(&self, name: &str, node: &Node) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for (policy, view) in self.views(name) {
+            policy.name.hash(&mut hasher);
+            policy.generation.hash(&mut hasher);
+            view.standing.state().hash(&mut hasher);
+            view.premature.hash(&mut hasher);
+            view.failure.is_some().hash(&mut hasher);
+            view.decision.outcome.as_str().hash(&mut hasher);
+            view.decision.because.as_str().hash(&mut hasher);
+        }
+        for seen in self.observed.of(name) {
+            for jump in seen.reading.iter().flat_map(|reading| reading.jumps()) {
+                (&jump.cause, &jump.wall_before, &jump.wall_after, jump.ongoing).hash(&mut hasher);
+                jump.amount_seconds.to_bits().hash(&mut hasher);
+            }
+        }
+        let clock = self.fleet.clocks.get(name);
+        clock.and_then(|clock| clock.metadata.resource_version.as_ref()).hash(&mut hasher);
+        let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+        for condition in conditions.iter().filter(|condition| condition.type_ == NODE_CONDITION) {
+            (&condition.status, &condition.reason).hash(&mut hasher);
+        }
+        node.metadata.annotations.as_ref().and_then(|all| all.get(crate::api::MARKS_ANNOTATION)).hash(&mut hasher);
+        self.is_forgotten(name).hash(&mut hasher);
+        self.subjects.get(name).map(|subject| subject.notices.len()).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Puts the policy into the queue if something is due for it.
+    pub(super) fn plan_policy(&mut self, name: &str, clocks: &Sample) {
+        let about = About::Policy(name.to_owned());
+        let Some(entry) = self.fleet.policies.get(name) else { return };
+        let Some(ward) = self.wards.get(name) else { return };
+        if finalizer(entry, ward).is_some() {
+            self.push(&about, Class::Finalizer);
+        } else if !ward.notices.is_empty() {
+            self.push(&about, Class::Tell);
+        } else if !entry.deleting()
+            && policy_status::due(name, entry, &totals(entry, ward), &mut self.shown, clocks.wall).is_some()
+        {
+            let from = ward.told.map_or(Mono::default(), |at| at.after(STATUS_SPACING));
+            if from <= clocks.after {
+                self.push(&about, Class::Tell);
+            } else {
+                self.queue.push_later(&about, from);
+            }
+        }
+    }
+
+    /// The most pressing write that is due for a policy, and may be tried.
+    pub(super) fn due_for_policy(&mut self, name: &str, clocks: &Sample) -> Option<Write> {
+        let about = About::Policy(name.to_owned());
+        let entry = self.fleet.policies.get(name)?;
+        let ward = self.wards.get_mut(name)?;
+        let may_try = |kind| self.queue.may_try(&about, kind, clocks.after);
+        if let Some(present) = finalizer(entry, ward).filter(|_| may_try("finalizer")) {
+            return Some(Write::Finalizer { policy: name.to_owned(), present });
+        }
+        if let Some(notice) = ward.notices.front().filter(|_| may_try("event")) {
+            return Some(Write::Event(Box::new(notice.clone())));
+        }
+        if entry.deleting() || !may_try("policy_status") {
+            return None;
+        }
+        let (status, events) = policy_status::due(name, entry, &totals(entry, ward), &mut self.shown, clocks.wall)?;
+        ward.told = Some(clocks.after);
+        let about = ObjectReference {
+            api_version: Some(TimeSyncPolicy::api_version(&()).into_owned()),
+            kind: Some(TimeSyncPolicy::kind(&()).into_owned()),
+            name: Some(name.to_owned()),
+            uid: entry.metadata.uid.clone(),
+            ..ObjectReference::default()
+        };
+        let notice = |event: policy_status::Notice| Notice {
+            about: about.clone(),
+            reason: event.reason.to_owned(),
+            warning: event.warning,
+            note: event.note,
+        };
+        ward.following = events.into_iter().map(notice).collect();
+        Some(Write::PolicyStatus { policy: name.to_owned(), status: Box::new(status) })
+    }
+}
+
+fn totals(entry: &PolicyEntry, ward: &Ward) -> Totals {
+    Totals::of(ward, entry.policy.as_ref().err().cloned())
+}
+
+/// The condition that is due: told where a policy matches, removed where none does any more.
+fn condition(node: &Node, summary: Option<&Summary<'_>>, is_forgotten: bool, clocks: &Sample) -> Option<Write> {
+    let write = |condition| Write::Condition { node: node.metadata.name.clone().unwrap_or_default(), condition };
+    if let Some(summary) = summary {
+        return record::condition(node, summary, clocks.wall).map(|it| write(Some(Box::new(it))));
+    }
+    let conditions = node.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+    (is_forgotten && conditions.iter().any(|c| c.type_ == NODE_CONDITION)).then(|| write(None))
+}
+
+/// The finalizer comes before the first mark and goes when no node carries a mark of the policy.
+fn finalizer(entry: &PolicyEntry, ward: &Ward) -> Option<bool> {
+    match (entry.deleting(), entry.has_finalizer()) {
+        (false, false) => Some(true),
+        (true, true) if ward.room().held().is_empty() => Some(false),
+        _ => None,
+    }
+}
+
+/// A jump as old as it is now, and not as old as it was when it was reported.
+fn aged(jump: &JumpReport, since: Duration) -> JumpReport {
+    JumpReport { age_seconds: jump.age_seconds.map(|age| age + since.as_secs_f64()), ..jump.clone() }
+}
+
+fn reference_to(node: &Node) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(Node::api_version(&()).into_owned()),
+        kind: Some(Node::kind(&()).into_owned()),
+        name: node.metadata.name.clone(),
+        uid: node.metadata.uid.clone(),
+        ..ObjectReference::default()
+    }
+}
