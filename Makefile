@@ -10,13 +10,17 @@ CARGO_FUZZ_VERSION := 0.13.2
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60
 
+# Of `make scale`: numbers of nodes, one trial each; its other flags (`--help` lists them).
+NODES ?= 50,1000,5000
+SCALE_FLAGS ?=
+
 # An error of a test is its chain of causes; where it was made adds fifty lines of the runtime.
 export RUST_LIB_BACKTRACE ?= 0
 # KEEP=1 leaves the demo running.
 export KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt clippy deny bench fuzz scenarios crds clean prerequisites tools guest control-plane
+.PHONY: help demo test check fmt clippy deny bench scale fuzz scenarios crds clean prerequisites tools guest control-plane
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +54,14 @@ deny: prerequisites
 
 bench: prerequisites ## Measure the webhook against a handler that admits everything (builds what is shipped)
 	$(CARGO) bench --locked --profile dist --bench webhook
+
+# In a network of its own: one process listens for the agents of all nodes, at every address.
+scale: prerequisites control-plane ## Measure the controller with NODES=50,1000,5000 nodes (half an hour)
+	@$(CARGO) build --locked --release --bin clockwarden
+	@$(CARGO) build --locked --release --example scale
+	@[ "$$(id -u)" = 0 ] || as=--map-root-user; \
+	unshare $$as --net sh -c 'ip link set lo up && exec "$$0" "$$@"' \
+	  $(or $(CARGO_TARGET_DIR),target)/release/examples/scale --nodes $(NODES) $(SCALE_FLAGS)
 
 # Without a sanitizer the stable compiler will do: the parsers have no unsafe code that one would watch.
 fuzz: prerequisites ## Fuzz every parser for FUZZ_SECONDS (60) each
