@@ -9,6 +9,8 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60
+# Rounds for each fault: a number, or `long` for those of the table in docs/faults.md.
+ROUNDS ?= long
 
 # Of `make scale`: numbers of nodes, one trial each; its other flags (`--help` lists them).
 NODES ?= 50,1000,5000
@@ -20,7 +22,7 @@ export RUST_LIB_BACKTRACE ?= 0
 export KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt clippy deny bench scale fuzz scenarios crds clean prerequisites tools guest control-plane
+.PHONY: help demo test check fmt clippy deny bench scale fuzz scenarios crds clean prerequisites tools guest control-plane faults
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +73,14 @@ fuzz: prerequisites ## Fuzz every parser for FUZZ_SECONDS (60) each
 	  echo "fuzz: $$target for $(FUZZ_SECONDS) s"; \
 	  "$$fuzz" run --sanitizer none "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
+
+faults: prerequisites tools control-plane ## Let every fault strike a real control plane, ROUNDS times, and print the table
+	@echo "faults: ROUNDS=$(ROUNDS), an hour if it is long; the log is target/faults.log"
+	@set -o pipefail; $(CARGO) build --locked --tests --bin clockwarden && \
+	ROUNDS=$(ROUNDS) scripts/tools -- $(CARGO) test --locked --no-fail-fast --test cluster -- \
+	  controller::faults --nocapture --test-threads=1 >target/faults.log 2>&1; status=$$?; \
+	awk '/^\| / && !seen[$$0]++ { print } /^\| fault / && !n++ { print "|---|---:|---:|---:|---:|---:|" }' target/faults.log; \
+	grep '^test result' target/faults.log; exit $$status
 
 scenarios: prerequisites ## Run a simulated fleet through every fault, and write the table in docs/scenarios.md
 	@$(CARGO) run --locked --quiet --example scenarios
