@@ -8,6 +8,7 @@ mod agents;
 mod bad_input;
 mod faults;
 mod heartbeats;
+mod history;
 mod lab;
 mod limits;
 mod races;
