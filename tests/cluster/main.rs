@@ -11,4 +11,5 @@ mod install;
 mod policy_schema;
 mod processes;
 mod scan;
+mod status;
 mod webhook;
