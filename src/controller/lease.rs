@@ -95,25 +95,23 @@ impl Election {
 
     /// Tells what the API server has: `None` if there is no lease. Only a change restarts the holder's time.
     pub fn observe(&mut self, record: Option<Record>, now: Mono) -> Step {
+        let abstains = self.abstains.is_some_and(|until| now < until);
         let Some(record) = record else {
             self.seen = None;
             self.renewed = None;
-            return Step::Create;
+            return if abstains { Step::StandBy } else { Step::Create };
         };
         let ours = record.holder == self.identity;
         let unchanged = self.seen.as_ref().is_some_and(|(seen, _)| *seen == record);
         if !unchanged {
             self.seen = Some((record.clone(), now));
         }
-        if ours && self.abstains.is_some_and(|until| now < until) {
-            return Step::StandBy;
-        }
-        if ours {
+        if ours && !abstains {
             // After a restart under the same name the lease says that it is ours, but only a renewal proves it.
             return Step::Renew;
         }
         self.renewed = None;
-        if self.abstains.is_some_and(|until| now < until) {
+        if abstains {
             return Step::StandBy;
         }
         let since = self.seen.as_ref().map_or(now, |(_, at)| *at);

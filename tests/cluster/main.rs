@@ -12,4 +12,5 @@ mod policy_schema;
 mod processes;
 mod scan;
 mod semantics;
+mod status;
 mod webhook;

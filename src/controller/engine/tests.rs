@@ -155,7 +155,11 @@ fn a_restarted_controller_keeps_what_is_marked_until_it_knows_better() {
     let mut world = World::new(vec![eager()], vec![node("n1", &json!({})), tainted("n2")]);
     assert_eq!(world.desired(1), ["n2"]);
     assert!(world.engine.wards["p"].views().all(|n| n.premature));
+    let failed = Seen::Bad("it cannot be reached".into());
+    world.engine.observe(&AGENT, "n1", failed, &clocks(2));
     assert_eq!(world.desired(7), ["n2"]);
+    assert_eq!(world.engine.wards["p"].views().map(|n| n.premature).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(world.desired(61), ["n2"]);
     assert!(world.engine.wards["p"].views().all(|n| !n.premature));
 }
 

@@ -21,7 +21,8 @@ use k8s_openapi::api::core::v1::Node;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// A node that has not answered at all is called unknown after this long; before, it may just not have been asked.
+/// A node whose source says that it cannot be had is called unknown after this long; one of which nothing was heard at all,
+/// when it has been silent for `staleAfter`: it may just not have been asked, and what is stored of it still holds.
 const FIRST_ANSWER: Duration = Duration::from_secs(5);
 /// The yardstick may move by this part of the tolerance before every node is looked at again; each is anyway with its
 /// next reading.
@@ -234,14 +235,16 @@ impl Ward {
         let wants = matches!(member.claim, Claim::Wants(_));
         self.room.wish(name, wants.then(|| urgency(&candidate)));
         let never = standing.state() == State::Unknown(Why::NeverMeasured);
-        let first = standing.since().after(FIRST_ANSWER);
+        let failure = evaluate::failure(name, facts.node, facts.seen, policy, clocks);
+        let patience = if failure.is_some() { FIRST_ANSWER } else { policy.tolerance.stale_after.max(FIRST_ANSWER) };
+        let first = standing.since().after(patience);
         member.view = NodeView {
             node: candidate.node,
             standing,
             offset,
             decision: member.claim.settle(has_room(&self.room, name), &policy.action),
             acted: facts.acted,
-            failure: evaluate::failure(name, facts.node, facts.seen, policy, clocks),
+            failure,
             against: evaluate::against(&self.frame.yardstick, policy),
             premature: never && now < first,
         };

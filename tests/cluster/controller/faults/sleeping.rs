@@ -36,7 +36,8 @@ impl Pair {
 
     async fn wait_leading(&self, index: usize, wanted: bool) -> Result<()> {
         let url = self.urls.get(index).context("no such controller")?;
-        wait_for(&format!("{} to lead: {wanted}", self.names[index]), super::SOON, async || {
+        let name = self.names.get(index).context("no such controller")?;
+        wait_for(&format!("{name} to lead: {wanted}"), super::SOON, async || {
             let says = leads(url).await;
             ensure!(says == Some(wanted), "it says {says:?}");
             Ok(())
