@@ -10,6 +10,7 @@ use crate::policy::Outcome;
 use crate::policy::Source;
 use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// What a policy asks unless it says otherwise.
 const AGENT: Source = Source::Agent { port: 9555 };
