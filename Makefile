@@ -9,12 +9,17 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60
+<<<<<<< HEAD
+# Random days of 200 nodes for the soak.
+SEEDS ?= 10000
+=======
 # Rounds for each fault: a number, or `long` for those of the table in docs/faults.md.
 ROUNDS ?= long
 
 # Of `make scale`: numbers of nodes, one trial each; its other flags (`--help` lists them).
 NODES ?= 50,1000,5000
 SCALE_FLAGS ?=
+>>>>>>> main
 
 # An error of a test is its chain of causes; where it was made adds fifty lines of the runtime.
 export RUST_LIB_BACKTRACE ?= 0
@@ -22,7 +27,11 @@ export RUST_LIB_BACKTRACE ?= 0
 export KEEP
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
+.PHONY: help demo test check fmt clippy deny bench fuzz scenarios soak crds clean prerequisites tools guest control-plane
+=======
 .PHONY: help demo test check fmt clippy deny bench scale fuzz scenarios crds clean prerequisites tools guest control-plane faults
+>>>>>>> main
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +93,10 @@ faults: prerequisites tools control-plane ## Let every fault strike a real contr
 
 scenarios: prerequisites ## Run a simulated fleet through every fault, and write the table in docs/scenarios.md
 	@$(CARGO) run --locked --quiet --example scenarios
+
+# A failing seed is shrunk and printed as a scenario; SEED=… begins elsewhere.
+soak: prerequisites ## Put the controller through SEEDS (10000) random days of 200 nodes, and a month of 1,000
+	@$(CARGO) run --locked --release --quiet --example soak -- --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
 crds: prerequisites ## Write crds/*.yaml and those of deploy/install.yaml from the Rust types
 	@$(CARGO) build --locked --quiet --bin clockwarden

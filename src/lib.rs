@@ -52,6 +52,7 @@ pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod controller;
+pub mod drill;
 pub mod duration;
 pub mod exposition;
 pub mod heartbeats;
