@@ -215,7 +215,7 @@ impl Ward {
     /// Judges a node whose evidence was gathered just now. Returns when to look at it again, should nothing happen.
     pub fn judge(&mut self, name: &str, facts: Facts<'_>, policy: &Policy, clocks: &Sample) -> Option<Mono> {
         let now = clocks.after;
-        let Some(member) = self.members.get_mut(name) else { return None };
+        let member = self.members.get_mut(name)?;
         self.digest.remove(&member.view);
         let reading = facts.seen.and_then(|seen| seen.reading.as_ref());
         let offset = self.frame.offset(&member.evidence);
