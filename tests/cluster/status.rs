@@ -344,7 +344,7 @@ fn hostile() -> Result<NodeClockStatus> {
             raw: Raw::from_nanos(clock.nanos()),
             after: clock,
         };
-        let judgement = if number % 2 == 0 { Judgement::Beyond } else { Judgement::Within };
+        let judgement = if number.is_multiple_of(2) { Judgement::Beyond } else { Judgement::Within };
         let offset = Delta::from_nanos(123_456_789_012_345 * i64::try_from(number)?);
         jumps.iter_mut().for_each(|jump| jump.age_seconds = jump.age_seconds.map(|age| age + 100.0));
         let cause = ["step", "pause", "suspend", "slew"][usize::try_from(number % 4)?];
