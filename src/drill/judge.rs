@@ -337,12 +337,14 @@ impl Judge {
             .collect();
         for (mark, policy) in fresh {
             let about = format!("c{} put {mark} on {} for policy {policy}", call.replica, change.name);
-            let deleting = change.after.as_deref().is_some_and(|it| it.pointer("/metadata/deletionTimestamp").is_some());
+            let deleting =
+                change.after.as_deref().is_some_and(|it| it.pointer("/metadata/deletionTimestamp").is_some());
             if deleting {
                 self.complain(now, Rule::HandsOff, format!("{about}, which is being deleted"));
             }
             let versions: Vec<Version> = self.recent(&policy, now).cloned().collect();
-            let held = self.held.get(&policy).map_or(0, |nodes| nodes.len() + usize::from(!nodes.contains(&change.name)));
+            let held =
+                self.held.get(&policy).map_or(0, |nodes| nodes.len() + usize::from(!nodes.contains(&change.name)));
             let held = held.max(1);
             let cap = versions.iter().map(|version| version.cap).max().unwrap_or(0);
             if held > cap {

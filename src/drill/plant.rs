@@ -80,7 +80,8 @@ impl Plant {
             }
             Plant::DropsForeignTaints => {
                 if let Some(taints) = request.body.pointer_mut("/spec/taints").and_then(Value::as_array_mut) {
-                    let is_ours = |it: &Value| it.get("key").and_then(Value::as_str).is_some_and(|k| k.contains("clock"));
+                    let is_ours =
+                        |it: &Value| it.get("key").and_then(Value::as_str).is_some_and(|k| k.contains("clock"));
                     taints.retain(is_ours);
                 }
             }

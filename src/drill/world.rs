@@ -157,7 +157,8 @@ pub fn run(scenario: &Scenario, plant: Option<Plant>) -> Ran {
 impl<'a> World<'a> {
     fn new(scenario: &'a Scenario, plant: Option<Plant>) -> World<'a> {
         let mut chance = Chance::new(scenario.seed);
-        let ordinary = |chance: &mut Chance| Machine::right_to(Delta::from_nanos(chance.between(-4_000_000, 4_000_000)));
+        let ordinary =
+            |chance: &mut Chance| Machine::right_to(Delta::from_nanos(chance.between(-4_000_000, 4_000_000)));
         let machines = (0..scenario.nodes).map(|_| ordinary(&mut chance)).collect();
         let mut disturbances: Vec<Duration> = Vec::new();
         for event in &scenario.events {
