@@ -7,6 +7,7 @@ SHELL := bash
 CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
+CARGO_MUTANTS_VERSION := 27.1.0
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60
 
@@ -16,7 +17,7 @@ export RUST_LIB_BACKTRACE ?= 0
 export KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt clippy deny bench fuzz scenarios crds clean prerequisites tools guest control-plane
+.PHONY: help demo test check fmt clippy deny bench fuzz mutants coverage scenarios crds clean prerequisites tools guest control-plane
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +60,15 @@ fuzz: prerequisites ## Fuzz every parser for FUZZ_SECONDS (60) each
 	  echo "fuzz: $$target for $(FUZZ_SECONDS) s"; \
 	  "$$fuzz" run --sanitizer none "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
+
+# MUTANTS passes arguments on, for example MUTANTS="-f src/clock/fuse.rs".
+mutants: prerequisites ## Change the pure core in a thousand ways, and list what no test notices (an hour on 2 idle cores)
+	@mutants=$$(scripts/cargo-tool cargo-mutants $(CARGO_MUTANTS_VERSION)) && scripts/mutants "$$mutants" $(MUTANTS)
+
+# The core is built by itself; for the rest the whole library is built once more.
+coverage: prerequisites ## Tell which lines of the pure core and of the controller the unit tests run (MISSED=1 lists the others)
+	@echo "coverage: src/clock and src/policy" && scripts/coverage core
+	@echo "coverage: src/controller" && FILES='^src/controller/' scripts/coverage crate controller::
 
 scenarios: prerequisites ## Run a simulated fleet through every fault, and write the table in docs/scenarios.md
 	@$(CARGO) run --locked --quiet --example scenarios
