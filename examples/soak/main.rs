@@ -91,7 +91,9 @@ fn main() -> anyhow::Result<ExitCode> {
     });
     let (runs, hours, writes, played) = *sums.lock().unwrap_or_else(PoisonError::into_inner);
     let took = mono_now().since(began).as_secs_f64();
-    println!("{runs} runs, {hours:.0} node-hours, {writes} writes, {played} events in {took:.1} s on {threads} threads");
+    println!(
+        "{runs} runs, {hours:.0} node-hours, {writes} writes, {played} events in {took:.1} s on {threads} threads"
+    );
     println!("{:.0} node-hours a second, {:.0} on each thread", hours / took, hours / took / threads as f64);
     if let Some(report) = failed.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
         bail!("a rule was broken\n{report}");
@@ -100,7 +102,11 @@ fn main() -> anyhow::Result<ExitCode> {
         let (scenario, began) = (month()?, mono_now());
         let ran = clockwarden::drill::run(&scenario, None);
         let took = mono_now().since(began).as_secs_f64();
-        println!("a month of 1,000 nodes: {took:.1} s, {:.0} node-hours a second, {} writes", ran.node_hours / took, ran.writes);
+        println!(
+            "a month of 1,000 nodes: {took:.1} s, {:.0} node-hours a second, {} writes",
+            ran.node_hours / took,
+            ran.writes
+        );
         if !ran.broken.is_empty() {
             bail!("a rule was broken\n{}", told(&ran));
         }

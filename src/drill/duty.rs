@@ -64,7 +64,8 @@ pub fn neglected(
     let matched: Vec<usize> = (0..scenario.nodes)
         .filter(|number| node(*number).is_some_and(|it| super::rules::counts(policy, &labels(&it))))
         .collect();
-    let wrong: Vec<usize> = matched.iter().copied().filter(|number| is_wrong(machines.get(*number), policy, now)).collect();
+    let wrong: Vec<usize> =
+        matched.iter().copied().filter(|number| is_wrong(machines.get(*number), policy, now)).collect();
     let zones = scenario.zones.max(1);
     let crowded = |zone: usize| {
         let of = |list: &[usize]| list.iter().filter(|number| *number % zones == zone).count();
@@ -83,7 +84,9 @@ pub fn neglected(
         let is_free = node(**number).is_some_and(|it| {
             let on = marks::present(&it);
             marks::recorded(&it).is_some()
-                && it.pointer("/metadata/annotations").is_none_or(|all| all.get("clockwarden.io/exempt-until").is_none())
+                && it
+                    .pointer("/metadata/annotations")
+                    .is_none_or(|all| all.get("clockwarden.io/exempt-until").is_none())
                 && !on.contains(&taint)
         });
         is_plain && is_free && !there && !crowded(*number % zones)
@@ -132,8 +135,11 @@ pub fn left_over(server: &Server, ours: impl Fn(&str) -> BTreeSet<String>) -> Ve
         }
     }
     let orphan = |name: &String| server.get(Kind::Node, name).is_none();
-    left.extend(server.all(Kind::Clock).filter(|(name, _)| orphan(name)).map(|(name, _)| {
-        format!("NodeClock {name} has outlived its node")
-    }));
+    left.extend(
+        server
+            .all(Kind::Clock)
+            .filter(|(name, _)| orphan(name))
+            .map(|(name, _)| format!("NodeClock {name} has outlived its node")),
+    );
     left
 }

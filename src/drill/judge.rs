@@ -230,6 +230,14 @@ impl Judge {
         if self.is_resting {
             self.complain(now, Rule::Writes, format!("{about} at rest: {}", difference(change)));
         }
+        let bound = 12 * (self.policies.len() as u64 + 1) * (self.stirs + 3 * self.nodes.len() as u64);
+        if self.writes > bound {
+            self.complain(
+                now,
+                Rule::Writes,
+                format!("{about}: the {}th write for {} reasons", self.writes, self.stirs),
+            );
+        }
         let lease = server.get(Kind::Lease, crate::controller::ballot::LEASE_NAME);
         let holder = lease.as_ref().and_then(|it| it.pointer("/spec/holderIdentity")?.as_str()).unwrap_or_default();
         let is_own = holder == format!("c{}_{}", call.replica, call.life);
@@ -337,12 +345,14 @@ impl Judge {
             .collect();
         for (mark, policy) in fresh {
             let about = format!("c{} put {mark} on {} for policy {policy}", call.replica, change.name);
-            let deleting = change.after.as_deref().is_some_and(|it| it.pointer("/metadata/deletionTimestamp").is_some());
+            let deleting =
+                change.after.as_deref().is_some_and(|it| it.pointer("/metadata/deletionTimestamp").is_some());
             if deleting {
                 self.complain(now, Rule::HandsOff, format!("{about}, which is being deleted"));
             }
             let versions: Vec<Version> = self.recent(&policy, now).cloned().collect();
-            let held = self.held.get(&policy).map_or(0, |nodes| nodes.len() + usize::from(!nodes.contains(&change.name)));
+            let held =
+                self.held.get(&policy).map_or(0, |nodes| nodes.len() + usize::from(!nodes.contains(&change.name)));
             let held = held.max(1);
             let cap = versions.iter().map(|version| version.cap).max().unwrap_or(0);
             if held > cap {
@@ -523,17 +533,11 @@ impl Judge {
         }
     }
 
-    /// In the end: what is left of ours, and whether too much was written.
+    /// In the end: what is left of ours.
     pub(super) fn finish(&mut self, server: &Server, now: Duration) {
         let left: Vec<String> = super::duty::left_over(server, |node| self.ours_on(node));
         for what in left {
             self.complain(now, Rule::Leftover, what);
-        }
-        let policies = self.policies.len() as u64 + 1;
-        let bound = 12 * policies * (self.stirs + 3 * self.nodes.len() as u64);
-        if self.writes > bound {
-            let what = format!("{} writes for {} changes", self.writes, self.stirs);
-            self.complain(now, Rule::Writes, what);
         }
     }
 }

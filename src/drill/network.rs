@@ -470,7 +470,9 @@ fn about(kind: Kind, name: &str, after: Option<&Value>, plant: Option<super::pla
             let Lean(node) = serde_json::from_value(object).ok()?;
             Some(Told::Node(Told_::Put(Box::new(node))))
         }
-        Kind::Policy => Some(Told::Policy(Told_::Put(Box::new(PolicyEntry::read(serde_json::from_value(object).ok()?))))),
+        Kind::Policy => {
+            Some(Told::Policy(Told_::Put(Box::new(PolicyEntry::read(serde_json::from_value(object).ok()?)))))
+        }
         Kind::Clock => {
             let Lean(clock) = serde_json::from_value(object).ok()?;
             Some(Told::Clock(Told_::Put(Box::new(clock))))

@@ -76,7 +76,8 @@ mod tests {
     fn a_strategic_patch_merges_conditions_by_type() {
         let two = json!({"status": {"conditions": [{"type": "A", "status": "True", "x": 1}, {"type": "B"}]}});
         let change = json!({"status": {"conditions": [{"type": "A", "status": "False"}, {"type": "C"}]}});
-        let merged = json!({"status": {"conditions": [{"type": "A", "status": "False", "x": 1}, {"type": "B"}, {"type": "C"}]}});
+        let merged =
+            json!({"status": {"conditions": [{"type": "A", "status": "False", "x": 1}, {"type": "B"}, {"type": "C"}]}});
         check(strategic, two.clone(), change, merged);
         let gone = json!({"status": {"conditions": [{"type": "A", "$patch": "delete"}]}});
         check(strategic, two, gone, json!({"status": {"conditions": [{"type": "B"}]}}));

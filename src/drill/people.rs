@@ -135,7 +135,11 @@ impl World<'_> {
             return;
         }
         let there = self.server.get(Kind::Node, &name).is_some_and(|it| taints(&it).iter().any(|it| is(it, RACER)));
-        if there { self.untaint(&name, RACER) } else { self.taint(&name, RACER) }
+        if there {
+            self.untaint(&name, RACER)
+        } else {
+            self.taint(&name, RACER)
+        }
         self.spread(None);
         let after = self.delay(1_000_000, 20_000_000);
         self.queue.put(self.now.saturating_add(after), Happening::Race(node));

@@ -231,9 +231,10 @@ impl PolicyText {
                 Sort::CountOrShare => text.parse::<i64>().map_or_else(|_| json!(text), |count| json!(count)),
                 Sort::Flag => json!(text == "true"),
             };
-            let nested = path.rsplit('/').filter(|part| !part.is_empty()).fold(value, |inner, part| {
-                json!({ part.replace("~1", "/"): inner })
-            });
+            let nested = path
+                .rsplit('/')
+                .filter(|part| !part.is_empty())
+                .fold(value, |inner, part| json!({ part.replace("~1", "/"): inner }));
             super::patch::merge(&mut spec, &nested);
         }
         spec

@@ -42,7 +42,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Does what is asked. `stamp` is the server's clock as text, for `deletionTimestamp` and the like.
+    /// Does what is asked.
     ///
     /// # Errors
     /// As the real one refuses: 404, 409, 422.
@@ -209,7 +209,9 @@ fn refuse(kind: Kind, live: &Value, next: &Value) -> Result<(), Refusal> {
     let invalid = |message: &str| Err(Refusal::Refused { code: 422, message: message.to_owned() });
     let deleting = live.pointer("/metadata/deletionTimestamp").is_some();
     if deleting && finalizers(next).any(|it| !finalizers(live).any(|had| had == it)) {
-        return invalid("metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted");
+        return invalid(
+            "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted",
+        );
     }
     let taints: Vec<(Option<&Value>, Option<&Value>)> = next
         .pointer("/spec/taints")

@@ -4,8 +4,8 @@
 //! it, since chance is drawn in order; so a step that looks harmless may not be possible, and another is tried.
 //! Does not know: what failing is; it is asked.
 
-use super::scenario::{Event, Scenario, Who};
 use super::scenario::What;
+use super::scenario::{Event, Scenario, Who};
 use std::time::Duration;
 
 /// The shortest that was found with at most so many trials.

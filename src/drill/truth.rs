@@ -60,7 +60,13 @@ impl Face {
     pub fn sample(&self, now: Duration, booted: Duration) -> Sample {
         let nanos = u64::try_from(now.saturating_add(booted).as_nanos()).unwrap_or(u64::MAX);
         let mono = Mono::from_nanos(nanos);
-        Sample { before: mono, wall: self.wall(now), boot: Boot::from_nanos(nanos), raw: Raw::from_nanos(nanos), after: mono }
+        Sample {
+            before: mono,
+            wall: self.wall(now),
+            boot: Boot::from_nanos(nanos),
+            raw: Raw::from_nanos(nanos),
+            after: mono,
+        }
     }
 }
 
@@ -157,7 +163,12 @@ impl Machine {
         } else {
             Arc::clone(quiet)
         };
-        Some(NodeReading { against_us: Some(against_us), own: Some(own), report: Some(report), ..NodeReading::at(clocks) })
+        Some(NodeReading {
+            against_us: Some(against_us),
+            own: Some(own),
+            report: Some(report),
+            ..NodeReading::at(clocks)
+        })
     }
 
     fn told(&self, now: Duration) -> Vec<JumpReport> {

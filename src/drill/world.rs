@@ -30,11 +30,11 @@ use std::time::Duration;
 
 /// After everything was put right, so long until nothing of ours may be left, besides what the policies take to let
 /// go: leases run out, and whatever failed is tried again, with pauses of up to half a minute.
-const QUIET: Duration = Duration::from_secs(5 * 60);
+const QUIET: Duration = Duration::from_secs(3 * 60);
 /// Where most clocks were moved together, nothing is believed for an hour.
 const SUSPICION: Duration = Duration::from_secs(65 * 60);
 /// In the last part of it nobody writes.
-const REST: Duration = Duration::from_secs(5 * 60);
+const REST: Duration = Duration::from_secs(2 * 60);
 /// Renewals are played one by one for so long after something happened, and before.
 const WATCHFUL_AFTER: Duration = Duration::from_secs(60);
 const WATCHFUL_BEFORE: Duration = Duration::from_secs(20);
@@ -157,7 +157,8 @@ pub fn run(scenario: &Scenario, plant: Option<Plant>) -> Ran {
 impl<'a> World<'a> {
     fn new(scenario: &'a Scenario, plant: Option<Plant>) -> World<'a> {
         let mut chance = Chance::new(scenario.seed);
-        let ordinary = |chance: &mut Chance| Machine::right_to(Delta::from_nanos(chance.between(-4_000_000, 4_000_000)));
+        let ordinary =
+            |chance: &mut Chance| Machine::right_to(Delta::from_nanos(chance.between(-4_000_000, 4_000_000)));
         let machines = (0..scenario.nodes).map(|_| ordinary(&mut chance)).collect();
         let mut disturbances: Vec<Duration> = Vec::new();
         for event in &scenario.events {

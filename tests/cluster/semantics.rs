@@ -167,7 +167,14 @@ fn steps() -> Vec<Step> {
             },
             &[],
         ),
-        step("a lease is made", Verb::Create, Kind::Lease, false, |_| json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": {"holderIdentity": "a"}}), &["/spec/holderIdentity"]),
+        step(
+            "a lease is made",
+            Verb::Create,
+            Kind::Lease,
+            false,
+            |_| json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": {"holderIdentity": "a"}}),
+            &["/spec/holderIdentity"],
+        ),
         step(
             "of two that take it at once, one fails",
             Verb::Replace,
@@ -301,7 +308,8 @@ fn the_simulated_api_server_answers_as_the_real_one_does() -> Outcome {
         client.request::<Value>(delete).await.context("the policy cannot be deleted")?;
         server.delete(Kind::Policy, NAME, "2026-01-01T00:00:00Z");
         wait_for("the policy to be marked", Duration::from_secs(10), async || {
-            let get = Request { verb: Verb::Get, kind: Kind::Policy, name: NAME.into(), status: false, body: Value::Null };
+            let get =
+                Request { verb: Verb::Get, kind: Kind::Policy, name: NAME.into(), status: false, body: Value::Null };
             let found = really(&client, &get).await?.map_err(|code| anyhow::anyhow!("{code}"))?;
             ensure!(found.pointer("/metadata/deletionTimestamp").is_some());
             Ok(())
