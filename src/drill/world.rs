@@ -436,6 +436,10 @@ impl<'a> World<'a> {
             for blow in [Blow::Rejoin, Blow::Lag(Duration::ZERO), Blow::Resume, Blow::Start] {
                 self.blow(number, blow);
             }
+            if let Some(replica) = self.replicas.get_mut(number) {
+                let off = replica.face.offset(self.now);
+                replica.face.step(Delta::ZERO.minus(off), self.now);
+            }
         }
         for node in 0..self.machines.len() {
             let now = self.now;
