@@ -7,19 +7,18 @@ SHELL := bash
 CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
+CARGO_MUTANTS_VERSION := 27.1.0
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60
-<<<<<<< HEAD
 # Random days of 200 nodes for the soak.
 SEEDS ?= 10000
-=======
+
 # Rounds for each fault: a number, or `long` for those of the table in docs/faults.md.
 ROUNDS ?= long
 
 # Of `make scale`: numbers of nodes, one trial each; its other flags (`--help` lists them).
 NODES ?= 50,1000,5000
 SCALE_FLAGS ?=
->>>>>>> main
 
 # An error of a test is its chain of causes; where it was made adds fifty lines of the runtime.
 export RUST_LIB_BACKTRACE ?= 0
@@ -27,11 +26,7 @@ export RUST_LIB_BACKTRACE ?= 0
 export KEEP
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help demo test check fmt clippy deny bench fuzz scenarios soak crds clean prerequisites tools guest control-plane
-=======
-.PHONY: help demo test check fmt clippy deny bench scale fuzz scenarios crds clean prerequisites tools guest control-plane faults
->>>>>>> main
+.PHONY: help demo test check fmt clippy deny bench scale fuzz faults mutants coverage scenarios soak crds clean prerequisites tools guest control-plane
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +85,15 @@ faults: prerequisites tools control-plane ## Let every fault strike a real contr
 	  controller::faults --nocapture --test-threads=1 >target/faults.log 2>&1; status=$$?; \
 	awk '/^\| / && !seen[$$0]++ { print } /^\| fault / && !n++ { print "|---|---:|---:|---:|---:|---:|" }' target/faults.log; \
 	grep '^test result' target/faults.log; exit $$status
+
+# MUTANTS passes arguments on, for example MUTANTS="-f src/clock/fuse.rs".
+mutants: prerequisites ## Change the pure core in a thousand ways, and list what no test notices (an hour on 2 idle cores)
+	@mutants=$$(scripts/cargo-tool cargo-mutants $(CARGO_MUTANTS_VERSION)) && scripts/mutants "$$mutants" $(MUTANTS)
+
+# The core is built by itself; for the rest the whole library is built once more.
+coverage: prerequisites ## Tell which lines of the pure core and of the controller the unit tests run (MISSED=1 lists the others)
+	@echo "coverage: src/clock and src/policy" && scripts/coverage core
+	@echo "coverage: src/controller" && FILES='^src/controller/' scripts/coverage crate controller::
 
 scenarios: prerequisites ## Run a simulated fleet through every fault, and write the table in docs/scenarios.md
 	@$(CARGO) run --locked --quiet --example scenarios

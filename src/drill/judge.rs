@@ -398,7 +398,8 @@ impl Judge {
         if policy.deleting {
             return hands_off("it is being deleted");
         }
-        if !policy.nodes.matches(&node.labels) && !(is_recent && policy.nodes.matches(&node.labels_before)) {
+        let was_matched = is_recent && policy.nodes.matches(&node.labels_before);
+        if !policy.nodes.matches(&node.labels) && !was_matched {
             return hands_off("it does not match the node");
         }
         if super::rules::suspended(policy) {

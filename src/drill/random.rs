@@ -59,7 +59,7 @@ struct Maker {
 /// The scenario of a seed.
 #[must_use]
 pub fn scenario(seed: u64, size: Size) -> Scenario {
-    let mut chance = Chance::new(seed).fork(0x6472_696c_6c);
+    let mut chance = Chance::new(seed).fork(0x0064_7269_6c6c);
     let least = i64::try_from(size.nodes_min).unwrap_or(1);
     let nodes = usize::try_from(chance.between(least, i64::try_from(size.nodes).unwrap_or(1))).unwrap_or(1);
     let zones = pick(&mut chance, &[1, 1, 3, 4]);

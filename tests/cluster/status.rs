@@ -16,13 +16,14 @@ use clockwarden::agent::report::JumpReport;
 use clockwarden::api::{self, NodeClock, NodeClockStatus, NodeDecision, TimeSyncPolicy};
 use clockwarden::clock::{Boot, Delta, Judgement, Mono, OffsetInterval, Raw, Sample, Standing, Tolerance, Wall};
 use clockwarden::controller::record::{Due, Ledger, Summary, node_clock};
+use clockwarden::runtime::{timestamp, wall_now};
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde::de::DeserializeOwned;
@@ -289,7 +290,7 @@ fn whether_a_controller_is_at_work_is_told_also_when_its_clock_is_an_hour_off() 
         ensure!(absent["state"] == "Absent", "{absent}");
         let leases: Api<Lease> = Api::namespaced(scene.client.clone(), "clockwarden-system");
         let spec = |seconds: i64| {
-            let renewed = Timestamp::now() + SignedDuration::from_secs(seconds);
+            let renewed = timestamp(wall_now()) + SignedDuration::from_secs(seconds);
             json!({"holderIdentity": "cp-1_7", "leaseDurationSeconds": 15, "renewTime": format!("{renewed:.6}")})
         };
         let object = json!({"metadata": {"name": "clockwarden-controller"}, "spec": spec(-1)});
@@ -344,7 +345,7 @@ fn hostile() -> Result<NodeClockStatus> {
             raw: Raw::from_nanos(clock.nanos()),
             after: clock,
         };
-        let judgement = if number % 2 == 0 { Judgement::Beyond } else { Judgement::Within };
+        let judgement = if number.is_multiple_of(2) { Judgement::Beyond } else { Judgement::Within };
         let offset = Delta::from_nanos(123_456_789_012_345 * i64::try_from(number)?);
         jumps.iter_mut().for_each(|jump| jump.age_seconds = jump.age_seconds.map(|age| age + 100.0));
         let cause = ["step", "pause", "suspend", "slew"][usize::try_from(number % 4)?];

@@ -34,7 +34,7 @@ use super::write::{Answer, Write, WriteError};
 use crate::agent::sources::Measured;
 use crate::api::node_marks;
 use crate::clock::{Mono, OffsetInterval, Sample};
-use crate::policy::{Policy, Source};
+use crate::policy::{Policy, Source, Suspicion};
 use queue::{About, Class, Pace, Queue};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use subject::Subject;
@@ -472,10 +472,12 @@ impl Engine {
         })
     }
 
-    /// Whether our own clock is the one that is apart from the rest of the cluster, as far as can be told.
+    /// Whether our own clock may be the one that is wrong, so that another controller should lead: it is apart from the
+    /// cluster's, and no reference of the policy says by how much. Where one does, nodes are judged rightly all the same.
     #[must_use]
     pub fn is_outlier(&self) -> bool {
-        self.wards.values().any(|ward| ward.frame().apart.is_some())
+        let apart = |ward: &Ward| matches!(ward.frame().suspicion, Some(Suspicion::ControllerApart { .. }));
+        self.wards.values().any(apart)
     }
 
     /// The next write, if one is due and the pace allows it; to be called only by who leads.

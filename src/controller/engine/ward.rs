@@ -36,6 +36,8 @@ const DATE_AGE: Duration = Duration::from_secs(1);
 pub struct Ward {
     tally: Tally,
     frame: Frame,
+    /// By which all nodes were last looked at.
+    looked: Frame,
     members: BTreeMap<String, Member>,
     by_id: BTreeMap<u32, String>,
     room: Room<Urgency>,
@@ -90,8 +92,10 @@ impl Ward {
     #[must_use]
     pub fn new(policy: Option<&Policy>, version: Version, clocks: &Sample) -> Ward {
         let mut tally = Tally::new(policy.map_or(&UNREADABLE, |policy| &policy.tolerance));
+        let frame = tally.frame(None, clocks);
         Ward {
-            frame: tally.frame(None, clocks),
+            frame: frame.clone(),
+            looked: frame,
             tally,
             members: BTreeMap::new(),
             by_id: BTreeMap::new(),
@@ -111,6 +115,7 @@ impl Ward {
     pub fn under(mut self, policy: Option<&Policy>, version: Version, clocks: &Sample) -> Ward {
         self.tally = Tally::new(policy.map_or(&UNREADABLE, |policy| &policy.tolerance));
         self.frame = self.tally.frame(None, clocks);
+        self.looked = self.frame.clone();
         self.version = version;
         self.told = None;
         self
@@ -182,7 +187,11 @@ impl Ward {
     /// Looks at what all nodes are measured against; true if it has changed for everybody.
     pub fn reframe(&mut self, policy: &Policy, ours: Option<OffsetInterval>, clocks: &Sample) -> bool {
         let frame = self.tally.frame(ours, clocks);
-        let differs = frame.differs(&self.frame, policy.tolerance.offset_max / FRAME_PART);
+        // Against the frame by which everybody was last looked at, so that many small movements add up.
+        let differs = frame.differs(&self.looked, policy.tolerance.offset_max / FRAME_PART);
+        if differs {
+            self.looked = frame.clone();
+        }
         self.frame = frame;
         // Where there is no majority every node's own sources are heard, which costs a look at all of them.
         let is_alone = matches!(self.frame.yardstick, Yardstick::OwnSources(_));
@@ -206,7 +215,7 @@ impl Ward {
     /// Judges a node whose evidence was gathered just now. Returns when to look at it again, should nothing happen.
     pub fn judge(&mut self, name: &str, facts: Facts<'_>, policy: &Policy, clocks: &Sample) -> Option<Mono> {
         let now = clocks.after;
-        let Some(member) = self.members.get_mut(name) else { return None };
+        let member = self.members.get_mut(name)?;
         self.digest.remove(&member.view);
         let reading = facts.seen.and_then(|seen| seen.reading.as_ref());
         let offset = self.frame.offset(&member.evidence);

@@ -187,7 +187,7 @@ fn a_node_is_not_called_silent_before_it_has_spoken() {
     let acting = Action { act_on_unknown: true, ..action(Limit::Count(9)) };
     // Never heard of for 100 s; then its agent comes up with a clock that nothing can be said about yet.
     let spoken = candidate("a", Judgement::Nothing(Why::TooUncertain), 100, false);
-    check(&[spoken.clone()], &acting, 129, &["Leave/HeldDown"]);
+    check(std::slice::from_ref(&spoken), &acting, 129, &["Leave/HeldDown"]);
     check(&[spoken], &acting, 130, &["Act/LostEvidence"]);
 }
 

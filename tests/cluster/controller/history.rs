@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clockwarden::api::Incident;
+use clockwarden::runtime::mono_now;
 use serde_json::json;
 
 use super::agents::Manner;
@@ -25,7 +26,7 @@ fn a_drift_is_one_incident_with_peak_and_area_although_the_controller_is_killed_
         let (mut controller, _) = lab.controller("controller-drifted", &sole).await?;
         lab.policy("drifted", json!({})).await?;
         lab.wait_state("drifted-4", "Synchronized").await?;
-        let began = std::time::Instant::now();
+        let began = mono_now();
         agents[3].become_(Manner::ahead_ms(2_000));
         lab.wait_tainted(KEY, &[4]).await?;
         agents[3].become_(Manner::ahead_ms(5_000));
@@ -45,7 +46,7 @@ fn a_drift_is_one_incident_with_peak_and_area_although_the_controller_is_killed_
         lab.wait_tainted(KEY, &[]).await?;
         agents[3].become_(Manner::right());
         lab.wait_state("drifted-4", "Synchronized").await?;
-        let lasted = began.elapsed().as_secs_f64();
+        let lasted = mono_now().since(began).as_secs_f64();
         let all = history(&lab, "drifted-4").await?;
         let drifts: Vec<&Incident> = all.iter().filter(|it| it.kind == "Drifting").collect();
         ensure!(drifts.len() == 1, "{drifts:?}");
