@@ -10,6 +10,15 @@ CARGO_FUZZ_VERSION := 0.13.2
 CARGO_MUTANTS_VERSION := 27.1.0
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60
+# Random days of 200 nodes for the soak.
+SEEDS ?= 10000
+
+# Rounds for each fault: a number, or `long` for those of the table in docs/faults.md.
+ROUNDS ?= long
+
+# Of `make scale`: numbers of nodes, one trial each; its other flags (`--help` lists them).
+NODES ?= 50,1000,5000
+SCALE_FLAGS ?=
 
 # An error of a test is its chain of causes; where it was made adds fifty lines of the runtime.
 export RUST_LIB_BACKTRACE ?= 0
@@ -17,7 +26,7 @@ export RUST_LIB_BACKTRACE ?= 0
 export KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt clippy deny bench fuzz mutants coverage scenarios crds clean prerequisites tools guest control-plane
+.PHONY: help demo test check fmt clippy deny bench scale fuzz faults mutants coverage scenarios soak crds clean prerequisites tools guest control-plane
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +61,14 @@ deny: prerequisites
 bench: prerequisites ## Measure the webhook against a handler that admits everything (builds what is shipped)
 	$(CARGO) bench --locked --profile dist --bench webhook
 
+# In a network of its own: one process listens for the agents of all nodes, at every address.
+scale: prerequisites control-plane ## Measure the controller with NODES=50,1000,5000 nodes (half an hour)
+	@$(CARGO) build --locked --release --bin clockwarden
+	@$(CARGO) build --locked --release --example scale
+	@[ "$$(id -u)" = 0 ] || as=--map-root-user; \
+	unshare $$as --net sh -c 'ip link set lo up && exec "$$0" "$$@"' \
+	  $(or $(CARGO_TARGET_DIR),target)/release/examples/scale --nodes $(NODES) $(SCALE_FLAGS)
+
 # Without a sanitizer the stable compiler will do: the parsers have no unsafe code that one would watch.
 fuzz: prerequisites ## Fuzz every parser for FUZZ_SECONDS (60) each
 	@command -v c++ >/dev/null || { echo "fuzz: libFuzzer needs a C++ compiler: apt-get install g++"; exit 2; }
@@ -60,6 +77,14 @@ fuzz: prerequisites ## Fuzz every parser for FUZZ_SECONDS (60) each
 	  echo "fuzz: $$target for $(FUZZ_SECONDS) s"; \
 	  "$$fuzz" run --sanitizer none "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
+
+faults: prerequisites tools control-plane ## Let every fault strike a real control plane, ROUNDS times, and print the table
+	@echo "faults: ROUNDS=$(ROUNDS), an hour if it is long; the log is target/faults.log"
+	@set -o pipefail; $(CARGO) build --locked --tests --bin clockwarden && \
+	ROUNDS=$(ROUNDS) scripts/tools -- $(CARGO) test --locked --no-fail-fast --test cluster -- \
+	  controller::faults --nocapture --test-threads=1 >target/faults.log 2>&1; status=$$?; \
+	awk '/^\| / && !seen[$$0]++ { print } /^\| fault / && !n++ { print "|---|---:|---:|---:|---:|---:|" }' target/faults.log; \
+	grep '^test result' target/faults.log; exit $$status
 
 # MUTANTS passes arguments on, for example MUTANTS="-f src/clock/fuse.rs".
 mutants: prerequisites ## Change the pure core in a thousand ways, and list what no test notices (an hour on 2 idle cores)
@@ -72,6 +97,10 @@ coverage: prerequisites ## Tell which lines of the pure core and of the controll
 
 scenarios: prerequisites ## Run a simulated fleet through every fault, and write the table in docs/scenarios.md
 	@$(CARGO) run --locked --quiet --example scenarios
+
+# A failing seed is shrunk and printed as a scenario; SEED=… begins elsewhere.
+soak: prerequisites ## Put the controller through SEEDS (10000) random days of 200 nodes, and a month of 1,000
+	@$(CARGO) run --locked --release --quiet --example soak -- --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
 crds: prerequisites ## Write crds/*.yaml and those of deploy/install.yaml from the Rust types
 	@$(CARGO) build --locked --quiet --bin clockwarden

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! agent       source ─▶ reading ─▶ fused interval ─▶ report ─▶ HTTP              (one per node, no credentials)
-//! controller  report ─▶ fleet ─▶ evaluation (a value) ─▶ plan (writes) ─▶ apply  (the only place that writes)
+//! controller  report ─▶ engine (a state machine) ─▶ errand (requests) ─▶ client    (the only place that writes)
 //! webhook     object ─▶ settings ─▶ findings ─▶ judged by policy ─▶ verdict
 //! lint        file   ─▶ settings ─▶ findings ─▶ report
 //! scan        lease  ─▶ heartbeat ─▶ estimate ─▶ table             (a cluster's clocks, nothing installed)
@@ -17,7 +17,7 @@
 //! | [`inspect`] | pure: object in, findings out; formats, surfaces, catalogue, rules | the same, and who asks |
 //! | [`api`] | the CRDs, the marks on nodes, the one conversion into the pure types | when anything is written |
 //! | [`agent`] | clock sources, the step watcher, `/v1/clock` | Kubernetes |
-//! | [`controller`] | watch, ask, evaluate, plan, apply, under a lease | products and settings |
+//! | [`controller`] | watch, ask, decide, write, under a lease; its mind is `engine`, pure | products and settings |
 //! | [`webhook`] | AdmissionReview to verdict, TLS, certificates | clocks |
 //! | [`lint`] | files to findings, printed | clusters |
 //! | [`heartbeats`] | a cluster's leases, watched; which of their renewals count | tolerances, and who asks |
@@ -52,6 +52,7 @@ pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod controller;
+pub mod drill;
 pub mod duration;
 pub mod exposition;
 pub mod heartbeats;

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 mod agent_report;
 #[path = "../fuzz/checks/chrony_reply.rs"]
 mod chrony_reply;
+#[path = "../fuzz/checks/exemption.rs"]
+mod exemption;
 #[path = "../fuzz/checks/exposition.rs"]
 mod exposition;
 #[path = "../fuzz/checks/formats.rs"]
@@ -36,6 +38,7 @@ type Target = (&'static str, fn(&[u8]), usize, &'static [&'static str]);
 const TARGETS: &[Target] = &[
     ("agent_report", agent_report::check, 5_000, &[]),
     ("chrony_reply", chrony_reply::check, 20_000, &[]),
+    ("exemption", exemption::check, 20_000, &[]),
     ("exposition", exposition::check, 3_000, &["tests/drift/node_exporter"]),
     ("formats", formats::check, 300, &["tests/formats", "tests/products"]),
     ("history_file", history_file::check, 3_000, &[]),

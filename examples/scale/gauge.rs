@@ -1,6 +1,7 @@
 //! What a process costs, and what the controller asks of the API server.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -75,7 +76,7 @@ pub(crate) fn metric(page: &str, series: &str) -> Option<f64> {
 /// The requests of the controller, as the API server audits them, from where it was looked at last.
 pub(crate) struct Requests {
     path: PathBuf,
-    read: usize,
+    read: u64,
     untaken: Counts,
 }
 
@@ -95,10 +96,13 @@ impl Requests {
 
     /// Those since somebody looked last. A watch counts when it begins.
     pub(crate) fn look(&mut self) -> Result<Counts> {
-        let text = std::fs::read(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
-        let new = text.get(self.read..).unwrap_or_default();
+        let context = || format!("cannot read {}", self.path.display());
+        let mut file = std::fs::File::open(&self.path).with_context(context)?;
+        file.seek(SeekFrom::Start(self.read)).with_context(context)?;
+        let mut new = Vec::new();
+        file.read_to_end(&mut new).with_context(context)?;
         let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        self.read += whole;
+        self.read += u64::try_from(whole)?;
         let mut counts = Counts::new();
         for line in new.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let stage: Staged = serde_json::from_slice(line).context("the audit log is not as expected")?;

@@ -66,7 +66,10 @@ fn exempt(until: Wall, now: Now) -> Option<HandsOff> {
 
 /// RFC 3339, section 5.6: date and time and the difference to UTC, and nothing else. What the calendar holds but a wall
 /// clock of nanoseconds does not is as far ahead, or as long past, as can be said.
-fn parse(text: &str) -> Result<Wall, UnreadableExemption> {
+///
+/// # Errors
+/// If it is anything else.
+pub fn parse(text: &str) -> Result<Wall, UnreadableExemption> {
     let wrong = |why| Err(UnreadableExemption { why });
     if text.trim().is_empty() {
         return wrong("it is empty");

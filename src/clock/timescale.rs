@@ -22,8 +22,8 @@ const WINDOW_MIN: Duration = Duration::from_secs(16);
 /// So many windows are remembered; together they are no shorter than what is carried over.
 const WINDOWS: usize = 4;
 
-/// Our wall clock against the oscillator, in nanoseconds since nothing in particular; to within
-/// [`Sample::width`].
+/// Our wall clock against the oscillator, in nanoseconds since nothing in particular; to within [`Sample::width`], since
+/// the clocks of a sample are read in the order of its fields.
 #[must_use]
 pub fn position(sample: &Sample) -> i128 {
     // Against the boot clock a step shows, in the monotonic against the raw clock a slew.

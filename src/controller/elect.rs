@@ -7,6 +7,7 @@ use super::client::Performer;
 use super::lease::Election;
 use super::request::{Refusal, Request};
 use crate::agent::clocks;
+use crate::clock::Mono;
 use crate::runtime::{CancellationToken, mono_now};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -100,6 +101,7 @@ pub async fn run(leadership: Leadership, performer: Performer, stop: Cancellatio
     };
     let periods = lock(&shared.election).periods();
     let mut led = false;
+    let mut abstained: Option<Mono> = None;
     let mut told = |shared: &Shared| {
         let leads = lock(&shared.election).leads(mono_now());
         if leads != led {
@@ -117,7 +119,9 @@ pub async fn run(leadership: Leadership, performer: Performer, stop: Cancellatio
             Ok(Err(error)) => tracing::warn!(%error, "the leader lease could not be looked at or renewed"),
             Err(_) => tracing::warn!("the API server did not answer about the leader lease in time"),
         }
-        if told(&shared) && shared.outlier.load(Ordering::Relaxed) {
+        let may_abstain = abstained.is_none_or(|at| mono_now().since(at) >= ABSTAIN_AGAIN);
+        if told(&shared) && may_abstain && shared.outlier.load(Ordering::Relaxed) {
+            abstained = Some(mono_now());
             tracing::warn!("this controller's clock is apart from the cluster's: the lease is given up to another one");
             lock(&shared.election).abstain(mono_now());
             told(&shared);
@@ -163,6 +167,10 @@ async fn release(shared: &Shared, performer: &Performer) {
         Err(_) => tracing::warn!("the leader lease could not be released in time; it will run out"),
     }
 }
+
+/// If the lease comes back to us although our clock is apart, nobody better was there, and we keep it: then we only
+/// undo, which is better than nobody doing so. After this long it is offered again.
+const ABSTAIN_AGAIN: Duration = Duration::from_secs(600);
 
 /// Longer than a request of ours may take, shorter than a supervisor's patience.
 const RELEASE_MAX: Duration = Duration::from_secs(7);

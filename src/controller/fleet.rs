@@ -275,6 +275,16 @@ mod tests {
     }
 
     #[test]
+    fn what_people_and_we_say_on_a_node_survives_trimming_and_the_rest_does_not() {
+        let ours = ["clockwarden.io/exempt-reason", "clockwarden.io/exempt-until", "clockwarden.io/marks"];
+        let mut node = node("a", "1");
+        let all = ours.iter().chain(&["example.com/long"]).map(|key| ((*key).to_owned(), "x".to_owned()));
+        node.metadata.annotations = Some(all.collect());
+        trim(&mut node);
+        assert_eq!(node.metadata.annotations.unwrap().keys().collect::<Vec<_>>(), ours);
+    }
+
+    #[test]
     fn the_address_is_chosen_as_metrics_server_does() {
         let mut node = node("a", "1");
         node.status = serde_json::from_value(json!({"addresses": [

@@ -95,25 +95,25 @@ impl Election {
 
     /// Tells what the API server has: `None` if there is no lease. Only a change restarts the holder's time.
     pub fn observe(&mut self, record: Option<Record>, now: Mono) -> Step {
+        let abstains = self.abstains.is_some_and(|until| now < until);
         let Some(record) = record else {
-            self.seen = None;
             self.renewed = None;
-            return Step::Create;
+            // Somebody deleted the lease of a holder who may not have noticed yet, and acts on its last renewal.
+            let others = |(seen, _): &&(Record, Mono)| !seen.holder.is_empty() && seen.holder != self.identity;
+            let held = self.seen.as_ref().filter(others).is_some_and(|(seen, at)| now.since(*at) < seen.duration);
+            return if abstains || held { Step::StandBy } else { Step::Create };
         };
         let ours = record.holder == self.identity;
         let unchanged = self.seen.as_ref().is_some_and(|(seen, _)| *seen == record);
         if !unchanged {
             self.seen = Some((record.clone(), now));
         }
-        if ours && self.abstains.is_some_and(|until| now < until) {
-            return Step::StandBy;
-        }
-        if ours {
+        if ours && !abstains {
             // After a restart under the same name the lease says that it is ours, but only a renewal proves it.
             return Step::Renew;
         }
         self.renewed = None;
-        if self.abstains.is_some_and(|until| now < until) {
+        if abstains {
             return Step::StandBy;
         }
         let since = self.seen.as_ref().map_or(now, |(_, at)| *at);
@@ -175,6 +175,25 @@ mod tests {
     fn a_free_lease_is_taken_at_once_and_a_missing_one_created() {
         assert_eq!(election().observe(None, at(0)), Step::Create);
         assert_eq!(election().observe(Some(record("", "1")), at(0)), Step::Take);
+    }
+
+    #[test]
+    fn a_lease_that_somebody_deleted_is_outwaited_like_one_whose_holder_is_silent() {
+        let mut me = election();
+        assert_eq!(me.observe(Some(record("other", "1")), at(100)), Step::StandBy);
+        assert_eq!(me.observe(None, at(101)), Step::StandBy);
+        // The other one makes it anew, which starts its time again; then it is deleted once more.
+        assert_eq!(me.observe(Some(record("other", "2")), at(102)), Step::StandBy);
+        assert_eq!(me.observe(None, at(116)), Step::StandBy);
+        assert_eq!(me.observe(None, at(117)), Step::Create);
+        // Our own, or one that was given up, needs no waiting; we do not lead until it is made anew.
+        let mut me = election();
+        me.renewed(record("me", "1"), at(100));
+        assert_eq!(me.observe(None, at(101)), Step::Create);
+        assert!(!me.leads(at(101)));
+        let mut me = election();
+        assert_eq!(me.observe(Some(record("", "1")), at(100)), Step::Take);
+        assert_eq!(me.observe(None, at(101)), Step::Create);
     }
 
     #[test]

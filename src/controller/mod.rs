@@ -192,7 +192,7 @@ impl Control {
         let asking = self.ask(&mut engine, clocks.after);
         let due = engine.due().map_or(ROUND_MAX, |at| at.since(clocks.after));
         // With all hands full, or no right to use them, the queue is no reason to hurry.
-        let idle = if self.hands.len() < HANDS && self.leadership.leads() { due } else { due.max(ROUND_MAX / 20) };
+        let idle = if self.hands.len() < HANDS && self.leadership.leads() { due } else { ROUND_MAX };
         idle.min(asking).min(ROUND_MAX)
     }
 

@@ -189,13 +189,7 @@ impl<'a> Draft<'a> {
         if let Err(later) = ledger.allows(change, self.now) {
             return Due::Later(later);
         }
-        let known = self.history.len();
-        let (history, dropped_until) = room::history(self.history.clone(), before.dropped_until.clone());
-        // What did not even find room is no news, or it would be so for ever.
-        let is_kept =
-            |news: &Incident| history.len() == known || history.contains(news) || !self.history.contains(news);
-        let news: Vec<Incident> = self.news.iter().filter(|it| is_kept(it)).cloned().collect();
-        let status = NodeClockStatus {
+        let mut status = NodeClockStatus {
             state: state.as_str().to_owned(),
             reason: summary.reason().to_owned(),
             message: clip(&summary.message(), TEXT_BYTES),
@@ -206,9 +200,15 @@ impl<'a> Draft<'a> {
             since: if same_state { self.before.since } else { Some(self.time.clone()) },
             written: Some(self.time),
             decisions,
-            history,
-            dropped_until,
+            history: vec![],
+            dropped_until: None,
         };
+        let (kept, dropped_until) = room::history(self.history.clone(), self.before.dropped_until, &status);
+        // What did not even find room is no news, or it would be so for ever.
+        let is_dropped = |news: &Incident| self.history.contains(news) && !kept.contains(news);
+        let news = self.news.into_iter().filter(|it| !is_dropped(it)).collect();
+        status.history = kept;
+        status.dropped_until = dropped_until;
         Due::Now(Box::new(status), news)
     }
 }

@@ -301,6 +301,10 @@ mod tests {
         let found = assess(&nodes, None, &TOLERANCE);
         assert!(matches!(found.suspicion, Some(Suspicion::FleetMoved(Together { moved: 3, of: 4, .. }))), "{found:?}");
         assert_eq!(found.moved, [true, true, true, false]);
+        // Also where there is no consensus.
+        let two = assess(&nodes[..2], None, &TOLERANCE);
+        assert!(matches!(two.yardstick, Yardstick::OwnSources(NoConsensus::TooFew { have: 2 })), "{two:?}");
+        assert!(matches!(two.suspicion, Some(Suspicion::FleetMoved(Together { moved: 2, of: 2, .. }))), "{two:?}");
         // Few, or with a reference that knows better.
         let few = assess(&[led(5), led(0), led(0), led(0)], None, &TOLERANCE);
         assert_eq!((few.suspicion, few.moved), (None, vec![false; 4]));

@@ -10,7 +10,7 @@
 //! away a zone is for a person to decide. Zones are looked at where the fleet as a whole is not suspect, and where there
 //! are at least two with evidence, since otherwise the zone is the fleet.
 //!
-//! Does not know: names, standings, what is done about a node.
+//! Does not know: names, standings, what is done about a node. Why so: `docs/decisions/0005-zones-halves-and-us.md`.
 
 use super::halves::{self, Divided};
 use super::movement::{Together, together};
@@ -216,7 +216,6 @@ impl Frame {
         };
         std::mem::discriminant(&self.yardstick) != std::mem::discriminant(&other.yardstick)
             || kind(&self.suspicion) != kind(&other.suspicion)
-            || self.apart.is_some() != other.apart.is_some()
             || !self.zones.iter().map(|it| &it.zone).eq(other.zones.iter().map(|it| &it.zone))
             || other_place(self.zero(), other.zero())
             || others(self.believed, other.believed)

@@ -15,6 +15,9 @@
 //! Does not know: names, when evidence is too old (whoever sets it withdraws it).
 
 use super::NodeEvidence;
+mod kept;
+
+use self::kept::{Intervals, Kept, Reader, clamped};
 use super::frame::{Crowd, Frame};
 use super::halves::{self, Divided};
 use crate::clock::interval::DRIFT_PPM;
@@ -32,133 +35,6 @@ pub const LOOKED_AT_AGAIN: Duration = Duration::from_secs(1);
 /// The rate at which our oscillator may be wrong is taken in steps of this, parts per million; what was kept for
 /// another rate is put in order anew.
 const RATE_STEP_PPM: u64 = 10;
-/// Edges are kept in nanoseconds divided by this, so that parts per million of a time are whole.
-const FINE: i128 = 1_000_000;
-
-/// The edges of one interval as they would have been at the beginning of time, in [`FINE`] parts of a nanosecond.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Kept {
-    low: i128,
-    high: i128,
-}
-
-/// How what is kept is to be read at one moment.
-#[derive(Debug, Clone, Copy)]
-struct Reader {
-    /// How much wider than at the beginning of time, in [`FINE`] parts.
-    widened: i128,
-    /// What it is against was moved by this, ns.
-    moved: i128,
-    /// And that is known to within this, ns.
-    within: i128,
-}
-
-impl Reader {
-    /// At this time by the monotonic clock, at a rate in parts per million.
-    fn at(now: Mono, ppm: u64) -> Reader {
-        Reader { widened: i128::from(now.nanos()) * i128::from(ppm), moved: 0, within: 0 }
-    }
-
-    /// What is against our clock, by what our clocks are.
-    fn by(clocks: &Sample, now: Mono, ppm: u64) -> Reader {
-        let within = i128::try_from(clocks.width().as_nanos()).unwrap_or(i128::MAX / FINE);
-        Reader { moved: position(clocks), within, ..Reader::at(now, ppm) }
-    }
-
-    fn keep(&self, it: OffsetInterval) -> Kept {
-        let low = i128::from(it.low().nanos()) + self.moved - self.within;
-        let high = i128::from(it.high().nanos()) + self.moved + self.within;
-        Kept { low: low * FINE + self.widened, high: high * FINE - self.widened }
-    }
-
-    fn read(&self, kept: Kept) -> OffsetInterval {
-        OffsetInterval::between(self.low(kept.low), self.high(kept.high))
-    }
-
-    /// Rounded down, as [`OffsetInterval::aged`] does.
-    fn low(&self, kept: i128) -> Delta {
-        clamped((kept - self.widened).div_euclid(FINE) - self.moved - self.within)
-    }
-
-    /// Rounded up.
-    fn high(&self, kept: i128) -> Delta {
-        clamped(-(-(kept + self.widened)).div_euclid(FINE) - self.moved + self.within)
-    }
-
-    /// The least that reads as a lower edge of so many nanoseconds.
-    fn low_from(&self, nanos: i128) -> i128 {
-        (nanos + self.moved + self.within) * FINE + self.widened
-    }
-
-    /// The greatest that reads as an upper edge of so many nanoseconds.
-    fn high_to(&self, nanos: i128) -> i128 {
-        (nanos + self.moved - self.within) * FINE - self.widened
-    }
-}
-
-fn clamped(nanos: i128) -> Delta {
-    let nearest = nanos.clamp(i128::from(i64::MIN), i128::from(i64::MAX));
-    Delta::from_nanos(i64::try_from(nearest).unwrap_or(0))
-}
-
-/// Edges of one kind, read at one moment.
-struct Side<'a> {
-    kept: &'a Ranks<i128>,
-    reader: Reader,
-    upper: bool,
-}
-
-impl Order for Side<'_> {
-    fn len(&self) -> usize {
-        self.kept.len()
-    }
-
-    fn nth(&self, index: usize) -> Option<(Delta, u32)> {
-        let (kept, id) = self.kept.nth(index)?;
-        Some((if self.upper { self.reader.high(kept) } else { self.reader.low(kept) }, id))
-    }
-
-    fn below(&self, than: Delta) -> usize {
-        let than = i128::from(than.nanos());
-        self.kept.below(if self.upper { self.reader.high_to(than - 1) + 1 } else { self.reader.low_from(than) })
-    }
-
-    fn above(&self, than: Delta) -> usize {
-        let than = i128::from(than.nanos());
-        self.kept.above(if self.upper { self.reader.high_to(than) } else { self.reader.low_from(than + 1) - 1 })
-    }
-}
-
-/// Intervals, by either edge.
-#[derive(Debug, Clone, Default)]
-struct Intervals {
-    lows: Ranks<i128>,
-    highs: Ranks<i128>,
-}
-
-impl Intervals {
-    fn insert(&mut self, kept: Option<Kept>, id: u32) {
-        if let Some(Kept { low, high }) = kept {
-            self.lows.insert(low, id);
-            self.highs.insert(high, id);
-        }
-    }
-
-    fn remove(&mut self, kept: Option<Kept>, id: u32) {
-        if let Some(Kept { low, high }) = kept {
-            self.lows.remove(low, id);
-            self.highs.remove(high, id);
-        }
-    }
-
-    fn read(&self, reader: Reader) -> Edges<Side<'_>> {
-        Edges {
-            lows: Side { kept: &self.lows, reader, upper: false },
-            highs: Side { kept: &self.highs, reader, upper: true },
-        }
-    }
-}
-
 /// The evidence about some nodes: against us, and their own.
 #[derive(Debug, Clone, Default)]
 struct Part {
@@ -273,7 +149,7 @@ impl Tally {
             part.own.remove(member.own, id);
         }
         if let Some(zone) = &member.zone {
-            let empty = |part: &Part| part.measured.lows.is_empty() && part.own.lows.is_empty();
+            let empty = |part: &Part| part.measured.is_empty() && part.own.is_empty();
             if self.zones.get(zone).is_some_and(empty) {
                 self.zones.remove(zone);
             }

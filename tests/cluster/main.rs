@@ -11,4 +11,6 @@ mod install;
 mod policy_schema;
 mod processes;
 mod scan;
+mod semantics;
+mod status;
 mod webhook;

@@ -33,18 +33,15 @@ use super::watch::Told;
 use super::write::{Answer, Write, WriteError};
 use crate::agent::sources::Measured;
 use crate::api::node_marks;
-use crate::clock::{Delta, Mono, OffsetInterval, Sample};
-use crate::policy::{Policy, Source};
+use crate::clock::{Mono, OffsetInterval, Sample};
+use crate::policy::{Policy, Source, Suspicion};
 use queue::{About, Class, Pace, Queue};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
 use subject::Subject;
 use ward::{Facts, Ward};
 
 /// So many writes in a second at most, reads apart: a tenth of what one API server on two cores was seen to take.
 const WRITES_PER_SECOND: u32 = 200;
-/// Our own clock may move so far before everything that was measured against it is looked at again.
-const OWN_MOVE: Duration = Duration::from_millis(1);
 
 /// What a source says of a node, one thing at a time.
 #[derive(Debug, Clone)]
@@ -72,8 +69,6 @@ pub struct Engine {
     stirred: BTreeSet<String>,
     queue: Queue,
     pace: Pace,
-    /// Our clocks when all that was measured against them was last looked at.
-    anchor: Option<Sample>,
     shown: Shown,
     asking_changed: bool,
     underway: BTreeSet<About>,
@@ -93,7 +88,6 @@ impl Default for Engine {
             stirred: BTreeSet::new(),
             queue: Queue::default(),
             pace: Pace::new(WRITES_PER_SECOND),
-            anchor: None,
             shown: Shown::default(),
             asking_changed: false,
             underway: BTreeSet::new(),
@@ -278,7 +272,7 @@ impl Engine {
         }
     }
 
-    /// Alarms that ring, what was put off, and a move of our own clock.
+    /// Alarms that ring, and what was put off.
     fn wake(&mut self, clocks: &Sample) {
         let now = clocks.after;
         while let Some((at, name)) = self.alarms.first().cloned().filter(|(at, _)| *at <= now) {
@@ -293,12 +287,6 @@ impl Engine {
                 About::Node(name) => self.dirty.insert(name),
                 About::Policy(name) => self.stirred.insert(name),
             };
-        }
-        let still = OffsetInterval::new(Delta::ZERO, Duration::ZERO);
-        let moved = self.anchor.as_ref().map(|anchor| clocks.carry(still, anchor));
-        if moved.is_none_or(|moved| !moved.surely_within(OWN_MOVE)) {
-            self.anchor = Some(*clocks);
-            self.dirty.extend(self.fleet.nodes.iter().map(|(name, _)| name.clone()));
         }
     }
 
@@ -356,7 +344,6 @@ impl Engine {
     }
 
     fn node_changed(&mut self, name: &str, clocks: &Sample) {
-        self.asking_changed = true;
         let Some(node) = self.fleet.nodes.get(name) else { return self.node_gone(name) };
         if !self.subjects.contains_key(name) {
             self.ids = self.ids.saturating_add(1);
@@ -370,6 +357,7 @@ impl Engine {
             }
         }
         subject.uid.clone_from(&node.metadata.uid);
+        self.asking_changed |= subject.is_asked_otherwise(node);
         subject.policies.clear();
         for (policy_name, entry) in self.fleet.policies.iter() {
             let matched = entry.policy.as_ref().is_ok_and(|policy| !policy.deleting && fleet::matches(policy, node));
@@ -387,6 +375,7 @@ impl Engine {
     }
 
     fn node_gone(&mut self, name: &str) {
+        self.asking_changed = true;
         for (policy, ward) in &mut self.wards {
             ward.leave(name);
             ward.free(name);
@@ -433,9 +422,10 @@ impl Engine {
     /// outcome is not known.
     fn places(&mut self, name: &str) {
         let (Some(subject), Some(node)) = (self.subjects.get(name), self.fleet.nodes.get(name)) else { return };
-        let owned = node_marks::owned(node).unwrap_or_default();
         for (policy, ward) in &mut self.wards {
-            let holds = owned.held_by(policy) || subject.may_carry(policy);
+            let entry = self.fleet.policies.get(policy).and_then(|entry| entry.policy.as_ref().ok());
+            let mark = entry.and_then(|policy| policy.action.mark.as_ref());
+            let holds = node_marks::may_hold(node, policy, mark) || subject.may_carry(policy);
             if holds != ward.room().held().contains(name) {
                 // Another may have the place now; and a policy that is being deleted waits for its last.
                 self.stirred.insert(policy.clone());
@@ -482,10 +472,12 @@ impl Engine {
         })
     }
 
-    /// Whether our own clock is the one that is apart from the rest of the cluster, as far as can be told.
+    /// Whether our own clock may be the one that is wrong, so that another controller should lead: it is apart from the
+    /// cluster's, and no reference of the policy says by how much. Where one does, nodes are judged rightly all the same.
     #[must_use]
     pub fn is_outlier(&self) -> bool {
-        self.wards.values().any(|ward| ward.frame().apart.is_some())
+        let apart = |ward: &Ward| matches!(ward.frame().suspicion, Some(Suspicion::ControllerApart { .. }));
+        self.wards.values().any(apart)
     }
 
     /// The next write, if one is due and the pace allows it; to be called only by who leads.

@@ -15,6 +15,7 @@ use crate::controller::record::{self, Due, Summary};
 use crate::controller::totals::Totals;
 use crate::controller::write::{Notice, Write};
 use crate::controller::{hands_off, suspect};
+use crate::policy::decide::HandsOff;
 use crate::policy::{Marks, Now, Outcome};
 use k8s_openapi::api::core::v1::{Node, ObjectReference};
 use kube::Resource;
@@ -129,8 +130,9 @@ impl Engine {
         for (policy_name, entry) in self.fleet.policies.iter() {
             let Ok(policy) = &entry.policy else {
                 // A policy that cannot be evaluated neither acts nor undoes, unless it is being deleted, or a person
-                // wants the node to be left alone.
-                let exempt = exemption::holds(node, Now::by_own_clock(wall)).is_some();
+                // wants the node to be left alone. An exemption that nobody can read undoes nothing.
+                let exempt = exemption::holds(node, Now::by_own_clock(wall));
+                let exempt = matches!(exempt, Some(HandsOff::Exempt { .. }));
                 if let (false, false, Ok(owned)) = (entry.deleting(), exempt, node_marks::owned(node)) {
                     desired.join(owned.of(policy_name));
                 }

@@ -5,6 +5,7 @@ use super::super::record::Ledger;
 use super::super::write::{Notice, Write};
 use k8s_openapi::api::core::v1::Node;
 use std::collections::{BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Events that wait to be written about one object; more at once are a storm, of which the newest are dropped.
 pub(super) const NOTICES_MAX: usize = 16;
@@ -32,6 +33,8 @@ pub(super) struct Subject {
     pub(super) told: Option<u64>,
     /// The drift that goes on, summed up.
     pub(super) ledger: Ledger,
+    /// Of its labels and addresses, which say who asks it and where.
+    asked: Option<u64>,
 }
 
 impl Subject {
@@ -47,12 +50,25 @@ impl Subject {
             following: Vec::new(),
             told: None,
             ledger: Ledger::default(),
+            asked: None,
         }
     }
 
     /// Whether this is another machine under the same name.
     pub(super) fn is_other(&self, node: &Node) -> bool {
         self.uid.is_some() && self.uid != node.metadata.uid
+    }
+
+    /// Whether it is to be asked by others, or elsewhere, than when this was last asked.
+    pub(super) fn is_asked_otherwise(&mut self, node: &Node) -> bool {
+        let mut hasher = DefaultHasher::new();
+        node.metadata.labels.hash(&mut hasher);
+        let addresses = node.status.as_ref().and_then(|status| status.addresses.as_deref()).unwrap_or_default();
+        for address in addresses {
+            (&address.type_, &address.address).hash(&mut hasher);
+        }
+        let now = Some(hasher.finish());
+        std::mem::replace(&mut self.asked, now) != now
     }
 
     /// Whether the node may carry a mark of the policy although it was not seen.

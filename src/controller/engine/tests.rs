@@ -10,6 +10,7 @@ use crate::policy::Outcome;
 use crate::policy::Source;
 use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// What a policy asks unless it says otherwise.
 const AGENT: Source = Source::Agent { port: 9555 };
@@ -155,7 +156,11 @@ fn a_restarted_controller_keeps_what_is_marked_until_it_knows_better() {
     let mut world = World::new(vec![eager()], vec![node("n1", &json!({})), tainted("n2")]);
     assert_eq!(world.desired(1), ["n2"]);
     assert!(world.engine.wards["p"].views().all(|n| n.premature));
+    let failed = Seen::Bad("it cannot be reached".into());
+    world.engine.observe(&AGENT, "n1", failed, &clocks(2));
     assert_eq!(world.desired(7), ["n2"]);
+    assert_eq!(world.engine.wards["p"].views().map(|n| n.premature).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(world.desired(61), ["n2"]);
     assert!(world.engine.wards["p"].views().all(|n| !n.premature));
 }
 
@@ -297,12 +302,16 @@ fn a_controller_that_leapt_ahead_ends_no_exemption() {
 
 #[test]
 fn an_exempt_node_is_let_go_of_by_a_policy_that_cannot_be_used_too() {
-    let mut exempt = tainted("n1");
-    let annotations = exempt.metadata.annotations.get_or_insert_default();
-    annotations.insert("clockwarden.io/exempt-until".to_owned(), "1970-01-01T00:01:40Z".to_owned());
+    let until = |name: &str, text: &str| {
+        let mut node = tainted(name);
+        let annotations = node.metadata.annotations.get_or_insert_default();
+        annotations.insert("clockwarden.io/exempt-until".to_owned(), text.to_owned());
+        node
+    };
     let broken = policy("p", json!({"interval": "soon"}), true);
-    let mut world = World::new(vec![broken], vec![exempt, tainted("n2")]);
-    assert_eq!(world.desired(1), ["n2"]);
+    let nodes = vec![until("n1", "1970-01-01T00:01:40Z"), tainted("n2"), until("n3", "when Ada is back")];
+    let mut world = World::new(vec![broken], nodes);
+    assert_eq!(world.desired(1), ["n2", "n3"], "what cannot be read undoes nothing");
 }
 
 #[test]

@@ -21,7 +21,8 @@ use k8s_openapi::api::core::v1::Node;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// A node that has not answered at all is called unknown after this long; before, it may just not have been asked.
+/// A node whose source says that it cannot be had is called unknown after this long; one of which nothing was heard at all,
+/// when it has been silent for `staleAfter`: it may just not have been asked, and what is stored of it still holds.
 const FIRST_ANSWER: Duration = Duration::from_secs(5);
 /// The yardstick may move by this part of the tolerance before every node is looked at again; each is anyway with its
 /// next reading.
@@ -35,6 +36,8 @@ const DATE_AGE: Duration = Duration::from_secs(1);
 pub struct Ward {
     tally: Tally,
     frame: Frame,
+    /// By which all nodes were last looked at.
+    looked: Frame,
     members: BTreeMap<String, Member>,
     by_id: BTreeMap<u32, String>,
     room: Room<Urgency>,
@@ -89,8 +92,10 @@ impl Ward {
     #[must_use]
     pub fn new(policy: Option<&Policy>, version: Version, clocks: &Sample) -> Ward {
         let mut tally = Tally::new(policy.map_or(&UNREADABLE, |policy| &policy.tolerance));
+        let frame = tally.frame(None, clocks);
         Ward {
-            frame: tally.frame(None, clocks),
+            frame: frame.clone(),
+            looked: frame,
             tally,
             members: BTreeMap::new(),
             by_id: BTreeMap::new(),
@@ -110,6 +115,7 @@ impl Ward {
     pub fn under(mut self, policy: Option<&Policy>, version: Version, clocks: &Sample) -> Ward {
         self.tally = Tally::new(policy.map_or(&UNREADABLE, |policy| &policy.tolerance));
         self.frame = self.tally.frame(None, clocks);
+        self.looked = self.frame.clone();
         self.version = version;
         self.told = None;
         self
@@ -181,7 +187,11 @@ impl Ward {
     /// Looks at what all nodes are measured against; true if it has changed for everybody.
     pub fn reframe(&mut self, policy: &Policy, ours: Option<OffsetInterval>, clocks: &Sample) -> bool {
         let frame = self.tally.frame(ours, clocks);
-        let differs = frame.differs(&self.frame, policy.tolerance.offset_max / FRAME_PART);
+        // Against the frame by which everybody was last looked at, so that many small movements add up.
+        let differs = frame.differs(&self.looked, policy.tolerance.offset_max / FRAME_PART);
+        if differs {
+            self.looked = frame.clone();
+        }
         self.frame = frame;
         // Where there is no majority every node's own sources are heard, which costs a look at all of them.
         let is_alone = matches!(self.frame.yardstick, Yardstick::OwnSources(_));
@@ -205,7 +215,7 @@ impl Ward {
     /// Judges a node whose evidence was gathered just now. Returns when to look at it again, should nothing happen.
     pub fn judge(&mut self, name: &str, facts: Facts<'_>, policy: &Policy, clocks: &Sample) -> Option<Mono> {
         let now = clocks.after;
-        let Some(member) = self.members.get_mut(name) else { return None };
+        let member = self.members.get_mut(name)?;
         self.digest.remove(&member.view);
         let reading = facts.seen.and_then(|seen| seen.reading.as_ref());
         let offset = self.frame.offset(&member.evidence);
@@ -234,14 +244,16 @@ impl Ward {
         let wants = matches!(member.claim, Claim::Wants(_));
         self.room.wish(name, wants.then(|| urgency(&candidate)));
         let never = standing.state() == State::Unknown(Why::NeverMeasured);
-        let first = standing.since().after(FIRST_ANSWER);
+        let failure = evaluate::failure(name, facts.node, facts.seen, policy, clocks);
+        let patience = if failure.is_some() { FIRST_ANSWER } else { policy.tolerance.stale_after.max(FIRST_ANSWER) };
+        let first = standing.since().after(patience);
         member.view = NodeView {
             node: candidate.node,
             standing,
             offset,
             decision: member.claim.settle(has_room(&self.room, name), &policy.action),
             acted: facts.acted,
-            failure: evaluate::failure(name, facts.node, facts.seen, policy, clocks),
+            failure,
             against: evaluate::against(&self.frame.yardstick, policy),
             premature: never && now < first,
         };

@@ -4,7 +4,7 @@
 //! with words that stay the same however often it is told, and is known by them. A slew is judged by the policy's
 //! tolerance: what stays within is a daemon at its work.
 
-use super::room::{HEAD_BYTES, TEXT_BYTES, clip};
+use super::room::{TEXT_BYTES, clip};
 use super::{bare, round};
 use crate::agent::report::JumpReport;
 use crate::api::node_clock::Incident;
@@ -13,11 +13,12 @@ use crate::runtime::timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::time::Duration;
 
+/// The longest date: RFC 3339 to the nanosecond takes 35.
+const WALL_BYTES: usize = 48;
+
 /// The incident that a jump is under a tolerance, unless it is in `history` already, or is none.
 pub(super) fn incident(jump: &JumpReport, tolerance: Duration, history: &[Incident], now: Wall) -> Option<Incident> {
     let (kind, head) = told(jump, tolerance)?;
-    // Whatever an agent sends: it is known again by what is left of it.
-    let head = clip(&head, HEAD_BYTES);
     if history.iter().any(|known| known.kind == kind && known.message.starts_with(&head)) {
         return None;
     }
@@ -34,8 +35,10 @@ pub(super) fn incident(jump: &JumpReport, tolerance: Duration, history: &[Incide
 
 /// Its kind, and the words by which it is known again.
 fn told(jump: &JumpReport, tolerance: Duration) -> Option<(&'static str, String)> {
-    let JumpReport { wall_before, wall_after, .. } = jump;
-    let wall_began = jump.wall_began.as_ref().unwrap_or(wall_before);
+    // Whatever an agent sends: each is cut by itself, so that the words by which a jump is known stay apart.
+    let wall = |text: &str| clip(text, WALL_BYTES);
+    let (wall_before, wall_after) = (wall(&jump.wall_before), wall(&jump.wall_after));
+    let wall_began = jump.wall_began.as_deref().map_or_else(|| wall_before.clone(), wall);
     let beyond = jump.amount_seconds.abs() - jump.error_bound_seconds > tolerance.as_secs_f64();
     Some(match Cause::from_word(&jump.cause) {
         Some(Cause::Step) => ("Stepped", format!("wall clock jumped from {wall_before} to {wall_after}")),

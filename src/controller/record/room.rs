@@ -1,30 +1,26 @@
 //! What fits into a NodeClock, and what goes when it does not.
 //!
 //! The whole object stays within [`OBJECT_BYTES_MAX`] bytes of JSON, whatever names and messages anybody sends: texts
-//! are cut, decisions and history have a budget each, and the rest is for the metadata. A history that is too long loses
-//! its oldest incident that is not needed most; needed most are the newest of each kind, the worst drift, and what goes
+//! are cut, the decisions have a budget, the metadata another, and the history has what is left. One that is too long
+//! loses its oldest incident that is not needed most; needed most are the newest of each kind, the worst drift, and what goes
 //! on. Only if those alone do not fit, the oldest of them go too, what goes on last of all.
 //!
 //! The time up to which incidents were dropped is kept, so that one which an agent goes on reporting does not come
 //! back for ever.
 
-use crate::api::NodeDecision;
 use crate::api::node_clock::{HISTORY_MAX, Incident, OBJECT_BYTES_MAX};
+use crate::api::{NodeClockStatus, NodeDecision};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde::Serialize;
 
-/// Of these the object consists: name and owner (253 bytes of name each), managed fields, and what is below.
+/// Name and owner (253 bytes of name each), uids, managed fields.
 const METADATA_BYTES: usize = 2048;
-/// State, offset, reference and the like.
-const STATE_BYTES: usize = 1024;
 /// The decisions of all policies.
 const DECISIONS_BYTES: usize = 1536;
-/// The history.
-const HISTORY_BYTES: usize = OBJECT_BYTES_MAX - METADATA_BYTES - STATE_BYTES - DECISIONS_BYTES;
-/// The longest text.
+/// What the keys of a history take.
+const KEYS_BYTES: usize = 80;
+/// The longest text. The words by which a jump is known again are shorter.
 pub(super) const TEXT_BYTES: usize = 280;
-/// The longest beginning of a message by which it is known again.
-pub(super) const HEAD_BYTES: usize = 200;
 
 /// How many bytes `text` takes inside quotes in JSON as the API server writes it: `<`, `>` and `&` become six.
 fn written_bytes(text: &str) -> usize {
@@ -58,8 +54,13 @@ pub(super) fn clip(text: &str, bytes: usize) -> String {
 /// Bytes of anything in JSON as the API server writes it. What cannot be written is taken for too large.
 pub(super) fn size(value: &impl Serialize) -> usize {
     let Ok(text) = serde_json::to_string(value) else { return usize::MAX };
-    let escaped = text.chars().filter(|c| matches!(c, '<' | '>' | '&')).count();
-    text.len().saturating_add(escaped.saturating_mul(5))
+    // `<` and the like grow from one byte to six, line and paragraph separators from three to six.
+    let grown = |c: char| match c {
+        '<' | '>' | '&' => 5,
+        '\u{2028}' | '\u{2029}' => 3,
+        _ => 0,
+    };
+    text.chars().map(grown).sum::<usize>().saturating_add(text.len())
 }
 
 /// The decisions that fit: words are left out before decisions are, the last ones first.
@@ -85,14 +86,16 @@ pub(super) fn decisions(all: &[NodeDecision]) -> Vec<NodeDecision> {
     kept
 }
 
-/// The history that fits, oldest first, and up to when incidents were dropped from it.
+/// The history that fits beside the rest of a status, oldest first, and up to when incidents were dropped from it.
 pub(super) fn history(
     mut all: Vec<Incident>,
     mut dropped_until: Option<MicroTime>,
+    rest: &NodeClockStatus,
 ) -> (Vec<Incident>, Option<MicroTime>) {
+    let room = OBJECT_BYTES_MAX.saturating_sub(METADATA_BYTES + KEYS_BYTES).saturating_sub(size(rest));
     all.sort_by_key(|incident| incident.time.0);
     let mut sizes: Vec<usize> = all.iter().map(|incident| size(incident).saturating_add(1)).collect();
-    while all.len() > HISTORY_MAX || sizes.iter().sum::<usize>() > HISTORY_BYTES {
+    while all.len() > HISTORY_MAX || sizes.iter().sum::<usize>() > room {
         let Some(index) = least_needed(&all) else { break };
         let dropped = all.remove(index);
         sizes.remove(index);

@@ -178,4 +178,45 @@ mod tests {
         check(serde_json::json!({"offsetSeconds": 1e300, "errorBoundSeconds": 1.0}), "");
         check(serde_json::json!({"undisciplinedSeconds": -4.0}), "undisciplinedSeconds");
     }
+
+    /// Answers every question at once as an agent that held it, and returns for how long each was to be held.
+    async fn holds(interval: Duration, questions: usize) -> Vec<Option<u64>> {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let pen = super::super::Observations::default().pen(&crate::policy::Source::Agent { port: 1 });
+        let asking = tokio::spawn(poll(pen, Target { node: "n".into(), address, interval }));
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut holds = Vec::new();
+        while holds.len() < questions {
+            let mut buffer = [0; 4096];
+            let read = stream.read(&mut buffer).await.unwrap();
+            let asked = String::from_utf8_lossy(&buffer[..read]).into_owned();
+            let wait = asked.split_once("wait=").and_then(|(_, rest)| rest.split_once("ms "));
+            holds.push(wait.map(|(ms, _)| ms.parse().unwrap()));
+            let report = serde_json::json!({
+                "node": "n", "state": "Unknown", "sources": [], "sequence": 1, "instance": "i",
+                "sentUnixNanos": 1, "heldNanos": 1_000_000,
+            });
+            let report = report.to_string();
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{report}", report.len());
+            // Held indeed: what claims to have been held for longer than it was under way is refused.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        asking.abort();
+        holds
+    }
+
+    #[tokio::test]
+    async fn agents_that_were_asked_together_do_not_answer_together_ever_after() {
+        let mut firsts = std::collections::BTreeSet::new();
+        for _ in 0..8 {
+            let holds = holds(Duration::from_secs(60), 4).await;
+            assert_eq!((holds[0], holds[2], holds[3]), (None, Some(60_000), Some(60_000)), "{holds:?}");
+            assert!(holds[1].is_some_and(|ms| ms <= 60_000), "{holds:?}");
+            firsts.insert(holds[1]);
+        }
+        assert!(firsts.len() > 1, "all were held alike: {firsts:?}");
+    }
 }

@@ -247,7 +247,7 @@ fn a_node_is_not_called_silent_before_it_has_spoken() {
     let acting = Action { act_on_unknown: true, ..action(Limit::Count(9)) };
     // Never heard of for 100 s; then its agent comes up with a clock that nothing can be said about yet.
     let spoken = candidate("a", Judgement::Nothing(Why::TooUncertain), 100, false);
-    check(&[spoken.clone()], &acting, 129, &["Leave/HeldDown"]);
+    check(std::slice::from_ref(&spoken), &acting, 129, &["Leave/HeldDown"]);
     check(&[spoken], &acting, 130, &["Act/LostEvidence"]);
 }
 
@@ -266,7 +266,18 @@ fn any_candidate() -> impl Strategy<Value = Candidate> {
         Just(Judgement::Straddling),
         Just(Judgement::Nothing(Why::Stale)),
     ];
-    ("[a-e]{3}", judgement, 0u64..400, any::<bool>()).prop_map(|(n, j, s, acted)| candidate(&n, j, s, acted))
+    let exempt = HandsOff::Exempt { until: Wall::default(), remaining: Duration::from_secs(9), far: false };
+    let hands_off = prop_oneof![
+        12 => Just(None),
+        1 => Just(Some(exempt)),
+        1 => Just(Some(HandsOff::UnreadableExemption)),
+        1 => Just(Some(HandsOff::ControlPlane)),
+        1 => Just(Some(HandsOff::ForeignTaint)),
+        1 => Just(Some(HandsOff::UncordonedByOther)),
+    ];
+    ("[a-e]{3}", judgement, 0u64..400, any::<bool>(), hands_off, prop::bool::weighted(0.1)).prop_map(
+        |(n, j, s, acted, hands_off, zone_suspect)| Candidate { hands_off, zone_suspect, ..candidate(&n, j, s, acted) },
+    )
 }
 
 proptest! {
@@ -276,21 +287,48 @@ proptest! {
         cap in 0usize..10,
         now in 400u64..1_000,
         suspect: bool,
+        suspended: bool,
     ) {
         let held = fleet.iter().filter(|c| c.acted).count();
         let suspicion = suspect.then_some(Suspicion::FleetShifted { shifted: 2, of: 3, by: Delta::ZERO });
-        let decisions = decide(&fleet, &action(Limit::Count(cap)), suspicion.as_ref(), Mono::from_nanos(now * S));
+        let action = Action { suspended, ..action(Limit::Count(cap)) };
+        let decisions = decide(&fleet, &action, suspicion.as_ref(), Mono::from_nanos(now * S));
         prop_assert_eq!(decisions.len(), fleet.len());
-        let fresh = decisions.iter().zip(&fleet).filter(|(d, c)| d.outcome == Outcome::Act && !c.acted).count();
-        prop_assert!(fresh == 0 || held + fresh <= cap, "{} held, {} new, cap {}", held, fresh, cap);
-        prop_assert!(!suspect || fresh == 0);
+        let new = |outcome: Outcome| decisions.iter().zip(&fleet).filter(|(d, c)| d.outcome == outcome && !c.acted).count();
+        let (fresh, dry) = (new(Outcome::Act), new(Outcome::WouldAct));
+        prop_assert!(fresh + dry == 0 || held + fresh + dry <= cap, "{held} held, {fresh} + {dry} new, cap {cap}");
+        prop_assert!(!suspect || fresh + dry == 0);
+        prop_assert_eq!(if suspended { fresh } else { dry }, 0);
         for (decision, candidate) in decisions.iter().zip(&fleet) {
-            let recovered = candidate.acted
-                && candidate.standing.within_since().is_some_and(|s| now * S - s.nanos() >= 120 * S);
-            prop_assert_eq!(decision.outcome == Outcome::Release, recovered);
+            let recovered = candidate.standing.within_since().is_some_and(|s| now * S - s.nanos() >= 120 * S);
+            let taken_back = matches!(candidate.hands_off, Some(HandsOff::Exempt { .. } | HandsOff::ControlPlane));
+            prop_assert_eq!(decision.outcome == Outcome::Release, candidate.acted && (recovered || taken_back));
             if decision.outcome == Outcome::Act {
                 prop_assert_eq!(candidate.standing.state(), State::Drifting);
+                prop_assert!(candidate.acted || (candidate.hands_off.is_none() && !candidate.zone_suspect));
             }
+        }
+    }
+
+    #[test]
+    fn what_one_node_comes_to_is_decided_without_the_others(
+        fleet in prop::collection::vec(any_candidate(), 0..20),
+        cap in 0usize..5,
+        suspect: bool,
+    ) {
+        // The parts, asked one by one as nodes change, say what all of them together say.
+        let (action, now) = (action(Limit::Count(cap)), Mono::from_nanos(500 * S));
+        let suspicion = suspect.then_some(Suspicion::FleetShifted { shifted: 2, of: 3, by: Delta::ZERO });
+        let together = decide(&fleet, &action, suspicion.as_ref(), now);
+        let held = fleet.iter().filter(|c| c.acted).count();
+        let claims: Vec<Claim> = fleet.iter().map(|c| claim(c, &action, suspect, now)).collect();
+        let mut queue: Vec<(Urgency, usize)> = fleet.iter().map(urgency).zip(0..).collect();
+        queue.retain(|(_, index)| matches!(claims[*index], Claim::Wants(_)));
+        queue.sort();
+        let granted = room(&action, fleet.iter().filter(|c| c.is_counted()).count(), held);
+        for (index, claim) in claims.iter().enumerate() {
+            let has_room = queue.iter().take(granted).any(|(_, at)| *at == index);
+            prop_assert_eq!(claim.settle(has_room, &action), together[index]);
         }
     }
 

@@ -136,7 +136,15 @@ fn only_what_concerns_every_node_makes_a_frame_another_one() {
     assert!(differs(&framed(&zoned(0, 0), Some(0))), "another kind of yardstick");
     assert!(differs(&framed(&zoned(0, 0)[..2], None)), "none at all");
     let all = |ms: i64, own: Option<i64>| framed(&[(Some(ms), own, None); 5], None);
-    assert!(!all(9, None).differs(&all(0, None), EPSILON) && all(11, None).differs(&all(0, None), EPSILON));
+    assert!(!all(10, None).differs(&all(0, None), EPSILON) && all(11, None).differs(&all(0, None), EPSILON));
+    let stricter = Tolerance { offset_max: Duration::from_millis(499), ..TOLERANCE };
+    assert!(frame(&[], &[], None, &stricter).differs(&framed(&[], None), EPSILON), "another tolerance");
+    // One edge suffices: a reference that is known less well is another one.
+    let known = |bound_ms: u64| {
+        let ours = OffsetInterval::new(Delta::ZERO, Duration::from_millis(bound_ms));
+        frame(&[], &[], Some(ours.shifted(at(i64::try_from(bound_ms).unwrap()))), &TOLERANCE)
+    };
+    assert!(known(1).differs(&known(20), EPSILON) && !known(1).differs(&known(5), EPSILON));
     assert!(all(0, Some(5_000)).differs(&all(0, None), EPSILON), "suspicion");
     let most = |shifted: usize| {
         let nodes = repeat_n((Some(0), Some(5_000), None), shifted).chain(repeat_n((Some(0), None, None), 2));

@@ -14,7 +14,11 @@ const MS: i64 = 1_000_000;
 
 /// Our clocks after so many milliseconds; the wall clock was moved by `stepped` and slewed by `slewed` milliseconds.
 fn moved(ms: u64, stepped: i64, slewed: i64) -> Sample {
-    let nanos = 1_000_000_000 + ms * 1_000_000;
+    moved_after(Duration::from_millis(ms), stepped, slewed)
+}
+
+fn moved_after(passed: Duration, stepped: i64, slewed: i64) -> Sample {
+    let nanos = 1_000_000_000 + u64::try_from(passed.as_nanos()).unwrap();
     let slewed_ns = u64::try_from(slewed * MS).unwrap();
     Sample {
         before: Mono::from_nanos(nanos + slewed_ns),
@@ -57,12 +61,12 @@ fn evidence() -> impl Strategy<Value = NodeEvidence> {
     )
 }
 
-/// A node, what is set of it, its zone, and how many milliseconds pass before.
+/// A node, what is set of it, its zone, and how many nanoseconds pass before.
 type Change = (u32, Option<NodeEvidence>, Option<usize>, u64);
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {
     let zone = prop::option::weighted(0.8, 0usize..3);
-    prop::collection::vec((0u32..14, prop::option::weighted(0.8, evidence()), zone, 0u64..4_000), 1..40)
+    prop::collection::vec((0u32..14, prop::option::weighted(0.8, evidence()), zone, 0u64..4_000_000_000), 1..40)
 }
 
 const ZONES: [&str; 3] = ["a", "b", "c"];
@@ -70,28 +74,28 @@ const ZONES: [&str; 3] = ["a", "b", "c"];
 proptest! {
     #[test]
     fn says_what_an_assessment_of_all_nodes_says(
-        changes in changes(), ours in prop::option::weighted(0.3, offset()), later in 0u64..60_000,
+        changes in changes(), ours in prop::option::weighted(0.3, offset()), later in 0u64..60_000_000_000,
     ) {
-        let (mut tally, mut all, mut ms) = (tally(), BTreeMap::new(), 100_000);
-        for (id, evidence, zone, passed) in changes {
-            ms += passed;
+        let (mut tally, mut all, mut passed) = (tally(), BTreeMap::new(), Duration::from_secs(100));
+        for (id, evidence, zone, nanos) in changes {
+            passed += Duration::from_nanos(nanos);
             let zone = zone.map(|zone| ZONES[zone]);
-            tally.set(id, evidence, &calm(ms), zone);
+            tally.set(id, evidence, &moved_after(passed, 0, 0), zone);
             match evidence {
-                Some(evidence) => all.insert(id, (evidence, ms, zone)),
+                Some(evidence) => all.insert(id, (evidence, passed, zone)),
                 None => all.remove(&id),
             };
-            for now in [ms, ms + later] {
-                let aged = |(evidence, at, _): &(NodeEvidence, u64, _)| NodeEvidence {
-                    against_us: evidence.against_us.map(|it| it.aged(Duration::from_millis(now - at))),
-                    own: evidence.own.map(|it| it.aged(Duration::from_millis(now - at))),
+            for now in [passed, passed + Duration::from_nanos(later)] {
+                let aged = |(evidence, at, _): &(NodeEvidence, Duration, _)| NodeEvidence {
+                    against_us: evidence.against_us.map(|it| it.aged(now - *at)),
+                    own: evidence.own.map(|it| it.aged(now - *at)),
                     moved: evidence.moved,
                 };
                 let nodes: Vec<NodeEvidence> = all.values().map(aged).collect();
                 let zones: Vec<Option<&str>> = all.values().map(|(_, _, zone)| *zone).collect();
                 let expected = assess_zones(&nodes, &zones, ours, &TOLERANCE);
                 // A clone, so that the moment to come is not the latest that was heard of.
-                let frame = tally.clone().frame(ours, &calm(now));
+                let frame = tally.clone().frame(ours, &moved_after(now, 0, 0));
                 prop_assert_eq!(frame.yardstick, expected.yardstick);
                 prop_assert_eq!(&frame.zones, &expected.zones);
                 prop_assert_eq!(kind(frame.suspicion), kind(expected.suspicion));
@@ -142,46 +146,62 @@ fn our_own_clock_being_set_between_two_readings_moves_no_node() {
     }
 }
 
-/// What happens to our own clock: (in how many milliseconds, stepped by, slewed by) in milliseconds.
-fn disturbances() -> impl Strategy<Value = Vec<(u64, i64, i64)>> {
+/// What happens to our own clock, (in how many milliseconds, stepped by, slewed by) in milliseconds, and to us.
+fn disturbances() -> impl Strategy<Value = Vec<(u64, i64, i64, [u64; 4])>> {
     let stepped = prop_oneof![4 => Just(0i64), 1 => -10_000_000i64..10_000_000];
     // Never so slowly that it could be taken for the oscillator's error: more than 500 ppm more than that, for 21 s.
     let slewed = prop_oneof![4 => Just(0i64), 1 => 20i64..80];
-    prop::collection::vec((1u64..5_000, stepped, slewed), 1..60)
+    prop::collection::vec((1u64..5_000, stepped, slewed, preempted()), 1..60)
+}
+
+/// For how long we were preempted between the reads of two clocks, each in its turn, in microseconds.
+fn preempted() -> impl Strategy<Value = [u64; 4]> {
+    prop_oneof![4 => Just([0u64; 4]), 1 => [0u64..2_000, 0u64..2_000, 0u64..2_000, 0u64..2_000]]
 }
 
 proptest! {
-    /// The nodes' clocks are all right, so the consensus is where the right time is against ours.
+    /// The nodes' clocks are all right but one, so the consensus is where the right time is against ours. That one is
+    /// near the limit, so that a little more or less makes it one that agrees.
     #[test]
     fn whatever_is_done_to_our_own_clock_the_consensus_contains_the_truth(
         disturbances in disturbances(), wrong_ppm in -400i64..400, at_rest in any::<bool>(),
+        near_us in prop_oneof![490_000i64..520_000, -520_000i64..-490_000],
     ) {
         let mut tally = Tally::new(&TOLERANCE);
         let (mut ms, mut stepped, mut slewed) = (0, 0, 0);
         // An oscillator that is wrong by so much, which the kernel makes up for: what it counts is not what passes.
-        let clocks = |ms: u64, stepped: i64, slewed: i64| {
+        let clocks = |ms: u64, stepped: i64, slewed: i64, [wall, boot, raw, after]: [u64; 4]| {
             let sample = moved(ms, stepped, slewed);
             let wrong_ns = i64::try_from(ms).unwrap() * wrong_ppm;
-            Sample { raw: Raw::from_nanos(sample.raw.nanos().checked_add_signed(wrong_ns).unwrap()), ..sample }
+            let (boot, raw, after) = (wall + boot, wall + boot + raw, wall + boot + raw + after);
+            Sample {
+                wall: sample.wall.plus(Delta::from(Duration::from_micros(wall))),
+                boot: sample.boot.after(Duration::from_micros(boot)),
+                raw: Raw::from_nanos(sample.raw.nanos().checked_add_signed(wrong_ns).unwrap() + raw * 1_000),
+                after: sample.after.after(Duration::from_micros(after)),
+                ..sample
+            }
         };
         if at_rest {
             for _ in 0..6 {
                 ms += 20_000;
-                let _ = tally.frame(None, &clocks(ms, 0, 0));
+                let _ = tally.frame(None, &clocks(ms, 0, 0, [0; 4]));
             }
         }
-        for (number, (passed, step, slew)) in (0..).zip(disturbances) {
+        for (number, (passed, step, slew, preempted)) in (0..).zip(disturbances) {
             (ms, stepped, slewed) = (ms + passed, stepped + step, slewed + slew);
-            let now = clocks(ms, stepped, slewed);
+            let now = clocks(ms, stepped, slewed, preempted);
             let truth = Delta::from_nanos((stepped + slewed) * -MS);
-            let evidence = NodeEvidence { against_us: Some(OffsetInterval::new(truth, Duration::ZERO)), ..NodeEvidence::default() };
-            tally.set(number % 7, Some(evidence), &now, None);
+            let wrong = Delta::from_nanos(if number % 7 == 6 { near_us * 1_000 } else { 0 });
+            let against_us = Some(OffsetInterval::new(truth.plus(wrong), Duration::ZERO));
+            tally.set(number % 7, Some(NodeEvidence { against_us, ..NodeEvidence::default() }), &now, None);
             let frame = tally.frame(None, &now);
-            for id in 0..7 {
-                let Some(evidence) = tally.evidence(id, &now) else { continue };
+            let known: Vec<NodeEvidence> = (0..7).filter_map(|id| tally.evidence(id, &now)).collect();
+            prop_assert_eq!(frame.yardstick, assess_zones(&known, &[], None, &TOLERANCE).yardstick);
+            for evidence in known.iter().take(6) {
                 let known = evidence.against_us.unwrap();
                 prop_assert!(known.contains(truth), "{known} where {truth} is true");
-                prop_assert!(known.bound() < Duration::from_millis(40), "{known}");
+                prop_assert!(known.bound() < Duration::from_millis(50), "{known}");
             }
             if number >= 2 {
                 let Yardstick::Consensus(found) = frame.yardstick else { panic!("{frame:?}") };
@@ -246,6 +266,20 @@ fn a_small_fleet_and_one_that_grows_are_looked_at_at_once() {
 }
 
 #[test]
+fn a_look_at_nodes_that_were_not_measured_does_not_serve_for_a_split() {
+    let mut tally = tally();
+    let silent = NodeEvidence { own: Some(interval(0, 1_000)), ..NodeEvidence::default() };
+    for id in 0..100 {
+        tally.set(id, Some(silent), &calm(100_000), None);
+    }
+    assert_eq!(tally.frame(None, &calm(100_000)).suspicion, None);
+    for id in 0..100 {
+        tally.set(id, measured(if id % 2 == 0 { 0 } else { 5_000 }), &calm(100_100), None);
+    }
+    assert_eq!(groups(&tally.frame(None, &calm(100_100))), ([(50, 0), (50, 5_000)], None));
+}
+
+#[test]
 fn what_is_withdrawn_leaves_nothing_behind() {
     let mut tally = halves(20);
     tally.set(20, measured(0), &calm(100_000), Some("a"));
@@ -253,5 +287,5 @@ fn what_is_withdrawn_leaves_nothing_behind() {
         if id % 2 == 0 { tally.remove(id) } else { tally.set(id, None, &calm(100_000), Some("a")) }
     }
     assert!(tally.is_empty() && tally.zones.is_empty() && tally.moved.is_empty());
-    assert!(tally.all.measured.lows.is_empty() && tally.all.measured.highs.is_empty());
+    assert!(tally.all.measured.is_empty() && tally.all.own.is_empty());
 }

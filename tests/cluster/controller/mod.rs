@@ -9,6 +9,7 @@ mod bad_input;
 mod cordons;
 mod faults;
 mod heartbeats;
+mod history;
 mod lab;
 mod limits;
 mod policy;

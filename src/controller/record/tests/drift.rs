@@ -83,6 +83,22 @@ fn a_controller_that_takes_over_goes_on_from_what_is_written_and_adds_nothing_tw
 }
 
 #[test]
+fn a_controller_that_saw_less_of_a_drift_than_was_written_believes_what_is_written() {
+    let (mut desk, mut blind) = (Desk::default(), Ledger::default());
+    // It saw the beginning, and nothing more until it takes over.
+    blind.learn(None, &bad(2_000), clocks(0.0).after);
+    for second in 0..=300 {
+        desk.look(&bad(2_000), f64::from(second));
+    }
+    let written = drift(&desk);
+    assert!(written.1 > 400.0, "{written:?}");
+    desk.ledger = blind;
+    desk.look(&bad(2_000), 300.0);
+    desk.look(&good(), 310.0);
+    assert_eq!(drift(&desk), (2.0, written.1 + 10.0, written.2 + 10.0, true));
+}
+
+#[test]
 fn what_another_controller_wrote_of_another_drift_is_not_mixed_with_ours() {
     let mut desk = Desk::default();
     desk.look(&bad(90_000), 0.0);

@@ -122,6 +122,23 @@ impl Bout {
         .await
     }
 
+    /// Waits until every node's condition says what is true.
+    async fn told(&self, wrong: &[u8]) -> Result<()> {
+        for number in 1..=NODES {
+            let (node, wanted) = (self.lab.node(number), if wrong.contains(&number) { "False" } else { "True" });
+            wait_for(&format!("the condition of {node} to be {wanted}"), SOON, async || {
+                let conditions = self.lab.live().get(&node).await?.status.and_then(|status| status.conditions);
+                let conditions = conditions.unwrap_or_default();
+                let told = conditions.iter().find(|it| it.type_ == clockwarden::api::NODE_CONDITION);
+                let told = told.map(|condition| condition.status.as_str());
+                ensure!(told == Some(wanted), "it is {told:?}");
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
     /// Up to so many milliseconds, by chance.
     async fn moment(&mut self, most_ms: u64) {
         let wait = self.chance(most_ms + 1);
@@ -155,6 +172,7 @@ impl Bout {
     async fn end(self, controllers: Vec<Clockwarden>) -> Result<()> {
         self.only_wrong(&[]);
         self.settled(&[]).await?;
+        self.told(&[]).await?;
         // One mark is there when the policy goes, and goes with it.
         self.only_wrong(&[1]);
         self.settled(&[1]).await?;

@@ -247,7 +247,8 @@ impl Book {
     fn faults(&self, node: &str, at: Instant) -> Option<usize> {
         let story = self.truth.get(node)?.iter().take_while(|(since, _)| *since <= at);
         let truths: Vec<Truth> = story.map(|(_, truth)| *truth).collect();
-        let went = truths.windows(2).filter(|pair| pair[0] != Truth::Wrong && pair[1] == Truth::Wrong).count();
+        let pairs = truths.iter().zip(truths.iter().skip(1));
+        let went = pairs.filter(|(before, after)| **before != Truth::Wrong && **after == Truth::Wrong).count();
         (!truths.contains(&Truth::Open)).then_some(went)
     }
 

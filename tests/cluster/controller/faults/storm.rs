@@ -26,6 +26,7 @@ fn a_storm_of_foreign_taints_loses_none_and_brings_none_back() -> Outcome {
             Bout::begin("storm", "racing writer of foreign taints on the same nodes (409 storm)", count).await?;
         let (controller, _) = bout.lab.controller("controller-storm", &[]).await?;
         bout.ready().await?;
+        bout.lab.change_policy("storm", serde_json::json!({"action": {"recoveredFor": "0s"}})).await?;
         let stop = Arc::new(AtomicBool::new(false));
         let total = Arc::new(AtomicUsize::new(0));
         let mut writers = Vec::new();
@@ -39,7 +40,7 @@ fn a_storm_of_foreign_taints_loses_none_and_brings_none_back() -> Outcome {
                         break;
                     }
                     let key = format!("storm/{}", turn % KEYS);
-                    let present = turn / KEYS % 2 == 0;
+                    let present = (turn / KEYS).is_multiple_of(2);
                     written.push((foreign(&nodes, &node, &key, present).await?, key, present));
                     total.fetch_add(1, Ordering::Relaxed);
                 }

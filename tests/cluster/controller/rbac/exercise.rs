@@ -34,7 +34,8 @@ pub(super) struct Exercise<'p> {
     plane: &'p ControlPlane,
     client: Client,
     kubeconfig: PathBuf,
-    agents: Vec<OneAgent>,
+    first: OneAgent,
+    _others: Vec<OneAgent>,
     _nodes: Vec<FakeNode>,
     _beats: Kubelets,
     _scheduler: Beating,
@@ -64,11 +65,21 @@ impl<'p> Exercise<'p> {
             node.stop_heartbeat();
             nodes.push(node);
         }
+        let first = agents.remove(0);
         let often = Duration::from_millis(500);
         let beats = Kubelets::of(&client, beating.into_iter().map(str::to_owned), often).await?;
         let scheduler = kubelets::elected_every(&client, "kube-scheduler", "here", often).await?;
         let kubeconfig = plane.kubeconfig_for_service_account(NAMESPACE, ACCOUNT).await?;
-        Ok(Exercise { plane, client, kubeconfig, agents, _nodes: nodes, _beats: beats, _scheduler: scheduler })
+        Ok(Exercise {
+            plane,
+            client,
+            kubeconfig,
+            first,
+            _others: agents,
+            _nodes: nodes,
+            _beats: beats,
+            _scheduler: scheduler,
+        })
     }
 
     /// Starts a controller as its pod would, has it do everything, and ends it. Inside: what it was waited for in vain.
@@ -98,22 +109,22 @@ impl<'p> Exercise<'p> {
         if missing.is_empty() {
             self.late("asked").await?;
             self.clocks().delete("asked-2", &DeleteParams::default()).await?;
-            self.agents[0].become_(Manner::ahead_ms(15_000));
+            self.first(Manner::ahead_ms(15_000));
             missing = self.until(before, async || self.acted(1).await).await?;
         }
         if missing.is_empty() {
-            self.agents[0].become_(Manner::right());
+            self.first(Manner::right());
             missing = self.until(before, async || self.let_go().await).await?;
         }
         if missing.is_empty() {
-            self.agents[0].become_(Manner::ahead_ms(15_000));
+            self.first(Manner::ahead_ms(15_000));
             missing = self.until(before, async || self.acted(2).await).await?;
         }
         if missing.is_empty() {
             self.policies_api().delete("asked", &DeleteParams::default()).await?;
             missing = self.until(before, async || self.gone(url).await).await?;
         }
-        self.agents[0].become_(Manner::right());
+        self.first(Manner::right());
         Ok(if missing.is_empty() { Ok(()) } else { Err(missing) })
     }
 
@@ -240,6 +251,11 @@ impl<'p> Exercise<'p> {
             Ok(())
         })
         .await
+    }
+
+    /// What the agent of the first node does from now on.
+    fn first(&self, manner: Manner) {
+        self.first.become_(manner);
     }
 
     async fn late(&self, part: &str) -> Result<()> {

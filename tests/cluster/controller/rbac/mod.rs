@@ -197,16 +197,20 @@ fn without(role: &Value, index: usize, probe: &Probe) -> Value {
     let mut role = role.clone();
     let Some(rules) = role.get_mut("rules").and_then(Value::as_array_mut) else { return role };
     let rule = rules.remove(index);
-    let mut others = rule.clone();
     let resources: Vec<String> = texts(&rule, "resources").into_iter().filter(|it| *it != probe.resource).collect();
-    others["resources"] = json!(resources);
-    let mut rest = rule.clone();
     let verbs: Vec<String> = texts(&rule, "verbs").into_iter().filter(|verb| *verb != probe.verb).collect();
-    rest["resources"] = json!([probe.resource]);
-    rest["verbs"] = json!(verbs);
-    rules.extend(
-        [(others, !resources.is_empty()), (rest, !verbs.is_empty())].into_iter().filter(|it| it.1).map(|it| it.0),
-    );
+    let part = |resources: &[String], verbs: &[String]| {
+        let mut part = rule.as_object().cloned().unwrap_or_default();
+        part.insert("resources".to_owned(), json!(resources));
+        part.insert("verbs".to_owned(), json!(verbs));
+        Value::Object(part)
+    };
+    if !resources.is_empty() {
+        rules.push(part(&resources, &texts(&rule, "verbs")));
+    }
+    if !verbs.is_empty() {
+        rules.push(part(std::slice::from_ref(&probe.resource), &verbs));
+    }
     role
 }
 
