@@ -26,13 +26,7 @@ export RUST_LIB_BACKTRACE ?= 0
 export KEEP
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help demo test check fmt clippy deny bench fuzz scenarios soak crds clean prerequisites tools guest control-plane
-
-.PHONY: help demo test check fmt clippy deny bench scale fuzz scenarios crds clean prerequisites tools guest control-plane faults
-=======
-.PHONY: help demo test check fmt clippy deny bench fuzz mutants coverage scenarios crds clean prerequisites tools guest control-plane
->>>>>>> mutants
+.PHONY: help demo test check fmt clippy deny bench scale fuzz faults mutants coverage scenarios soak crds clean prerequisites tools guest control-plane
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

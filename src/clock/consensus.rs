@@ -161,10 +161,43 @@ mod tests {
         let near = |offsets: &[i64]| consensus(&nodes(offsets), APART).map(|c| (c.interval.midpoint(), c.agreeing));
         assert_eq!(near(&[0, 0, 15_000]), Ok((Delta::ZERO, 2)));
         assert_eq!(near(&[-3, 0, 2, 15_000, 15_001]), Ok((Delta::from_nanos(2 * MS), 3)));
+        // Of an even number it spans both middles.
+        assert_eq!(near(&[0, 0, 100, 100]), Ok((Delta::from_nanos(50 * MS), 4)));
         assert_eq!(near(&[0, 15_000]), Err(NoConsensus::TooFew { have: 2 }));
         assert_eq!(near(&[]), Err(NoConsensus::TooFew { have: 0 }));
         assert_eq!(near(&[0, 0, 15_000, 15_000]), Err(NoConsensus::Split { agreeing: 2, of: 4 }));
         assert_eq!(near(&[-9_000, 0, 9_000]), Err(NoConsensus::Split { agreeing: 1, of: 3 }));
+    }
+
+    #[test]
+    fn an_interval_as_wide_as_allowed_is_narrow_enough() {
+        let wide = OffsetInterval::new(Delta::ZERO, APART);
+        assert_eq!(consensus(&[wide; 3], APART), Ok(Consensus { interval: wide, agreeing: 3, of: 3 }));
+        let alone = [node(-10_000), node(-10_000), wide, node(10_000), node(10_000)];
+        assert_eq!(consensus(&alone, APART), Err(NoConsensus::Split { agreeing: 1, of: 5 }));
+    }
+
+    #[test]
+    fn shifted_are_more_than_half_and_at_least_two_in_one_direction() {
+        let check = |offsets: &[i64], expected: Option<(usize, u32)>| {
+            let edges = Edges::of((0..).zip(nodes(offsets)));
+            let shift = edges.shifted(OffsetInterval::exactly(Delta::ZERO), APART);
+            assert_eq!(shift.map(|it| (it.shifted, it.middle)), expected, "{offsets:?}");
+            assert!(shift.is_none_or(|it| it.of == offsets.len()));
+        };
+        check(&[], None);
+        check(&[0, 0, 0], None);
+        check(&[3_000], None);
+        check(&[3_000, 3_001], Some((2, 1)));
+        check(&[3_000, 3_001, 0, 0], None);
+        check(&[3_000, 0, 3_002, 3_001, 1], Some((3, 3)));
+        check(&[-3_000, 0, -3_002, -3_001, 1], Some((3, 3)));
+        check(&[-3_000, -3_002, -3_001, 3_000, 0], Some((3, 2)));
+        // As many behind as ahead is no direction.
+        check(&[-3_000, -3_000, 3_000, 3_000], None);
+        // The limit itself is within it.
+        check(&[500, 500, 500], None);
+        check(&[501, 501, 501], Some((3, 1)));
     }
 
     #[test]

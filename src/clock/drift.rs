@@ -170,6 +170,38 @@ mod tests {
         assert_eq!(drift.sums(), own);
     }
 
+    #[test]
+    fn a_period_begins_and_ends_with_evidence_and_a_reset_keeps_only_that_it_goes_on() {
+        let mut drift = Drift::default();
+        for (when, look, on) in [
+            (0, Look::Blind, false),
+            (1, Look::Beyond(ms(2_000)), true),
+            (2, Look::Blind, true),
+            (3, Look::Within(ms(1)), false),
+            (4, Look::Beyond(ms(2_000)), true),
+        ] {
+            drift.observe(look, GOOD, at(when));
+            assert_eq!(drift.is_on(), on, "at {when} s");
+        }
+        let sums = Sums { peak: ms(3_000), area: 7.0, measured: Duration::from_secs(2) };
+        drift.reset(sums);
+        assert!(drift.is_on());
+        // The look before the reset belongs to the other period; only from here on is summed.
+        drift.observe(Look::Beyond(ms(2_000)), GOOD, at(14));
+        assert_eq!(drift.sums(), sums);
+        drift.observe(Look::Beyond(ms(2_000)), GOOD, at(15));
+        assert_eq!(drift.sums(), Sums { area: 9.0, measured: Duration::from_secs(3), ..sums });
+    }
+
+    #[test]
+    fn the_first_of_two_equal_peaks_stays() {
+        let mut drift = Drift::default();
+        drift.observe(Look::Beyond(ms(9_000)), GOOD, at(0));
+        drift.observe(Look::Beyond(ms(-9_000)), GOOD, at(0));
+        drift.raise(Sums { peak: ms(-9_000), ..Sums::default() });
+        assert_eq!(drift.sums().peak, ms(9_000));
+    }
+
     proptest! {
         #[test]
         fn the_mean_never_exceeds_the_peak_and_nothing_ever_shrinks(

@@ -155,6 +155,16 @@ mod tests {
         check(&[(8, 9), (8, 12), (10, 12)], Some(((8, 9), 2)));
     }
 
+    #[test]
+    fn intervals_that_touch_are_no_dispute() {
+        let readings = [reading("a", 0, 1, 0), reading("b", 1, 2, 0), reading("c", 12, 13, 0)];
+        let Fused::Conflict { disputes, .. } = fuse(&readings, Mono::from_nanos(0), Duration::ZERO) else {
+            panic!("c contradicts both");
+        };
+        let found: Vec<_> = disputes.iter().map(|it| (it.low.as_str(), it.high.as_str(), it.apart)).collect();
+        assert_eq!(found, [("a", "c", Duration::from_nanos(11)), ("b", "c", Duration::from_nanos(10))]);
+    }
+
     fn reading(source: &str, low: i64, high: i64, taken: u64) -> Reading {
         Reading { source: source.into(), interval: it(low, high), taken: Mono::from_nanos(taken) }
     }

@@ -203,11 +203,51 @@ mod tests {
         }
     }
 
+    fn it(low: i64, high: i64) -> OffsetInterval {
+        OffsetInterval::between(Delta::from_nanos(low), Delta::from_nanos(high))
+    }
+
+    #[test]
+    fn edges_belong_to_an_interval_and_a_limit_to_what_is_within() {
+        for (offset, inside) in [(-3, false), (-2, true), (0, true), (3, true), (4, false)] {
+            assert_eq!(it(-2, 3).contains(Delta::from_nanos(offset)), inside, "{offset}");
+        }
+        for (one, other, both) in
+            [(it(0, 3), it(3, 5), Some(it(3, 3))), (it(0, 3), it(4, 5), None), (it(0, 9), it(4, 5), Some(it(4, 5)))]
+        {
+            assert_eq!((one.intersect(other), one.overlaps(other)), (both, both.is_some()), "{one} {other}");
+        }
+        for (low, high, beyond, within) in [
+            (-5, 5, false, true),
+            (-6, 5, false, false),
+            (-5, 6, false, false),
+            (5, 9, false, false),
+            (6, 9, true, false),
+            (-9, -5, false, false),
+            (-9, -6, true, false),
+        ] {
+            let limit = Duration::from_nanos(5);
+            let found = (it(low, high).surely_beyond(limit), it(low, high).surely_within(limit));
+            assert_eq!(found, (beyond, within), "{low}..{high}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_halved_or_aged_exactly_is_rounded_so_that_the_bound_grows() {
+        assert_eq!((it(0, 3).midpoint(), it(0, 3).bound()), (Delta::from_nanos(1), Duration::from_nanos(2)));
+        assert_eq!(it(0, 4).bound(), Duration::from_nanos(2));
+        assert_eq!(it(0, 0).aged(Duration::from_secs(1)), it(-50_000, 50_000));
+        assert_eq!(it(0, 0).aged(Duration::from_nanos(1)), it(-1, 1));
+        let seconds = it(-500_000_000, 3_500_000_000).seconds();
+        assert_eq!(seconds, Seconds { offset: 1.5, bound: 2.0 });
+    }
+
     #[test]
     fn a_clock_a_year_off_is_as_representable_as_a_good_one() {
         let year = Delta::from_nanos(31_536_000_000_000_000);
         let it = OffsetInterval::new(year, Duration::from_millis(1));
         assert!(it.surely_beyond(Duration::from_secs(1)) && it.contains(year));
         assert_eq!(it.to_string(), "+365 d 0 h \u{b1} 1.0 ms");
+        assert_eq!(format!("{it:?}"), it.to_string());
     }
 }

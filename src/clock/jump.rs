@@ -96,4 +96,16 @@ mod tests {
         }
         assert_eq!(Cause::from_word("Step"), None);
     }
+
+    #[test]
+    fn a_jump_forward_took_the_clock_from_an_earlier_date_to_a_later_one() {
+        use crate::clock::{Boot, Delta, Mono, Raw};
+        let (mono, boot, raw) = (Mono::from_nanos(7), Boot::from_nanos(7), Raw::from_nanos(7));
+        let look = Sample { before: mono, wall: Wall::from_unix_nanos(100), boot, raw, after: mono };
+        for (amount, before) in [(15, 85), (-15, 115)] {
+            let amount = OffsetInterval::exactly(Delta::from_nanos(amount));
+            let jump = Jump { cause: Cause::Step, amount, before: look, after: look };
+            assert_eq!((jump.wall_before().unix_nanos(), jump.wall_after().unix_nanos()), (before, 100));
+        }
+    }
 }

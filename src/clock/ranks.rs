@@ -314,6 +314,7 @@ mod tests {
         let sorted: Sorted = expected.iter().copied().collect();
         assert_eq!(Order::len(ranks), Order::len(&sorted));
         assert_eq!(ranks.is_empty(), expected.is_empty());
+        assert_eq!((Order::is_empty(ranks), sorted.is_empty()), (expected.is_empty(), expected.is_empty()));
         for index in 0..=expected.len() {
             assert_eq!(Order::nth(ranks, index), sorted.nth(index), "{index}");
         }

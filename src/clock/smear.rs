@@ -169,8 +169,23 @@ mod tests {
                 check(1_100, date, announced, false);
                 check(-15_000, date, announced, false);
                 check(1, date, announced, false);
+                check(2, date, announced, false);
                 check(0, date, announced, false);
             }
+        }
+    }
+
+    #[test]
+    fn the_leap_indicator_of_ntp_and_its_words() {
+        for (indicator, leap, word, announced) in [
+            (0, Leap::None, "none", false),
+            (1, Leap::Insert, "insert", true),
+            (2, Leap::Delete, "delete", true),
+            (3, Leap::Unsynchronised, "unsynchronised", false),
+            (9, Leap::Unsynchronised, "unsynchronised", false),
+        ] {
+            assert_eq!(Leap::from_indicator(indicator), leap);
+            assert_eq!((leap.as_str(), leap.announced()), (word, announced), "{indicator}");
         }
     }
 

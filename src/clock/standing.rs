@@ -211,6 +211,9 @@ mod tests {
         check(510, 20, 0, 0, Judgement::Straddling);
         check(0, 2_100, 0, 0, Judgement::Nothing(Why::TooUncertain));
         check(172_800_000, 5_000, 0, 0, Judgement::Beyond);
+        // The limits themselves are within.
+        check(0, 1, 60, 0, Judgement::Within);
+        check(0, 2_000, 0, 0, Judgement::Straddling);
         check(0, 1, 61, 0, Judgement::Nothing(Why::Stale));
         check(15_000, 1, 61, 0, Judgement::Nothing(Why::Stale));
     }
@@ -220,6 +223,48 @@ mod tests {
         check(0, 1, 0, 301, Judgement::Adrift);
         check(0, 1, 0, 300, Judgement::Within);
         check(15_000, 1, 0, 301, Judgement::Beyond);
+    }
+
+    #[test]
+    fn a_state_lasts_until_another_one_and_its_reason_may_change() {
+        use Judgement::{Adrift, Beyond, Nothing, Straddling, Within};
+        let mut standing = Standing::new(Mono::from_nanos(0));
+        for (now, judgement, word, since, within_since) in [
+            (1, Nothing(Why::NeverMeasured), "Unknown", 0, None),
+            // Never heard of and no longer heard of are two states.
+            (2, Nothing(Why::Stale), "Unknown", 2, None),
+            (3, Nothing(Why::Conflict), "Unknown", 2, None),
+            (4, Straddling, "Unknown", 2, None),
+            (5, Adrift, "Unknown", 2, Some(5)),
+            (6, Within, "Synchronized", 6, Some(5)),
+            (7, Straddling, "Synchronized", 6, Some(5)),
+            (8, Within, "Synchronized", 6, Some(5)),
+            (9, Beyond, "Drifting", 9, None),
+            (10, Straddling, "Drifting", 9, None),
+            (11, Beyond, "Drifting", 9, None),
+            (12, Nothing(Why::NeverMeasured), "Unknown", 12, None),
+        ] {
+            standing = standing.observe(judgement, Mono::from_nanos(now));
+            let found = (standing.state().as_str(), standing.since().nanos());
+            assert_eq!((found, standing.within_since().map(Mono::nanos)), ((word, since), within_since), "at {now}");
+        }
+    }
+
+    #[test]
+    fn every_reason_has_a_word_of_its_own() {
+        let all = [
+            (Why::NeverMeasured, "NeverMeasured"),
+            (Why::Stale, "Stale"),
+            (Why::TooUncertain, "TooUncertain"),
+            (Why::Conflict, "SourcesConflict"),
+            (Why::LeapSmear, "LeapSmear"),
+            (Why::NoYardstick, "NoYardstick"),
+            (Why::MovedTogether, "MovedTogether"),
+            (Why::Unsynchronized, "Unsynchronized"),
+        ];
+        for (why, word) in all {
+            assert_eq!(why.as_str(), word);
+        }
     }
 
     fn judgement() -> impl Strategy<Value = Judgement> {

@@ -239,6 +239,23 @@ mod tests {
     }
 
     #[test]
+    fn the_narrowest_look_is_what_the_next_ones_are_compared_with() {
+        let mut detector = StepDetector::new(sample(1_000, 0, 0, 14 * MS));
+        assert_eq!(detector.observe(sample(1_250, 0, 0, 2_000)), []);
+        assert_eq!(detector.observe(sample(1_500, 0, 0, 14 * MS)), []);
+        let jumps = detector.observe(sample(1_750, 3, 0, 2_000));
+        assert_eq!(jumps.len(), 1, "3 ms are seen against the second look only");
+        assert!(jumps[0].amount.bound() < Duration::from_micros(5), "{jumps:?}");
+    }
+
+    #[test]
+    fn a_step_between_two_looks_at_one_moment_is_one_and_a_millisecond_of_sleep_is_none() {
+        check(sample(1_000, 0, 0, 2_000), sample(1_000, 3_000, 0, 2_000), &[(Cause::Step, 3_000)]);
+        assert!(!sample(1_250, 0, 1, 0).slept_since(&sample(1_000, 0, 0, 0)));
+        assert!(sample(1_250, 0, 2, 0).slept_since(&sample(1_000, 0, 0, 0)));
+    }
+
+    #[test]
     fn a_jump_is_reported_once() {
         let mut detector = StepDetector::new(sample(1_000, 0, 0, 2_000));
         assert_eq!(detector.observe(sample(1_250, 3_000, 0, 9_000)).len(), 1);

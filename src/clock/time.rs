@@ -208,8 +208,20 @@ mod tests {
             (250_000, "+250 us"),
             (-2_500_000, "-2.5 ms"),
             (15_200_000_000, "+15.200 s"),
+            // Each unit to its last value, and the first of the next.
+            (999_000, "+999 us"),
+            (1_000_000, "+1.0 ms"),
+            (999_900_000, "+999.9 ms"),
+            (1_000_000_000, "+1.000 s"),
+            (119_999_000_000, "+119.999 s"),
+            (120_000_000_000, "+2 min 0 s"),
+            (3_661_000_000_000, "+61 min 1 s"),
+            (7_199_000_000_000, "+119 min 59 s"),
+            (7_200_000_000_000, "+2 h 0 min"),
+            (90_061_000_000_000, "+25 h 1 min"),
+            (172_799_000_000_000, "+47 h 59 min"),
             (-172_800_000_000_000, "-2 d 0 h"),
-            (3_660_000_000_000, "+61 min 0 s"),
+            (273_600_000_000_000, "+3 d 4 h"),
         ] {
             assert_eq!(Delta::from_nanos(nanos).to_string(), shown);
         }
@@ -223,5 +235,24 @@ mod tests {
         assert_eq!(Mono::from_nanos(5).since(Mono::from_nanos(9)), Duration::ZERO);
         assert_eq!(Delta::from_seconds(f64::NAN), None);
         assert_eq!(Delta::from_seconds(1e300), Some(Delta::from_nanos(i64::MAX)));
+        assert_eq!(Delta::from(Duration::MAX).nanos(), i64::MAX);
+        assert_eq!(Mono::from_nanos(9).after(Duration::MAX).nanos(), u64::MAX);
+        assert_eq!(Mono::from_nanos(9).before(Duration::MAX).nanos(), 0);
+    }
+
+    #[test]
+    fn sums_and_differences_have_the_sign_that_their_names_say() {
+        let (two, five) = (Delta::from_nanos(2), Delta::from_nanos(5));
+        assert_eq!((two.plus(five).nanos(), two.minus(five).nanos()), (7, -3));
+        assert_eq!(Delta::from_nanos(-3).magnitude(), Duration::from_nanos(3));
+        assert_eq!(Delta::from_seconds(-1.5).map(Delta::nanos), Some(-1_500_000_000));
+        assert!((Delta::from_nanos(-1_500_000_000).seconds() + 1.5).abs() < 1e-12);
+        assert_eq!(Delta::from(Duration::from_micros(3)).nanos(), 3_000);
+        let (early, late) = (Mono::from_nanos(4), Mono::from_nanos(9));
+        assert_eq!((late.since(early), late.nanos()), (Duration::from_nanos(5), 9));
+        assert_eq!((early.after(Duration::from_nanos(5)), late.before(Duration::from_nanos(5))), (late, early));
+        let (before, after) = (Wall::from_unix_nanos(-2), Wall::from_unix_nanos(5));
+        assert_eq!((after.minus(before).nanos(), after.unix_nanos()), (7, 5));
+        assert_eq!(before.plus(Delta::from_nanos(7)), after);
     }
 }

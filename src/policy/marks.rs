@@ -107,3 +107,46 @@ impl Marks {
         self.held.is_empty() && self.lifted.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn effects_and_marks_are_spelled_as_kubernetes_spells_them() {
+        for (effect, text) in [
+            (Effect::NoSchedule, "NoSchedule"),
+            (Effect::PreferNoSchedule, "PreferNoSchedule"),
+            (Effect::NoExecute, "NoExecute"),
+        ] {
+            assert_eq!((effect.as_str(), Effect::parse(text)), (text, Some(effect)));
+            assert_eq!(Mark::Taint { key: "a/b".into(), effect }.to_string(), format!("taint a/b:{text}"));
+        }
+        assert_eq!((Effect::parse("noschedule"), Effect::parse("")), (None, None));
+        assert_eq!(Mark::Cordon.to_string(), "cordon");
+    }
+
+    #[test]
+    fn a_mark_is_held_by_those_who_asked_and_a_lifted_cordon_by_those_who_lost_it() {
+        let taint = Mark::Taint { key: "a/b".into(), effect: Effect::NoExecute };
+        let mut marks = Marks::default();
+        assert!(marks.is_empty() && !marks.held_by("one"));
+        marks.hold(Mark::Cordon, "one");
+        marks.hold(Mark::Cordon, "two");
+        marks.hold(taint.clone(), "two");
+        assert!(!marks.is_empty() && marks.held_by("one") && marks.held_by("two") && !marks.held_by("three"));
+        marks.join(Marks { held: BTreeMap::new(), lifted: BTreeSet::from(["three".to_owned()]) });
+        assert!(marks.held_by("three"));
+
+        // What is a policy's own, and all of it together again.
+        assert_eq!(marks.of("one").held, BTreeMap::from([(Mark::Cordon, BTreeSet::from(["one".to_owned()]))]));
+        assert_eq!(marks.of("two").held.keys().cloned().collect::<Vec<_>>(), [taint, Mark::Cordon]);
+        let three = marks.of("three");
+        assert!(!three.is_empty() && three.held.is_empty() && three.lifted.contains("three"));
+        assert!(marks.of("four").is_empty());
+        let mut joined = marks.of("one");
+        joined.join(marks.of("two"));
+        joined.join(three);
+        assert_eq!(joined, marks);
+    }
+}

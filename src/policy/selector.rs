@@ -56,6 +56,9 @@ mod tests {
         check(Requirement::NotIn("zone".into(), set(&["a"])), false);
         check(Requirement::NotIn("rack".into(), set(&["a"])), true);
         check(Requirement::Exists("zone".into()), true);
+        check(Requirement::Exists("rack".into()), false);
         check(Requirement::DoesNotExist("zone".into()), false);
+        check(Requirement::DoesNotExist("rack".into()), true);
+        assert!(Selector::default().is_empty() && !Selector(vec![Requirement::Exists("zone".into())]).is_empty());
     }
 }

@@ -48,6 +48,9 @@ fn only_what_no_local_clock_explains_is_a_move() {
     // An oscillator may be 500 ppm off: an hour of silence explains 1.8 s.
     check_moved((0, 1, start), (-1_700, 1, at(3_601_000, 0, 0)), None);
     check_moved((0, 1, start), (-5_000, 1, at(3_601_000, 0, 0)), Some(-5_000));
+    // One word right after the other.
+    let next = Sample { before: start.after, after: Mono::from_nanos(start.after.nanos() + 300), ..start };
+    check_moved((0, 1, start), (-5_000, 1, next), Some(-5_000));
     // Words out of order.
     check_moved((0, 1, at(17_000, 0, 0)), (-5_000, 1, start), None);
 }
@@ -122,6 +125,11 @@ fn one_witness_alone_may_have_been_set() {
         &[("a", Outside, (0, 16_000), (0, -5_000)), ("b", Outside, (3_000, 17_000), (0, -9_000))],
         &["unexplained a"],
     );
+    // The hardware clock had moved, but that was over before.
+    check(
+        &[("rtc0", Hardware, (0, 9_000), (0, -5_000)), ("a", Outside, (10_000, 16_000), (0, -5_000))],
+        &["unexplained a"],
+    );
     // Nor is the hardware clock anything alone: it is set by whoever likes.
     check(&[("rtc0", Hardware, (0, 9_000), (0, -5_000))], &[]);
     // Forward: no machine runs ahead by standing still.
@@ -151,11 +159,26 @@ fn a_witness_that_stays_tells_that_it_happened_elsewhere() {
 }
 
 #[test]
+fn a_question_is_open_until_its_time_is_over() {
+    let mut detector = PauseDetector::default();
+    let (before, after) = (at(0, 0, 0), at(16_000, 0, 0));
+    let word = |offset, clocks| Word { interval: interval(offset, 1), clocks };
+    assert!(!detector.is_open());
+    assert_eq!(detector.hear("a", Outside, word(0, &before), word(-5_000, &after)), None);
+    let end = after.after.after(ANSWER_WITHIN);
+    assert_eq!(detector.look(end.before(Duration::from_nanos(1))), None);
+    assert!(detector.is_open());
+    assert!(detector.look(end).is_some() && !detector.is_open());
+}
+
+#[test]
 fn a_daemon_that_learns_of_it_late_is_no_second_pause() {
     let paused = [("a", Outside, (0, 16_000), (0, -5_000)), ("b", Outside, (3_000, 17_000), (0, -5_000))];
     let late = ("chrony", Daemon, (300_000, 301_000), (0, -5_000));
     check(&[&paused[..], &[late]].concat(), &["pause a+b"]);
     check(&[paused[0], late], &["unexplained a", "late pause a+chrony"]);
+    let just_in_time = ("chrony", Daemon, (2_115_000, 2_116_000), (0, -5_000));
+    check(&[paused[0], just_in_time], &["unexplained a", "late pause a+chrony"]);
     // But what a witness has told already, it does not tell again: that is another pause.
     let again = ("a", Outside, (300_000, 316_000), (-5_000, -10_000));
     check(&[&paused[..], &[again]].concat(), &["pause a+b", "unexplained a"]);

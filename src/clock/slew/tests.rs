@@ -185,6 +185,40 @@ fn a_witness_that_stays_makes_the_new_rate_the_baseline() {
 }
 
 #[test]
+fn a_rate_is_measured_over_a_whole_window_and_over_a_longer_one_where_the_looks_are_blurred() {
+    // 50 ppm of 4 s are 200 us; the looks must be good for half of that, which 300 us are for no less than 12 s.
+    for (bracket, seconds) in [(0, 4), (300_000, 13)] {
+        let mut machine = Machine::new(bracket);
+        let first = machine.sample();
+        let mut detector = SlewDetector::new(first);
+        let mut moved = None;
+        for second in 1..=20 {
+            machine.run(SECOND, 0);
+            detector.observe(&machine.sample());
+            moved = moved.or((detector.window != first).then_some(second));
+        }
+        assert_eq!(moved, Some(seconds), "{bracket} ns");
+    }
+}
+
+#[test]
+fn a_witness_disproves_a_slew_only_if_it_knows_well_enough() {
+    let ms =
+        |offset: i64, bound| OffsetInterval::new(Delta::from_nanos(offset * 1_000_000), Duration::from_millis(bound));
+    for (moved, slewed, expected) in [
+        (ms(0, 8), ms(36, 1), true),
+        (ms(0, 9), ms(36, 1), false),
+        (ms(17, 1), ms(36, 1), true),
+        (ms(18, 1), ms(36, 1), false),
+        (ms(-17, 1), ms(-36, 1), true),
+        // Both may be true.
+        (ms(0, 2), ms(36, 40), false),
+    ] {
+        assert_eq!(disproves(moved, slewed), expected, "{moved} against {slewed}");
+    }
+}
+
+#[test]
 fn the_kernels_units_are_understood() {
     let rate = |frequency_ppb, tick_us| Discipline { frequency_ppb, tick_us, tai_s: 37 }.rate_ppb();
     assert_eq!(rate(-12_345, 10_000), -12_345);

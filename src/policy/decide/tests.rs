@@ -173,6 +173,66 @@ fn control_plane_nodes_are_reported_not_acted_on_and_do_not_raise_the_limit() {
 }
 
 #[test]
+fn a_cordon_of_ours_that_a_person_lifted_is_not_put_back_and_ends_with_the_drift() {
+    let lifted = HandsOff::UncordonedByOther;
+    let fleet = [
+        left("a", Judgement::Beyond, true, lifted),
+        left("b", Judgement::Within, true, lifted),
+        left("c", Judgement::Beyond, false, lifted),
+        left("d", Judgement::Nothing(Why::Stale), true, lifted),
+    ];
+    let expected = ["Keep/UncordonedByOther", "Release/Recovered", "Leave/UncordonedByOther", "Keep/Stale"];
+    check(&fleet, &action(Limit::Count(9)), 400, &expected);
+}
+
+#[test]
+fn the_room_goes_to_drifting_nodes_before_silent_ones_then_to_the_longest_the_furthest_the_first_by_name() {
+    let acting = Action { act_on_unknown: true, ..action(Limit::Count(1)) };
+    let silent = || candidate("a", Judgement::Nothing(Why::Stale), 1, false);
+    let drifting = |node: &str, since, off: Option<i64>| Candidate {
+        offset: off.map(|s| OffsetInterval::exactly(Delta::from_nanos(s * S as i64))),
+        ..candidate(node, Judgement::Beyond, since, false)
+    };
+    let (act, limited) = ("Act/Drifting", "Leave/ActionLimited");
+    check(&[silent(), drifting("b", 90, None)], &acting, 400, &[limited, act]);
+    check(&[drifting("a", 91, Some(99)), drifting("b", 90, None)], &acting, 400, &[limited, act]);
+    check(&[drifting("a", 90, Some(15)), drifting("b", 90, Some(-20))], &acting, 400, &[limited, act]);
+    check(&[drifting("a", 90, None), drifting("b", 90, Some(1))], &acting, 400, &[limited, act]);
+    check(&[drifting("b", 90, Some(15)), drifting("a", 90, Some(15))], &acting, 400, &[limited, act]);
+}
+
+#[test]
+fn words_are_the_same_while_only_the_time_left_changes() {
+    let held = |seconds| Because::HeldDown { remaining: Duration::from_secs(seconds) };
+    let decision = |outcome, because| Decision { outcome, because };
+    let first = decision(Outcome::Leave, held(9));
+    for (other, same) in [
+        (first, true),
+        (decision(Outcome::Leave, held(8)), true),
+        (decision(Outcome::Keep, held(9)), false),
+        (decision(Outcome::Leave, Because::Drifting), false),
+        (decision(Outcome::Keep, Because::Drifting), false),
+    ] {
+        assert_eq!((first.same_words(&other), other.same_words(&first)), (same, same), "{other:?}");
+    }
+}
+
+#[test]
+fn what_is_due_is_the_earliest_end_of_a_wait() {
+    let after = Duration::from_secs;
+    let decision = |because| Decision { outcome: Outcome::Leave, because };
+    let waits = [
+        decision(Because::HeldDown { remaining: after(9) }),
+        decision(Because::Recovering { remaining: after(5) }),
+        decision(Because::Synchronized),
+    ];
+    for (first, due) in [(0, Some(after(5))), (2, None)] {
+        assert_eq!(next_due(&waits[first..]), due);
+    }
+    assert_eq!(next_due(&waits[..1]), Some(after(9)));
+}
+
+#[test]
 fn a_suspect_zone_stops_the_new_on_its_own_nodes_only() {
     let of_zone =
         |node: &str, acted: bool| Candidate { zone_suspect: true, ..candidate(node, Judgement::Beyond, 0, acted) };
