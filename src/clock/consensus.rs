@@ -193,6 +193,7 @@ mod tests {
         check(&[3_000, 0, 3_002, 3_001, 1], Some((3, 3)));
         check(&[-3_000, 0, -3_002, -3_001, 1], Some((3, 3)));
         check(&[-3_000, -3_002, -3_001, 3_000, 0], Some((3, 2)));
+        check(&[-3_000, -3_002, 0], Some((2, 0)));
         // As many behind as ahead is no direction.
         check(&[-3_000, -3_000, 3_000, 3_000], None);
         // The limit itself is within it.

@@ -238,6 +238,14 @@ mod tests {
     }
 
     #[test]
+    fn every_yardstick_has_its_words() {
+        let words = |nodes: &[(i64, Option<i64>)], ours| assess(&fleet(nodes), ours, &TOLERANCE).yardstick.as_str();
+        assert_eq!(words(&[(0, None); 3], Some(at(0))), "references");
+        assert_eq!(words(&[(0, None); 3], None), "consensus");
+        assert_eq!(words(&[], None), "own sources");
+    }
+
+    #[test]
     fn all_nodes_moving_alike_is_suspected_and_not_acted_on() {
         let all = [(15_000, Some(15_000)); 5];
         let found = assess(&fleet(&all), None, &TOLERANCE);

@@ -139,6 +139,41 @@ mod tests {
     }
 
     #[test]
+    fn neither_of_two_groups_is_the_majority_nor_wider_than_a_tolerance() {
+        check(&[(0, 1), (0, 1), (0, 1), (5_000, 1), (5_000, 1)], None);
+        check(&[(0, 1), (600, 1), (5_000, 1), (5_600, 1)], Some([(1, 0, &[0]), (1, 600, &[1])]));
+    }
+
+    #[test]
+    fn what_more_than_half_of_the_nodes_follow_is_believed() {
+        let nodes = |said: &[(i64, Option<i64>)]| -> Vec<(u32, NodeEvidence)> {
+            let at = |ms: i64| OffsetInterval::new(Delta::from_nanos(ms * 1_000_000), Duration::from_millis(1));
+            let node = |(us, own): &(i64, Option<i64>)| NodeEvidence {
+                against_us: Some(at(*us)),
+                own: own.map(at),
+                moved: None,
+            };
+            (0..).zip(said.iter().map(node)).collect()
+        };
+        // Against us and of itself, in milliseconds in; how many agree, and who fits, out.
+        for (said, agreeing, fitting) in [
+            (&[(0, Some(0)), (5_000, Some(5_000)), (9_000, Some(0))][..], 2, &[true, true, false][..]),
+            (&[(0, Some(0)), (0, Some(600))], 0, &[false, false]),
+            (&[(0, Some(0)), (0, Some(400))], 2, &[true, true]),
+            (&[(0, Some(0)), (0, Some(0)), (0, Some(600)), (0, Some(600))], 0, &[false; 4]),
+            (&[(7, Some(0))], 1, &[true]),
+            // Who says nothing has no vote, and is contradicted by nothing.
+            (&[(0, Some(0)), (9_000, None), (9_000, None)], 1, &[true, true, true]),
+            (&[], 0, &[]),
+        ] {
+            let nodes = nodes(said);
+            let found = divide(&nodes, APART);
+            let fit: Vec<bool> = nodes.iter().map(|(_, node)| fits(node, found.believed, APART)).collect();
+            assert_eq!((found.agreeing, &fit[..]), (agreeing, fitting), "{said:?}: {found:?}");
+        }
+    }
+
+    #[test]
     fn few_nodes_and_vague_ones_are_no_two_groups() {
         check(&[(0, 1), (5_000, 1)], None);
         check(&[], None);

@@ -142,6 +142,32 @@ mod tests {
         check_together(&[Some(-3), Some(-3), Some(-3), Some(8)], Some((-3, &[true, true, true, false])));
     }
 
+    #[test]
+    fn the_middle_one_of_most_says_by_how_much() {
+        let by = |tenths: &[i64]| {
+            let moved: Vec<_> = tenths.iter().map(|it| Some(Delta::from_nanos(it * 100_000_000))).collect();
+            found(&moved).map(|(it, _)| (it.by.nanos() / 100_000_000, it.moved, it.of))
+        };
+        assert_eq!(by(&[50, 51, 52, 53, 54]), Some((52, 5, 5)));
+        assert_eq!(by(&[-50, -51, -52, -53, -54]), Some((-52, 5, 5)));
+        assert_eq!(by(&[50, 50, 50, 50, 0, 0, 0]), Some((50, 4, 7)));
+        assert_eq!(by(&[-50, -50, -50, -50, 0, 0, 0]), Some((-50, 4, 7)));
+        // What counts as one is no movement.
+        assert_eq!(by(&[5, 5, 5]), None);
+        assert_eq!(by(&[-5, -5, -5]), None);
+        assert_eq!(by(&[6, 6, 6]), Some((6, 3, 3)));
+    }
+
+    #[test]
+    fn with_them_moved_who_moved_at_all_and_as_far_as_they() {
+        let together = Together { by: Delta::from_nanos(600_000_000), moved: 3, of: 4 };
+        for (moved_ms, with) in [(499, false), (500, false), (501, true), (1_100, true), (1_101, false), (-600, false)]
+        {
+            assert_eq!(together.includes(Some(Delta::from_nanos(moved_ms * 1_000_000)), ALIKE), with, "{moved_ms} ms");
+        }
+        assert!(!together.includes(None, ALIKE));
+    }
+
     proptest! {
         #[test]
         fn the_order_does_not_matter_and_small_movements_are_none(

@@ -136,6 +136,7 @@ mod tests {
             room.wish(node, Some(since));
         }
         assert_eq!(room.assign(), ["early", "middle"]);
+        assert_eq!((room.is_promised("early"), room.is_promised("late"), room.promised()), (true, false, 2));
         // Somebody even more urgent waits for the next place.
         room.wish("first", Some(0));
         assert!(room.assign().is_empty());
@@ -143,6 +144,7 @@ mod tests {
         room.wish("middle", None);
         assert_eq!(room.assign(), ["first"]);
         assert_eq!((room.taken(), room.waiting()), (2, 1));
+        assert_eq!(room.held().iter().collect::<Vec<_>>(), ["early"]);
         room.free("early");
         assert_eq!(room.assign(), ["late"]);
     }

@@ -131,6 +131,27 @@ fn sentences_name_moments_and_numbers() {
 }
 
 #[test]
+fn what_ends_on_a_whole_second_ends_then() {
+    let because = Because::HeldDown { remaining: Duration::from_millis(11_750) };
+    assert_eq!(because.explain(&scene()), "held down by sustainedFor until 2026-01-01T12:00:17Z");
+}
+
+#[test]
+fn a_decision_is_told_with_what_is_done() {
+    use crate::policy::decide::{Decision, Outcome};
+    for (outcome, done) in [
+        (Outcome::Act, "acted on: "),
+        (Outcome::Keep, "kept as it is: "),
+        (Outcome::Release, "let go: "),
+        (Outcome::WouldAct, "would be acted on: "),
+        (Outcome::Leave, "left alone: "),
+    ] {
+        let told = Decision { outcome, because: Because::Drifting }.explain(&scene());
+        assert_eq!(told, format!("{done}{}", Because::Drifting.explain(&scene())));
+    }
+}
+
+#[test]
 fn a_length_of_time_that_no_calendar_holds_is_no_panic() {
     let because = Because::HeldDown { remaining: Duration::MAX };
     assert!(because.explain(&scene()).starts_with("held down by sustainedFor until 2262-"));

@@ -154,3 +154,44 @@ fn only_what_concerns_every_node_makes_a_frame_another_one() {
     let pair = |own: i64| framed(&[(Some(0), Some(own), None), (Some(0), Some(own), None)], None);
     assert!(pair(0).differs(&pair(100), EPSILON) && !pair(0).differs(&pair(5), EPSILON), "what is believed");
 }
+
+#[test]
+fn each_thing_that_nodes_are_held_against_makes_a_frame_another_one() {
+    const EPSILON: Duration = Duration::from_millis(10);
+    let ms = |ms: i64| Delta::from_nanos(ms * 1_000_000);
+    let reference = |low, high| Yardstick::Reference(OffsetInterval::between(ms(low), ms(high)));
+    let led = |by| Some(Together { by: ms(by), moved: 3, of: 4 });
+    let base = Frame { yardstick: reference(0, 0), zones: Vec::new(), ..framed(&[], Some(0)) };
+    let with = |change: &dyn Fn(&mut Frame)| {
+        let mut other = base.clone();
+        change(&mut other);
+        assert_eq!(base.differs(&other, EPSILON), other.differs(&base, EPSILON));
+        base.differs(&other, EPSILON)
+    };
+    assert!(!with(&|_| ()));
+    // Either edge, by more than is passed over.
+    for (low, high, another) in [(0, 10, false), (0, 11, true), (-10, 0, false), (-11, 0, true), (-10, 10, false)] {
+        assert_eq!(with(&|it| it.yardstick = reference(low, high)), another, "{low}..{high}");
+        let believed = Some(OffsetInterval::between(ms(low), ms(high)));
+        let none = Frame { believed: Some(OffsetInterval::exactly(Delta::ZERO)), ..base.clone() };
+        assert_eq!(none.differs(&Frame { believed, ..base.clone() }, EPSILON), another, "{low}..{high}");
+    }
+    assert!(with(&|it| it.believed = Some(OffsetInterval::exactly(Delta::ZERO))));
+    assert!(with(&|it| it.suspicion = led(5_000).map(Suspicion::FleetMoved)));
+    assert!(with(&|it| it.together = led(5_000)));
+    let moved = Frame { together: led(5_000), ..base.clone() };
+    for (by, another) in [(5_000, false), (5_010, false), (5_011, true)] {
+        assert_eq!(moved.differs(&Frame { together: led(by), ..base.clone() }, EPSILON), another, "{by}");
+    }
+    assert!(with(&|it| it.offset_max = Duration::from_millis(501)));
+    assert!(with(&|it| it.zones = vec![ZoneSuspicion { zone: Arc::from("a"), shifted: 3, of: 3, by: ms(5_000) }]));
+}
+
+#[test]
+fn who_moved_with_most_is_known() {
+    let frame = Frame { together: Some(Together { by: Delta::from_nanos(5), moved: 3, of: 4 }), ..framed(&[], None) };
+    let frame = Frame { offset_max: Duration::from_nanos(2), ..frame };
+    let node = |moved: Option<i64>| NodeEvidence { moved: moved.map(Delta::from_nanos), ..NodeEvidence::default() };
+    assert!(frame.moved(&node(Some(5))) && !frame.moved(&node(Some(0))) && !frame.moved(&node(None)));
+    assert!(!framed(&[], None).moved(&node(Some(5))));
+}

@@ -149,3 +149,72 @@ impl Intervals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Boot, Raw, Wall};
+    use std::time::Duration;
+
+    /// Our clocks at a time, set ahead by so much, and read within a bracket; all in nanoseconds.
+    fn clocks(at: u64, ahead: i64, bracket: u64) -> Sample {
+        Sample {
+            before: Mono::from_nanos(at),
+            wall: Wall::from_unix_nanos(at as i64 + ahead),
+            boot: Boot::from_nanos(at),
+            // So that the bracket is no slew.
+            raw: Raw::from_nanos(at + bracket),
+            after: Mono::from_nanos(at + bracket),
+        }
+    }
+
+    fn between(low: i64, high: i64) -> OffsetInterval {
+        OffsetInterval::between(Delta::from_nanos(low), Delta::from_nanos(high))
+    }
+
+    #[test]
+    fn what_is_kept_reads_as_older_as_moved_and_as_wide_as_both_looks_at_our_clock() {
+        const PPM: u64 = 50;
+        let begun = 1_000_000_000;
+        for (passed, ahead, brackets) in [
+            (0, 0, (0, 0)),
+            (1, 0, (0, 0)),
+            (3_000_000_001, 0, (0, 0)),
+            (0, 7_000, (0, 0)),
+            (0, -7_000, (0, 0)),
+            (0, 0, (20, 0)),
+            (0, 0, (0, 300)),
+            (3_000_000_001, -7_000, (20, 300)),
+        ] {
+            let (then, now) = (clocks(begun, 0, brackets.0), clocks(begun + passed, ahead, brackets.1));
+            let mut all = Intervals::default();
+            let mut expected = Vec::new();
+            let reader = Reader::by(&now, now.before, PPM);
+            for (id, it) in (0..).zip([between(-40, 40), between(-40, -39), between(0, 0), between(400, 9_000)]) {
+                let kept = Reader::by(&then, then.before, PPM).keep(it);
+                all.insert(Some(kept), id);
+                // The further we were set ahead, the further behind us is every node.
+                let moved = it.shifted(between(-ahead, -ahead)).aged(Duration::from_nanos(passed));
+                expected.push((id, moved.widened(Duration::from_nanos(brackets.0 + brackets.1))));
+                assert_eq!(reader.read(kept), expected[id as usize].1, "{passed} {ahead} {brackets:?}");
+            }
+            let (found, expected) = (all.read(reader), Edges::of(expected.into_iter()));
+            check(&found.lows, &expected.lows);
+            check(&found.highs, &expected.highs);
+        }
+    }
+
+    /// The same answers to every question about these edges and their neighbours.
+    fn check(found: &impl Order, expected: &impl Order) {
+        assert_eq!(found.len(), expected.len());
+        for index in 0..=expected.len() {
+            assert_eq!(found.nth(index), expected.nth(index));
+        }
+        for (edge, _) in (0..expected.len()).filter_map(|index| expected.nth(index)) {
+            for around in [-1, 0, 1] {
+                let than = edge.plus(Delta::from_nanos(around));
+                assert_eq!((found.below(than), found.above(than)), (expected.below(than), expected.above(than)));
+            }
+        }
+    }
+}

@@ -266,6 +266,41 @@ fn a_small_fleet_and_one_that_grows_are_looked_at_at_once() {
 }
 
 #[test]
+fn a_look_that_still_serves_moves_with_our_clock_wherever_that_stood() {
+    let mut tally = halves(100);
+    assert_eq!(groups(&tally.frame(None, &moved(100_000, 2_000, 0))), ([(50, -2_000), (50, 3_000)], None));
+    assert_eq!(groups(&tally.frame(None, &moved(100_300, -3_000, 0))), ([(50, 3_000), (50, 8_000)], None));
+}
+
+#[test]
+fn a_look_serves_more_than_a_few_nodes_of_which_an_eighth_may_be_new() {
+    let mut few = halves(64);
+    let _ = few.frame(None, &calm(100_000));
+    few.set(1, measured(9_000), &calm(100_000), None);
+    assert_eq!(groups(&few.frame(None, &calm(100_000))), ([(32, 0), (31, 5_000)], None));
+    let mut many = halves(100);
+    let _ = many.frame(None, &calm(100_000));
+    for id in 100..110 {
+        many.set(id, measured(if id % 2 == 0 { 0 } else { 5_000 }), &calm(100_100), None);
+    }
+    assert_eq!(groups(&many.frame(None, &calm(100_100))), ([(50, 0), (50, 5_000)], Some(101_000)));
+}
+
+#[test]
+fn a_clock_of_ours_that_is_corrected_more_ages_what_is_known_faster_at_once() {
+    let mut tally = tally();
+    tally.set(0, measured(0), &calm(100_000), None);
+    // 2 ms in 20 s are 100 ppm.
+    let now = moved(120_000, 0, 2);
+    let _ = tally.frame(None, &now);
+    assert!((100..=110).contains(&tally.rate_ppm), "{}", tally.rate_ppm);
+    let edges = tally.all.measured.read(tally.against_us(&now));
+    let read = (edges.lows.nth(0).unwrap().0, edges.highs.nth(0).unwrap().0);
+    let kept = tally.evidence(0, &now).unwrap().against_us.unwrap();
+    assert_eq!(read, (kept.low(), kept.high()), "what is kept was put in order for the new rate");
+}
+
+#[test]
 fn a_look_at_nodes_that_were_not_measured_does_not_serve_for_a_split() {
     let mut tally = tally();
     let silent = NodeEvidence { own: Some(interval(0, 1_000)), ..NodeEvidence::default() };
@@ -286,6 +321,7 @@ fn what_is_withdrawn_leaves_nothing_behind() {
     for id in 0..21 {
         if id % 2 == 0 { tally.remove(id) } else { tally.set(id, None, &calm(100_000), Some("a")) }
     }
+    assert!(!halves(2).is_empty() && halves(2).len() == 2);
     assert!(tally.is_empty() && tally.zones.is_empty() && tally.moved.is_empty());
     assert!(tally.all.measured.is_empty() && tally.all.own.is_empty());
 }
