@@ -99,8 +99,8 @@ impl Plant {
                 Some("NodeClock") => Kind::Clock,
                 _ => return object,
             };
-            // A policy that is written back must be the one that was read.
-            if kind != Kind::Policy {
+            // A policy that is written back must be the one that was read; of its deletion the server knows by itself.
+            if kind != Kind::Policy || self == Plant::NoDeletion {
                 self.object(kind, &mut object);
             }
             object
