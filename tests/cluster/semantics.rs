@@ -3,6 +3,8 @@
 //! The same requests go to both, one after the other, and what comes back is compared: taken or refused with which
 //! code, whether there is a new resource version, and the fields in question. What a drill shows is worth as much as this.
 
+#![expect(clippy::indexing_slicing, reason = "a test: what is not there is its failure")]
+
 use anyhow::{Context, Result, ensure};
 use clockwarden::controller::request::{Kind, Refusal, Request, Verb};
 use clockwarden::drill::server::Server;

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use clockwarden::api::time_sync_policy::NodeCounts;
-use jiff::{SignedDuration, Timestamp};
+use clockwarden::runtime::{timestamp, wall_now};
+use jiff::SignedDuration;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -152,12 +153,12 @@ fn an_exempt_node_is_let_go_until_its_exemption_ends() -> Outcome {
         ensure!(lab.tainted(KEY).await?.is_empty(), "a node was tainted whose exemption cannot be read");
 
         // It ends by itself, without any news from the node or about it.
-        let soon = Timestamp::now() + SignedDuration::from_secs(4);
+        let soon = timestamp(wall_now()) + SignedDuration::from_secs(4);
         change_node(&lab, 1, until(&soon.to_string())).await?;
         wait_decision(&lab, 1, "exempt", "Leave/Exempt").await?;
         ensure!(lab.tainted(KEY).await?.is_empty(), "an exempt node was tainted");
         lab.wait_tainted(KEY, &[1]).await?;
-        ensure!(Timestamp::now() > soon, "the exemption ended before its time");
+        ensure!(timestamp(wall_now()) > soon, "the exemption ended before its time");
 
         // A node that is not drifting shows that its annotation was read.
         change_node(&lab, 2, until("2200-01-01T00:00:00Z")).await?;
