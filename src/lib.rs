@@ -24,6 +24,7 @@
 //! | [`scan`] | heartbeats to a table of clocks, nothing installed | how heartbeats are had |
 //! | [`status`] | what the controller has written, shown; nothing is measured | how it came about |
 //! | [`simulation`] | pure: a fleet of simulated clocks, through the real rules, against the truth and today's alerts | real clocks, Kubernetes |
+//! | [`drill`] | pure: the whole controller in a simulated cluster, put through faults and judged | real clusters, how clocks go wrong |
 //! | [`runtime`], [`telemetry`], [`cli`], [`duration`], [`exposition`], [`sys`] | tasks and clocks, logs and metrics, flags, durations and exporters' pages as text, system calls | |
 //!
 //! To add a clock source start at [`agent::sources`], a config format at [`inspect::formats`], a product in

@@ -178,7 +178,7 @@ fn only_two_files_write_to_a_cluster() {
         ("src/webhook/managed.rs", "keeps its own certificate"),
     ];
     let mut findings = Vec::new();
-    for path in files("src", ".rs") {
+    for path in files("src", ".rs").into_iter().filter(|path| !path.ends_with("/tests.rs")) {
         let writes: Vec<_> =
             code(&path).into_iter().filter(|(_, line)| WRITES.iter().any(|word| has_word(line, word))).collect();
         match WRITERS.iter().find(|(writer, _)| *writer == path) {

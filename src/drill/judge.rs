@@ -230,6 +230,14 @@ impl Judge {
         if self.is_resting {
             self.complain(now, Rule::Writes, format!("{about} at rest: {}", difference(change)));
         }
+        let bound = 12 * (self.policies.len() as u64 + 1) * (self.stirs + 3 * self.nodes.len() as u64);
+        if self.writes > bound {
+            self.complain(
+                now,
+                Rule::Writes,
+                format!("{about}: the {}th write for {} reasons", self.writes, self.stirs),
+            );
+        }
         let lease = server.get(Kind::Lease, crate::controller::ballot::LEASE_NAME);
         let holder = lease.as_ref().and_then(|it| it.pointer("/spec/holderIdentity")?.as_str()).unwrap_or_default();
         let is_own = holder == format!("c{}_{}", call.replica, call.life);
@@ -526,17 +534,11 @@ impl Judge {
         }
     }
 
-    /// In the end: what is left of ours, and whether too much was written.
+    /// In the end: what is left of ours.
     pub(super) fn finish(&mut self, server: &Server, now: Duration) {
         let left: Vec<String> = super::duty::left_over(server, |node| self.ours_on(node));
         for what in left {
             self.complain(now, Rule::Leftover, what);
-        }
-        let policies = self.policies.len() as u64 + 1;
-        let bound = 12 * policies * (self.stirs + 3 * self.nodes.len() as u64);
-        if self.writes > bound {
-            let what = format!("{} writes for {} changes", self.writes, self.stirs);
-            self.complain(now, Rule::Writes, what);
         }
     }
 }

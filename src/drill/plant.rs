@@ -24,8 +24,8 @@ pub enum Plant {
     NoLimit,
     /// Does not find again what it has put on nodes (node-readiness-controller #342).
     ForgetsMarks,
-    /// Never lets go of a policy.
-    KeepsFinalizers,
+    /// Does not see that a policy is being deleted.
+    NoDeletion,
     /// Believes what nobody has measured, where an agent is silent.
     MakesUpEvidence,
     /// Does not wait for `sustainedFor`.
@@ -45,21 +45,21 @@ pub enum Plant {
 }
 
 impl Plant {
-    /// All of them, with the rule that each breaks.
-    pub const ALL: [(Plant, Rule); 13] = [
-        (Plant::NoPrecondition, Rule::Foreign),
-        (Plant::DropsForeignTaints, Rule::Foreign),
-        (Plant::NoLimit, Rule::Limit),
-        (Plant::ForgetsMarks, Rule::Leftover),
-        (Plant::KeepsFinalizers, Rule::Leftover),
-        (Plant::MakesUpEvidence, Rule::Evidence),
-        (Plant::Hasty, Rule::Evidence),
-        (Plant::NoLease, Rule::Lease),
-        (Plant::Chatty, Rule::Writes),
-        (Plant::NoSuspension, Rule::HandsOff),
-        (Plant::NoExemption, Rule::HandsOff),
-        (Plant::Slanders, Rule::Healthy),
-        (Plant::Idle, Rule::Duty),
+    /// All of them, with the rule that each breaks, and the scenario in which that shows.
+    pub const ALL: [(Plant, Rule, &'static str); 13] = [
+        (Plant::NoPrecondition, Rule::Foreign, "racing-writer"),
+        (Plant::DropsForeignTaints, Rule::Foreign, "racing-writer"),
+        (Plant::NoLimit, Rule::Limit, "limit-of-ten-percent"),
+        (Plant::ForgetsMarks, Rule::Leftover, "one-node-steps"),
+        (Plant::NoDeletion, Rule::Leftover, "policy-is-deleted"),
+        (Plant::MakesUpEvidence, Rule::Evidence, "one-agent-never-answers"),
+        (Plant::Hasty, Rule::Evidence, "one-node-steps"),
+        (Plant::NoLease, Rule::Lease, "leader-is-cut-off"),
+        (Plant::Chatty, Rule::Writes, "one-node-steps"),
+        (Plant::NoSuspension, Rule::HandsOff, "suspended"),
+        (Plant::NoExemption, Rule::HandsOff, "exempt"),
+        (Plant::Slanders, Rule::Healthy, "one-node-steps"),
+        (Plant::Idle, Rule::Duty, "wrong-for-long"),
     ];
 
     pub(super) fn is_idle(self) -> bool {
@@ -83,12 +83,6 @@ impl Plant {
                     let is_ours =
                         |it: &Value| it.get("key").and_then(Value::as_str).is_some_and(|k| k.contains("clock"));
                     taints.retain(is_ours);
-                }
-            }
-            Plant::KeepsFinalizers if request.kind == Kind::Policy && !request.status => {
-                let kept = json!({"metadata": {"finalizers": [crate::api::FINALIZER]}});
-                if request.body.pointer("/metadata/finalizers").is_some() {
-                    merge(&mut request.body, &kept);
                 }
             }
             _ => {}
@@ -123,6 +117,7 @@ impl Plant {
             (Plant::NoExemption, Kind::Node) => {
                 json!({"metadata": {"annotations": {"clockwarden.io/exempt-until": null}}})
             }
+            (Plant::NoDeletion, Kind::Policy) => json!({"metadata": {"deletionTimestamp": null}}),
             (Plant::Chatty, Kind::Clock) => json!({"status": null}),
             _ => return,
         };

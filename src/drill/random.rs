@@ -28,13 +28,13 @@ pub struct Size {
 }
 
 impl Size {
-    /// Small enough for thousands in a minute: up to 24 nodes, a quarter of an hour.
+    /// Small enough for many in a minute: up to 16 nodes, ten minutes.
     pub const SHORT: Size = Size {
-        nodes: 24,
+        nodes: 16,
         nodes_min: 3,
-        lasts: Duration::from_secs(15 * 60),
+        lasts: Duration::from_secs(10 * 60),
         events: 12,
-        interval: Duration::from_secs(20),
+        interval: Duration::from_secs(60),
     };
     /// 200 nodes and a day.
     pub const DAY: Size = Size {

@@ -42,7 +42,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Does what is asked. `stamp` is the server's clock as text, for `deletionTimestamp` and the like.
+    /// Does what is asked.
     ///
     /// # Errors
     /// As the real one refuses: 404, 409, 422.

@@ -30,11 +30,11 @@ use std::time::Duration;
 
 /// After everything was put right, so long until nothing of ours may be left, besides what the policies take to let
 /// go: leases run out, and whatever failed is tried again, with pauses of up to half a minute.
-const QUIET: Duration = Duration::from_secs(5 * 60);
+const QUIET: Duration = Duration::from_secs(3 * 60);
 /// Where most clocks were moved together, nothing is believed for an hour.
 const SUSPICION: Duration = Duration::from_secs(65 * 60);
 /// In the last part of it nobody writes.
-const REST: Duration = Duration::from_secs(5 * 60);
+const REST: Duration = Duration::from_secs(2 * 60);
 /// Renewals are played one by one for so long after something happened, and before.
 const WATCHFUL_AFTER: Duration = Duration::from_secs(60);
 const WATCHFUL_BEFORE: Duration = Duration::from_secs(20);
@@ -435,6 +435,10 @@ impl<'a> World<'a> {
         for number in 0..self.replicas.len() {
             for blow in [Blow::Rejoin, Blow::Lag(Duration::ZERO), Blow::Resume, Blow::Start] {
                 self.blow(number, blow);
+            }
+            if let Some(replica) = self.replicas.get_mut(number) {
+                let off = replica.face.offset(self.now);
+                replica.face.step(Delta::ZERO.minus(off), self.now);
             }
         }
         for node in 0..self.machines.len() {

@@ -29,12 +29,7 @@ fn agents_that_are_killed_while_it_matters_change_nothing_that_is_known() -> Out
                 let index = usize::from(*number) - 1;
                 let manner = bout.agents[index].manner();
                 bout.agents[index].kill().await;
-                wait_for("the node to be unknown", super::SOON, async || {
-                    let status = bout.lab.clocks().get(&bout.lab.node(*number)).await?.status.unwrap_or_default();
-                    ensure!(status.state == "Unknown", "it is {}", status.state);
-                    Ok(())
-                })
-                .await?;
+                bout.condition(*number, "Unknown").await?;
                 bout.settled(&wrong).await?;
                 bout.agents[index] = OneAgent::start(address(*number), PORT, manner).await?;
             }
@@ -69,9 +64,9 @@ fn agents_that_drag_or_answer_nonsense_are_unknown_and_in_nobodys_way() -> Outco
                     }
                 }
                 bout.settled(&wrong).await?;
-                bout.lab.wait_state(&bout.lab.node(8), "Unknown").await.with_context(|| format!("{manner:?}"))?;
+                bout.condition(8, "Unknown").await.with_context(|| format!("{manner:?}"))?;
                 bout.agents[7].become_(Manner::right());
-                bout.lab.wait_state(&bout.lab.node(8), "Synchronized").await.with_context(|| format!("{manner:?}"))?;
+                bout.condition(8, "True").await.with_context(|| format!("{manner:?}"))?;
             }
         }
         bout.end(vec![controller]).await

@@ -125,18 +125,24 @@ impl Bout {
     /// Waits until every node's condition says what is true.
     async fn told(&self, wrong: &[u8]) -> Result<()> {
         for number in 1..=NODES {
-            let (node, wanted) = (self.lab.node(number), if wrong.contains(&number) { "False" } else { "True" });
-            wait_for(&format!("the condition of {node} to be {wanted}"), SOON, async || {
-                let conditions = self.lab.live().get(&node).await?.status.and_then(|status| status.conditions);
-                let conditions = conditions.unwrap_or_default();
-                let told = conditions.iter().find(|it| it.type_ == clockwarden::api::NODE_CONDITION);
-                let told = told.map(|condition| condition.status.as_str());
-                ensure!(told == Some(wanted), "it is {told:?}");
-                Ok(())
-            })
-            .await?;
+            self.condition(number, if wrong.contains(&number) { "False" } else { "True" }).await?;
         }
         Ok(())
+    }
+
+    /// Waits until one node's condition says this: True, False or Unknown. (A NodeClock that changes all the time is
+    /// written once a minute only.)
+    async fn condition(&self, number: u8, wanted: &str) -> Result<()> {
+        let node = self.lab.node(number);
+        wait_for(&format!("the condition of {node} to be {wanted}"), SOON, async || {
+            let conditions = self.lab.live().get(&node).await?.status.and_then(|status| status.conditions);
+            let conditions = conditions.unwrap_or_default();
+            let told = conditions.iter().find(|it| it.type_ == clockwarden::api::NODE_CONDITION);
+            let told = told.map(|condition| condition.status.as_str());
+            ensure!(told == Some(wanted), "it is {told:?}");
+            Ok(())
+        })
+        .await
     }
 
     /// Up to so many milliseconds, by chance.
