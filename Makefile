@@ -91,7 +91,7 @@ mutants: prerequisites ## Change the pure core in a thousand ways, and list what
 	@mutants=$$(scripts/cargo-tool cargo-mutants $(CARGO_MUTANTS_VERSION)) && scripts/mutants "$$mutants" $(MUTANTS)
 
 # The core is built by itself; for the rest the whole library is built once more.
-coverage: prerequisites ## Tell which lines of the pure core and of the controller the unit tests run (MISSED=1 lists the others)
+coverage: prerequisites ## Tell which lines of the pure core and of the controller the tests run (MISSED=1 lists the others)
 	@echo "coverage: src/clock and src/policy" && scripts/coverage core
 	@echo "coverage: src/controller" && FILES='^src/controller/' scripts/coverage crate controller::
 
