@@ -78,7 +78,8 @@ impl World<'_> {
             Message::Ballot(count) => self.ballot(number, count),
             Message::Voted(call, outcome) => self.voted(number, call, outcome),
             Message::Answer(hand, call, outcome) => self.answer(number, hand, call, outcome),
-            Message::Wake => replica.wakes = None,
+            Message::Wake(at) if replica.wakes == Some(at) => replica.wakes = None,
+            Message::Wake(_) => return,
         }
         self.pump(number);
     }
@@ -119,7 +120,7 @@ impl World<'_> {
         replica.wakes = wakes.or(replica.wakes);
         let is_granted = replica.granted_until > now;
         if let Some(due) = wakes {
-            self.tell(number, due.saturating_sub(now), Message::Wake);
+            self.tell(number, due.saturating_sub(now), Message::Wake(due));
         }
         if is_granted && is_outlier {
             // It is time to step down, so nothing can be taken for granted.

@@ -37,8 +37,8 @@ pub enum Message {
     Answer(usize, u64, Outcome),
     /// The answer about the lease.
     Voted(u64, Outcome),
-    /// Something is due.
-    Wake,
+    /// Something was due at this time, if nothing was found since that is due before.
+    Wake(Duration),
 }
 
 /// A write under way.
