@@ -1,7 +1,8 @@
 //! The status of a policy: counts, conditions, the few worst nodes.
 //!
 //! Written when a count, a condition or the list of bad nodes changed. The offsets shown are sticky: one that moved
-//! by less than two percent is shown as before, so that a node which sits 15 s off does not cost a write a second. Why a
+//! by less than a tenth is shown as before, so that a node which sits 15 s off does not cost a write a second, nor one
+//! that drifts all day more than some seventy; its NodeClock and the metrics have it to the microsecond. Why a
 //! source cannot be read is told anew when the words change: whoever puts it right, step by step, must see the next step;
 //! and so are the nodes that would be acted on.
 
@@ -209,7 +210,7 @@ impl Shown {
     fn sticky(&mut self, policy: &str, node: &str, now: Delta) -> Delta {
         let shown = self.0.entry((policy.to_owned(), node.to_owned())).or_insert(now);
         let moved = now.minus(*shown).magnitude();
-        if moved > shown.magnitude() / 50 + std::time::Duration::from_millis(1) {
+        if moved > shown.magnitude() / 10 + std::time::Duration::from_millis(1) {
             *shown = now;
         }
         *shown

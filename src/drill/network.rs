@@ -118,7 +118,7 @@ impl World<'_> {
         let due = due.map(|due| now.saturating_add(due.since(clocks.after).max(least)));
         let wakes = due.filter(|due| replica.wakes.is_none_or(|wakes| *due < wakes || wakes <= now));
         replica.wakes = wakes.or(replica.wakes);
-        let is_granted = replica.granted_until > now;
+        let is_granted = replica.granted_until > now.saturating_add(RETRY);
         if let Some(due) = wakes {
             self.tell(number, due.saturating_sub(now), Message::Wake(due));
         }
