@@ -35,7 +35,7 @@ struct Args {
 /// A thousand nodes for a month: one fails every hour and is repaired, the leader is killed every day.
 fn month() -> anyhow::Result<Scenario> {
     use std::fmt::Write as _;
-    let mut text = "nodes 1000 zones 4\ncontrollers 2\npolicy p interval=5m stale=15m\nend 720h\n".to_owned();
+    let mut text = "nodes 1000 zones 4\ncontrollers 2\npolicy p interval=30m stale=90m\nend 720h\n".to_owned();
     for hour in 1..719_u32 {
         writeln!(text, "at {hour}h n{} step +{}s for 20m", hour * 7 % 1_000, 1 + hour % 50)?;
         if hour % 24 == 0 {

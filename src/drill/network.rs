@@ -81,7 +81,15 @@ impl World<'_> {
             Message::Wake(at) if replica.wakes == Some(at) => replica.wakes = None,
             Message::Wake(_) => return,
         }
-        self.pump(number);
+        if !self.has_more_at_once(number) {
+            self.pump(number);
+        }
+    }
+
+    /// Whether the same replica reads another node at this very moment; it looks at all of them together, then.
+    fn has_more_at_once(&self, number: usize) -> bool {
+        let is_read = |it: &Happening| matches!(it, Happening::To(to, _, Message::Read(..)) if *to == number);
+        self.queue.first().is_some_and(|(at, next)| at == self.now && is_read(next))
     }
 
     /// Lets the engine look, and gives every free hand something to do.

@@ -50,6 +50,12 @@ impl<E> Queue<E> {
         self.heap.push(Reverse(Entry { at, number: self.count, event }));
     }
 
+    /// The next event and when it comes.
+    #[must_use]
+    pub fn first(&self) -> Option<(Duration, &E)> {
+        self.heap.peek().map(|Reverse(entry)| (entry.at, &entry.event))
+    }
+
     /// The next event, if it is not later than `end`.
     pub fn take(&mut self, end: Duration) -> Option<(Duration, E)> {
         if self.heap.peek()?.0.at > end {

@@ -23,26 +23,22 @@ pub struct Size {
     pub lasts: Duration,
     /// At most so many events.
     pub events: u64,
-    /// Agents are asked about so often.
-    pub interval: Duration,
+    /// Agents are asked this often, in seconds: one of these.
+    pub intervals: &'static [u64],
 }
 
 impl Size {
     /// Small enough for many in a minute: up to 16 nodes, ten minutes.
-    pub const SHORT: Size = Size {
-        nodes: 16,
-        nodes_min: 3,
-        lasts: Duration::from_secs(10 * 60),
-        events: 12,
-        interval: Duration::from_secs(60),
-    };
-    /// 200 nodes and a day.
+    pub const SHORT: Size =
+        Size { nodes: 16, nodes_min: 3, lasts: Duration::from_secs(10 * 60), events: 12, intervals: &[60] };
+    /// 200 nodes and a day. A step is told at once however seldom an agent is asked, so that most days can do with an
+    /// interval that costs little.
     pub const DAY: Size = Size {
         nodes: 200,
         nodes_min: 200,
         lasts: Duration::from_secs(24 * 3600),
         events: 60,
-        interval: Duration::from_secs(240),
+        intervals: &[240, 1_200, 1_200, 1_200, 3_600, 3_600, 3_600, 3_600, 3_600, 3_600, 3_600, 3_600],
     };
 }
 
@@ -52,6 +48,7 @@ struct Maker {
     nodes: usize,
     zones: usize,
     controllers: usize,
+    interval: u64,
     policies: Vec<PolicyText>,
     events: Vec<Event>,
 }
@@ -64,7 +61,9 @@ pub fn scenario(seed: u64, size: Size) -> Scenario {
     let nodes = usize::try_from(chance.between(least, i64::try_from(size.nodes).unwrap_or(1))).unwrap_or(1);
     let zones = pick(&mut chance, &[1, 1, 3, 4]);
     let controllers = pick(&mut chance, &[1, 2, 2, 3]);
-    let mut maker = Maker { chance, size, nodes, zones, controllers, policies: Vec::new(), events: Vec::new() };
+    let interval = pick(&mut chance, size.intervals);
+    let (policies, events) = (Vec::new(), Vec::new());
+    let mut maker = Maker { chance, size, nodes, zones, controllers, interval, policies, events };
     maker.policies = vec![maker.policy("p")];
     if maker.chance.once_in(4) {
         let second = maker.policy("q");
@@ -100,7 +99,7 @@ impl Maker {
     }
 
     fn policy(&mut self, name: &str) -> PolicyText {
-        let interval = self.size.interval.as_secs();
+        let interval = self.interval;
         let mut settings = vec![
             ("interval".to_owned(), format!("{interval}s")),
             ("stale".to_owned(), format!("{}s", interval * 3)),

@@ -39,6 +39,9 @@ const REST: Duration = Duration::from_secs(2 * 60);
 const WATCHFUL_AFTER: Duration = Duration::from_secs(60);
 const WATCHFUL_BEFORE: Duration = Duration::from_secs(20);
 
+/// From this interval on nodes are asked in groups.
+const SELDOM: Duration = Duration::from_secs(4 * 60);
+
 /// Where every policy of a drill reads drift.
 pub(super) const SOURCE: Source = Source::Agent { port: 9555 };
 
@@ -126,6 +129,15 @@ pub struct World<'a> {
     /// When something happens to controllers or the API server, in order.
     disturbances: Vec<Duration>,
     played: u64,
+}
+
+/// Where nodes are asked seldom, many are asked at the same moment, each replica at others: what follows from their
+/// answers is then looked at once, as a loop does that waits some milliseconds for more.
+fn together(at: Duration, interval: Duration, replica: usize) -> Duration {
+    let group =
+        if interval < SELDOM { return at } else { u64::try_from((interval / 16).as_nanos()).unwrap_or(u64::MAX) };
+    let nanos = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos(nanos - nanos % group).saturating_add(Duration::from_millis(replica as u64))
 }
 
 /// Lets it all happen; with a bug, if one is planted.
@@ -414,8 +426,9 @@ impl<'a> World<'a> {
         engine.observe(&SOURCE, name, seen, &clocks);
         if is_routine {
             let jitter = self.chance.below(u64::try_from(interval.as_nanos() / 10).unwrap_or(0));
-            let after = interval.saturating_sub(Duration::from_nanos(jitter));
-            self.tell(number, after, Message::Read(node, true));
+            let at = now.saturating_add(interval.saturating_sub(Duration::from_nanos(jitter)));
+            let at = together(at, interval, number);
+            self.tell(number, at.saturating_sub(now), Message::Read(node, true));
         }
     }
 
