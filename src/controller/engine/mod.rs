@@ -201,11 +201,12 @@ impl Engine {
         }
     }
 
-    /// When to settle again, if nothing else happens.
+    /// When to settle again, if nothing else happens. To whom has no hand free, or does not lead, what is queued is no
+    /// reason to hurry.
     #[must_use]
-    pub fn due(&self) -> Option<Mono> {
+    pub fn due(&self, may_begin: bool) -> Option<Mono> {
         let alarm = self.alarms.first().map(|(at, _)| *at);
-        let pace = (!self.queue.is_empty()).then(|| self.pace.next());
+        let pace = (may_begin && !self.queue.is_empty()).then(|| self.pace.next());
         [alarm, self.queue.due(), pace].into_iter().flatten().min()
     }
 
