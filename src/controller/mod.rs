@@ -19,6 +19,7 @@ pub mod engine;
 pub mod errand;
 pub mod evaluate;
 pub mod fleet;
+pub mod gate;
 pub mod hands_off;
 pub mod http;
 pub mod lean;
@@ -39,12 +40,12 @@ use crate::agent::clocks;
 use crate::clock::Mono;
 use crate::runtime::{CancellationToken, Tasks};
 use anyhow::Context;
-use client::Performer;
+use client::{Deputy, Performer};
 use elect::Leadership;
 use engine::Engine;
 use errand::{Errand, Step};
 use http::{Published, Written};
-use kube::Client;
+use kube::{Client, Config};
 use lease::{Election, Periods};
 use references::References;
 use request::Verb;
@@ -78,9 +79,10 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
     // Fails only if a provider was chosen already, which is then the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     connection::allow_connections();
-    let client = Client::try_default()
+    let config = Config::infer()
         .await
         .context("no cluster to work with: set KUBECONFIG, or run inside a cluster with a service account")?;
+    let client = Client::try_from(config.clone()).context("the cluster's configuration cannot be used")?;
     let mut tasks = Tasks::new().context("signals cannot be listened for")?;
     let identity = identity();
     let leadership = if args.no_leader_election {
@@ -88,8 +90,9 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
     } else {
         Leadership::elected(Election::new(identity.clone(), Periods::default()))
     };
-    let performer = Performer::new(client.clone(), identity.clone(), args.lease_namespace.clone());
-    tasks.spawn("leader election", elect::run(leadership.clone(), performer.clone(), tasks.stop()));
+    let candidate = Performer::new(client.clone(), identity.clone(), args.lease_namespace.clone());
+    tasks.spawn("leader election", elect::run(leadership.clone(), candidate, tasks.stop()));
+    let deputy = Deputy::new(config, identity.clone(), args.lease_namespace);
     let (tell, told) = mpsc::channel(1024);
     tasks.spawn("watches", watch::run(client.clone(), tell, tasks.stop()));
     let leases = Leases { client, control_plane: ControlPlane::default() };
@@ -105,7 +108,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
         references: References::default(),
         asked: None,
         hands: JoinSet::new(),
-        performer,
+        deputy,
         leadership,
         written,
     };
@@ -130,7 +133,7 @@ struct Control {
     /// When it was last looked at whom to ask.
     asked: Option<Mono>,
     hands: JoinSet<(Errand, Result<Answer, WriteError>)>,
-    performer: Performer,
+    deputy: Deputy,
     leadership: Leadership,
     written: Written,
 }
@@ -185,9 +188,9 @@ impl Control {
         self.leadership.set_outlier(engine.is_outlier());
         while self.hands.len() < HANDS && self.leadership.leads() {
             let Some(errand) = engine.next(&clocks) else { break };
-            let (performer, leadership) = (self.performer.clone(), self.leadership.clone());
+            let (deputy, leadership) = (self.deputy.clone(), self.leadership.clone());
             let (engine, written) = (Arc::clone(&self.engine), self.written.clone());
-            self.hands.spawn(perform(errand, performer, leadership, engine, written));
+            self.hands.spawn(perform(errand, deputy, leadership, engine, written));
         }
         let asking = self.ask(&mut engine, clocks.after);
         let due = engine.due().map_or(ROUND_MAX, |at| at.since(clocks.after));
@@ -219,7 +222,7 @@ fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
 /// Performs one errand, asking before each request whether we still lead, and before a change whether it is still wanted.
 async fn perform(
     mut errand: Errand,
-    performer: Performer,
+    deputy: Deputy,
     leadership: Leadership,
     engine: Arc<Mutex<Engine>>,
     written: Written,
@@ -234,7 +237,7 @@ async fn perform(
             return (errand, Err(WriteError::Superseded));
         }
         let Some(underway) = leadership.underway() else { return (errand, Err(WriteError::NotLeading)) };
-        let outcome = performer.perform(&request, REQUEST_MAX).await;
+        let outcome = deputy.perform(&request, REQUEST_MAX, underway.gate()).await;
         drop(underway);
         if request.verb != Verb::Get && outcome.is_ok() {
             written.count(errand.write().kind());
