@@ -27,7 +27,7 @@ const STATUS_SPACING: Duration = Duration::from_secs(1);
 
 /// Nothing is put on a node sooner after it was found drifting: what happens to many at once is told within
 /// milliseconds, and must be weighed together before the first of them is acted on.
-const MOMENT: Duration = Duration::from_millis(5);
+const MOMENT: Duration = Duration::from_millis(2);
 
 impl Engine {
     /// Puts the node into the queue if something is due for it.
