@@ -257,6 +257,9 @@ impl Engine {
                 let name = policy.metadata.name.clone().unwrap_or_default();
                 self.fleet.policies.put(*policy);
                 self.policy_changed(&name, clocks);
+                if let Some(ward) = self.wards.get_mut(&name) {
+                    self.dirty.extend(ward.confirmed(clocks.after));
+                }
             }
             (_, Answer::Clock(clock)) => self.fleet.clocks.put(*clock),
             (Write::Marks { node, .. } | Write::Condition { node, .. }, Answer::Gone) => {
@@ -264,7 +267,10 @@ impl Engine {
                 self.node_changed(node, clocks);
             }
             (Write::Clock { node, .. }, Answer::Gone) => self.fleet.clocks.remove(node),
-            (Write::Finalizer { policy, .. } | Write::PolicyStatus { policy, .. }, Answer::Gone) => {
+            (
+                Write::Finalizer { policy, .. } | Write::PolicyStatus { policy, .. } | Write::Confirm { policy },
+                Answer::Gone,
+            ) => {
                 self.fleet.policies.remove(policy);
                 self.policy_changed(policy, clocks);
             }
@@ -530,7 +536,7 @@ fn about(write: &Write) -> About {
     match write {
         Write::Marks { .. } | Write::Condition { .. } | Write::Clock { .. } => About::Node(write.about().to_owned()),
         Write::Event(notice) if of_node(notice.about.kind.as_deref()) => About::Node(write.about().to_owned()),
-        Write::Event(_) | Write::Finalizer { .. } | Write::PolicyStatus { .. } => {
+        Write::Event(_) | Write::Finalizer { .. } | Write::PolicyStatus { .. } | Write::Confirm { .. } => {
             About::Policy(write.about().to_owned())
         }
     }
