@@ -201,7 +201,7 @@ mod tests {
                 if length == 0 {
                     return (String::from_utf8(heard).unwrap(), listener);
                 }
-                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"metadata\":{}}").await.unwrap();
             }
         });
         for (name, expected) in ["first", "second"].into_iter().zip(expected) {

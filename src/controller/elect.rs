@@ -67,22 +67,11 @@ fn lengthen(gate: &mut Gate, end: Boot, now: Boot) {
 }
 
 /// A request on its way. The lease is not given up before it has ended.
-pub struct Underway {
-    shared: Option<Arc<Shared>>,
-    gate: Gate,
-}
-
-impl Underway {
-    /// Through which it leaves.
-    #[must_use]
-    pub fn gate(&self) -> &Gate {
-        &self.gate
-    }
-}
+pub struct Underway(Option<Arc<Shared>>);
 
 impl Drop for Underway {
     fn drop(&mut self) {
-        if let Some(shared) = &self.shared {
+        if let Some(shared) = &self.0 {
             shared.busy.fetch_sub(1, Ordering::SeqCst);
         }
     }
@@ -116,17 +105,27 @@ impl Leadership {
         self.shared().is_none_or(|shared| shared.leads())
     }
 
-    /// Leave to make one request, if we lead; we lead until it has ended, as far as others can tell.
+    /// The term in which we may act at this moment, known by its gate; another one each time that we begin to lead.
     #[must_use]
-    pub fn underway(&self) -> Option<Underway> {
-        let shared = match &self.0 {
-            Role::Sole(gate) => return Some(Underway { shared: None, gate: gate.clone() }),
-            Role::Candidate(shared) => shared,
-        };
+    pub fn term(&self) -> Option<Gate> {
+        match &self.0 {
+            Role::Sole(gate) => Some(gate.clone()),
+            Role::Candidate(shared) => {
+                let gate = lock(&shared.gate).clone();
+                shared.leads().then_some(gate)
+            }
+        }
+    }
+
+    /// Leave to make one request of something that was begun in this term, if it still lasts; it lasts until the request
+    /// has ended, as far as others can tell.
+    #[must_use]
+    pub fn underway(&self, term: &Gate) -> Option<Underway> {
+        let Some(shared) = self.shared() else { return Some(Underway(None)) };
         shared.busy.fetch_add(1, Ordering::SeqCst);
         // Counted first: whoever gives the lease up, stops leading first and looks at the count then.
-        let underway = Underway { shared: Some(Arc::clone(shared)), gate: lock(&shared.gate).clone() };
-        shared.leads().then_some(underway)
+        let underway = Underway(Some(Arc::clone(shared)));
+        self.term().is_some_and(|now| now.is(term)).then_some(underway)
     }
 
     /// Whether our clock is the one that is wrong: then somebody else should lead, if there is somebody.
@@ -266,30 +265,31 @@ mod tests {
     fn a_machine_that_slept_longer_than_its_lease_does_not_lead_although_its_monotonic_clock_stood_still() {
         let awake = clocks::sample();
         let leadership = candidate();
-        assert!(!leadership.leads() && leadership.underway().is_none());
+        assert!(!leadership.leads() && leadership.term().is_none());
         renewed(&leadership, &awake);
-        assert!(leadership.leads() && leadership.underway().is_some());
+        assert!(leadership.leads() && leadership.underway(&leadership.term().unwrap()).is_some());
         let leadership = candidate();
         // The boot clock has gone on by 10 s since then, the other one has not.
         renewed(&leadership, &Sample { boot: awake.boot.before(Duration::from_secs(10)), ..awake });
-        assert!(!leadership.leads() && leadership.underway().is_none());
+        assert!(!leadership.leads() && leadership.term().is_none());
     }
 
     #[test]
-    fn what_was_begun_in_one_term_does_not_leave_in_the_next() {
+    fn what_was_begun_in_one_term_does_not_go_on_in_the_next() {
         let leadership = candidate();
         renewed(&leadership, &clocks::sample());
-        let begun = leadership.underway().unwrap();
+        let begun = leadership.term().unwrap();
         renewed(&leadership, &clocks::sample());
-        assert!(begun.gate().is_open() && leadership.underway().unwrap().gate().is(begun.gate()));
+        assert!(begun.is_open() && leadership.underway(&begun).is_some());
         // Somebody else is seen to hold the lease, then it is ours again.
         let shared = leadership.shared().unwrap();
         lock(&shared.election).resign();
         shared.open(&clocks::sample());
-        assert!(!begun.gate().is_open());
+        assert!(!begun.is_open() && leadership.underway(&begun).is_none());
         renewed(&leadership, &clocks::sample());
-        let anew = leadership.underway().unwrap();
-        assert!(anew.gate().is_open() && !begun.gate().is_open());
+        let anew = leadership.term().unwrap();
+        assert!(anew.is_open() && leadership.underway(&anew).is_some());
+        assert!(!begun.is_open() && leadership.underway(&begun).is_none());
         // A term that ended unseen, because the process was stopped, has ended all the same.
         let mut gate = Gate::until(at(10));
         let old = gate.clone();

@@ -44,6 +44,7 @@ use client::{Deputy, Performer};
 use elect::Leadership;
 use engine::Engine;
 use errand::{Errand, Step};
+use gate::Gate;
 use http::{Published, Written};
 use kube::{Client, Config};
 use lease::{Election, Periods};
@@ -110,6 +111,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
         hands: JoinSet::new(),
         deputy,
         leadership,
+        term: None,
         written,
     };
     tasks.spawn("control loop", control.run(told, tasks.stop()));
@@ -135,6 +137,8 @@ struct Control {
     hands: JoinSet<(Errand, Result<Answer, WriteError>)>,
     deputy: Deputy,
     leadership: Leadership,
+    /// The latest in which we led.
+    term: Option<Gate>,
     written: Written,
 }
 
@@ -184,19 +188,33 @@ impl Control {
         for (errand, result) in ended.into_iter().chain(others).collect::<Vec<_>>() {
             engine.answered(errand, result, &clocks);
         }
+        let term = self.term(&mut engine);
         engine.settle(&clocks);
         self.leadership.set_outlier(engine.is_outlier());
-        while self.hands.len() < HANDS && self.leadership.leads() {
+        while let Some(term) = term.as_ref().filter(|_| self.hands.len() < HANDS) {
             let Some(errand) = engine.next(&clocks) else { break };
             let (deputy, leadership) = (self.deputy.clone(), self.leadership.clone());
             let (engine, written) = (Arc::clone(&self.engine), self.written.clone());
-            self.hands.spawn(perform(errand, deputy, leadership, engine, written));
+            self.hands.spawn(perform(errand, term.clone(), deputy, leadership, engine, written));
         }
         let asking = self.ask(&mut engine, clocks.after);
         let due = engine.due().map_or(ROUND_MAX, |at| at.since(clocks.after));
         // With all hands full, or no right to use them, the queue is no reason to hurry.
-        let idle = if self.hands.len() < HANDS && self.leadership.leads() { due } else { ROUND_MAX };
+        let idle = if self.hands.len() < HANDS && term.is_some() { due } else { ROUND_MAX };
         idle.min(asking).min(ROUND_MAX)
+    }
+
+    /// The term of leading that lasts, if one does. Another one begins when all is over that was begun in the last.
+    fn term(&mut self, engine: &mut Engine) -> Option<Gate> {
+        let term = self.leadership.term()?;
+        if self.term.as_ref().is_none_or(|last| !last.is(&term)) {
+            if !self.hands.is_empty() {
+                return None;
+            }
+            engine.begin_term();
+            self.term = Some(term.clone());
+        }
+        Some(term)
     }
 
     /// Makes exactly those be asked that the policies want. Returns when to look again.
@@ -219,9 +237,10 @@ fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Performs one errand, asking before each request whether we still lead, and before a change whether it is still wanted.
+/// Performs one errand, asking before each request whether its term still lasts, and before a change whether it is still wanted.
 async fn perform(
     mut errand: Errand,
+    term: Gate,
     deputy: Deputy,
     leadership: Leadership,
     engine: Arc<Mutex<Engine>>,
@@ -236,8 +255,8 @@ async fn perform(
         if request.verb != Verb::Get && !lock(&engine).confirms(errand.write(), &clocks::sample()) {
             return (errand, Err(WriteError::Superseded));
         }
-        let Some(underway) = leadership.underway() else { return (errand, Err(WriteError::NotLeading)) };
-        let outcome = deputy.perform(&request, REQUEST_MAX, underway.gate()).await;
+        let Some(underway) = leadership.underway(&term) else { return (errand, Err(WriteError::NotLeading)) };
+        let outcome = deputy.perform(&request, REQUEST_MAX, &term).await;
         drop(underway);
         if request.verb != Verb::Get && outcome.is_ok() {
             written.count(errand.write().kind());
