@@ -112,7 +112,7 @@ impl Leadership {
             Role::Sole(gate) => Some(gate.clone()),
             Role::Candidate(shared) => {
                 let gate = lock(&shared.gate).clone();
-                shared.leads().then_some(gate)
+                (lock(&shared.election).leads(mono_now()) && gate.is_open()).then_some(gate)
             }
         }
     }
