@@ -126,6 +126,12 @@ impl Election {
         self.renewed = Some(sent);
     }
 
+    /// When the request of our last renewal left; `None` if we gave the lease up, or saw that it is not ours.
+    #[must_use]
+    pub fn renewed_at(&self) -> Option<Mono> {
+        self.renewed
+    }
+
     /// Whether we may act at this moment.
     #[must_use]
     pub fn leads(&self, now: Mono) -> bool {

@@ -19,6 +19,7 @@ pub mod engine;
 pub mod errand;
 pub mod evaluate;
 pub mod fleet;
+pub mod gate;
 pub mod hands_off;
 pub mod http;
 pub mod lean;
@@ -39,12 +40,13 @@ use crate::agent::clocks;
 use crate::clock::Mono;
 use crate::runtime::{CancellationToken, Tasks};
 use anyhow::Context;
-use client::Performer;
+use client::{Deputy, Performer};
 use elect::Leadership;
 use engine::Engine;
 use errand::{Errand, Step};
+use gate::Gate;
 use http::{Published, Written};
-use kube::Client;
+use kube::{Client, Config};
 use lease::{Election, Periods};
 use references::References;
 use request::Verb;
@@ -78,9 +80,10 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
     // Fails only if a provider was chosen already, which is then the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     connection::allow_connections();
-    let client = Client::try_default()
+    let config = Config::infer()
         .await
         .context("no cluster to work with: set KUBECONFIG, or run inside a cluster with a service account")?;
+    let client = Client::try_from(config.clone()).context("the cluster's configuration cannot be used")?;
     let mut tasks = Tasks::new().context("signals cannot be listened for")?;
     let identity = identity();
     let leadership = if args.no_leader_election {
@@ -88,8 +91,9 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
     } else {
         Leadership::elected(Election::new(identity.clone(), Periods::default()))
     };
-    let performer = Performer::new(client.clone(), identity.clone(), args.lease_namespace.clone());
-    tasks.spawn("leader election", elect::run(leadership.clone(), performer.clone(), tasks.stop()));
+    let candidate = Performer::new(client.clone(), identity.clone(), args.lease_namespace.clone());
+    tasks.spawn("leader election", elect::run(leadership.clone(), candidate, tasks.stop()));
+    let deputy = Deputy::new(config, identity.clone(), args.lease_namespace);
     let (tell, told) = mpsc::channel(1024);
     tasks.spawn("watches", watch::run(client.clone(), tell, tasks.stop()));
     let leases = Leases { client, control_plane: ControlPlane::default() };
@@ -105,8 +109,9 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
         references: References::default(),
         asked: None,
         hands: JoinSet::new(),
-        performer,
+        deputy,
         leadership,
+        term: None,
         written,
     };
     tasks.spawn("control loop", control.run(told, tasks.stop()));
@@ -130,8 +135,10 @@ struct Control {
     /// When it was last looked at whom to ask.
     asked: Option<Mono>,
     hands: JoinSet<(Errand, Result<Answer, WriteError>)>,
-    performer: Performer,
+    deputy: Deputy,
     leadership: Leadership,
+    /// The latest in which we led.
+    term: Option<Gate>,
     written: Written,
 }
 
@@ -181,18 +188,32 @@ impl Control {
         for (errand, result) in ended.into_iter().chain(others).collect::<Vec<_>>() {
             engine.answered(errand, result, &clocks);
         }
+        let term = self.term(&mut engine);
         engine.settle(&clocks);
         self.leadership.set_outlier(engine.is_outlier());
-        while self.hands.len() < HANDS && self.leadership.leads() {
+        while let Some(term) = term.as_ref().filter(|_| self.hands.len() < HANDS) {
             let Some(errand) = engine.next(&clocks) else { break };
-            let (performer, leadership) = (self.performer.clone(), self.leadership.clone());
+            let (deputy, leadership) = (self.deputy.clone(), self.leadership.clone());
             let (engine, written) = (Arc::clone(&self.engine), self.written.clone());
-            self.hands.spawn(perform(errand, performer, leadership, engine, written));
+            self.hands.spawn(perform(errand, term.clone(), deputy, leadership, engine, written));
         }
         let asking = self.ask(&mut engine, clocks.after);
-        let may_begin = self.hands.len() < HANDS && self.leadership.leads();
+        let may_begin = self.hands.len() < HANDS && term.is_some();
         let idle = engine.due(may_begin).map_or(ROUND_MAX, |at| at.since(clocks.after));
         idle.min(asking).min(ROUND_MAX)
+    }
+
+    /// The term of leading that lasts, if one does. Another one begins when all is over that was begun in the last.
+    fn term(&mut self, engine: &mut Engine) -> Option<Gate> {
+        let term = self.leadership.term()?;
+        if self.term.as_ref().is_none_or(|last| !last.is(&term)) {
+            if !self.hands.is_empty() {
+                return None;
+            }
+            engine.begin_term();
+            self.term = Some(term.clone());
+        }
+        Some(term)
     }
 
     /// Makes exactly those be asked that the policies want. Returns when to look again.
@@ -215,10 +236,11 @@ fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Performs one errand, asking before each request whether we still lead, and before a change whether it is still wanted.
+/// Performs one errand, asking before each request whether its term still lasts, and before a change whether it is still wanted.
 async fn perform(
     mut errand: Errand,
-    performer: Performer,
+    term: Gate,
+    deputy: Deputy,
     leadership: Leadership,
     engine: Arc<Mutex<Engine>>,
     written: Written,
@@ -232,8 +254,8 @@ async fn perform(
         if request.verb != Verb::Get && !lock(&engine).confirms(errand.write(), &clocks::sample()) {
             return (errand, Err(WriteError::Superseded));
         }
-        let Some(underway) = leadership.underway() else { return (errand, Err(WriteError::NotLeading)) };
-        let outcome = performer.perform(&request, REQUEST_MAX).await;
+        let Some(underway) = leadership.underway(&term) else { return (errand, Err(WriteError::NotLeading)) };
+        let outcome = deputy.perform(&request, REQUEST_MAX, &term).await;
         drop(underway);
         if request.verb != Verb::Get && outcome.is_ok() {
             written.count(errand.write().kind());

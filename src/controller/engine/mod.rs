@@ -161,6 +161,21 @@ impl Engine {
         self.stirred.extend(policies.map(|(name, _)| name.clone()));
     }
 
+    /// We begin to lead; what we began when we led last is over. Who has led meanwhile did not know what we do not know the
+    /// outcome of, and gave its places to others: it gives no right to a place any more, and the node is read before
+    /// anything else is done.
+    pub fn begin_term(&mut self) {
+        let mut unsure = Vec::new();
+        for (name, subject) in self.subjects.iter_mut().filter(|(_, subject)| subject.unsure) {
+            subject.waive();
+            unsure.push(name.clone());
+        }
+        for name in unsure {
+            self.places(&name);
+            self.dirty.insert(name);
+        }
+    }
+
     /// Looks at whatever changed or is due by time, and at nothing else.
     pub fn settle(&mut self, clocks: &Sample) {
         if !self.fleet.synced() {

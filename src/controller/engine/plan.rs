@@ -28,7 +28,7 @@ const STATUS_SPACING: Duration = Duration::from_secs(1);
 
 /// Nothing is put on a node sooner after it was found drifting: what happens to many at once is told within
 /// milliseconds, and must be weighed together before the first of them is acted on.
-const MOMENT: Duration = Duration::from_millis(5);
+const MOMENT: Duration = Duration::from_millis(2);
 
 /// Nothing new is done by a policy that was read longer ago: it may have been suspended, changed or deleted since, and
 /// the watch that should have told so may hang (a connection that is half open is noticed after minutes).

@@ -76,6 +76,11 @@ impl Subject {
         self.carrying.contains(policy)
     }
 
+    /// It holds places of those policies only whose marks are seen on it.
+    pub(super) fn waive(&mut self) {
+        self.carrying.clear();
+    }
+
     /// A write about it begins.
     pub(super) fn began(&mut self, write: &Write) {
         if let Write::Marks { desired, .. } = write {

@@ -471,3 +471,35 @@ fn a_write_of_unknown_outcome_keeps_its_place_until_the_node_was_read() {
     world.engine.answered(errand, result, &clocks(13));
     assert_eq!(world.words(13)[4], "Act/Drifting");
 }
+
+#[test]
+fn a_write_of_unknown_outcome_gives_no_place_in_the_next_term() {
+    let one = json!({"action": {"sustainedFor": "0s", "recoveredFor": "0s", "limit": {"maxNodes": 1}}});
+    let one = policy("p", one, true);
+    for begins_anew in [false, true] {
+        let nodes = ["n1", "n2", "n3", "n4", "n5"].map(|n| node(n, &json!({})));
+        let mut world = World::new(vec![one.clone()], nodes.into());
+        [("n1", 0), ("n2", 0), ("n3", 0), ("n4", 15_000)].iter().for_each(|(n, ms)| world.measure(n, *ms, None, 10));
+        world.engine.settle(&clocks(10));
+        world.begin(&one, 10);
+        world.engine.settle(&clocks(11));
+        let mut errand = world.engine.next(&clocks(11)).unwrap();
+        errand.step(None);
+        let live = serde_json::to_value(node("n4", &json!({}))).unwrap();
+        errand.step(Some(Ok(live)));
+        let Step::Done(result) = errand.step(Some(Err(Refusal::Silent("asleep".into())))) else { panic!("not over") };
+        world.engine.answered(errand, result, &clocks(11));
+        // Another one leads: it knows of no mark on n4, and gives the only place to n5.
+        world.put(tainted("n5"), 12);
+        world.measure("n5", 15_000, None, 12);
+        world.engine.settle(&clocks(12));
+        if begins_anew {
+            world.engine.begin_term();
+        }
+        // n4 is read before anything is known of it, and gets nothing unless it had kept its place.
+        let marked = world.desired(13);
+        assert_eq!(marked.contains(&"n4".to_owned()), !begins_anew, "{marked:?}");
+        let kinds = world.begin(&one, 13);
+        assert!(!begins_anew || kinds.contains(&"marks"), "{kinds:?}");
+    }
+}
