@@ -33,9 +33,10 @@ pub fn look(policy: &Policy, node: &Node, now: Now) -> Look {
     };
     let mark = policy.action.mark.as_ref();
     let is_there = mark.is_some_and(|mark| node_marks::present(node, mark));
-    // A suspended policy puts nothing on: a mark that somebody took off, or that it would only now put on because its
-    // key was changed, is let go.
-    let acted = owned.held_by(&policy.name) && (is_there || !policy.action.suspended);
+    // A mark with another key or effect is another action, which is waited for and asked about like any other. And a
+    // suspended policy puts nothing on, not even again what somebody took off.
+    let is_held = mark.map_or_else(|| owned.held_by(&policy.name), |mark| owned.held_as(mark, &policy.name));
+    let acted = is_held && (is_there || !policy.action.suspended);
     let foreign = || {
         let mark = mark?;
         match (mark, owned.held.contains_key(mark), is_there) {

@@ -96,8 +96,13 @@ impl World<'_> {
     pub(super) fn pump(&mut self, number: usize) {
         let now = self.now;
         let Some(replica) = self.replicas.get_mut(number) else { return };
-        let clocks = replica.clocks(now);
+        let (clocks, leads) = (replica.clocks(now), replica.leads(now));
+        let is_idle = replica.hands.iter().all(Option::is_none);
         let Some(engine) = replica.engine.as_mut().filter(|_| !replica.paused) else { return };
+        if leads && !replica.in_term && is_idle {
+            engine.begin_term();
+            replica.in_term = true;
+        }
         engine.settle(&clocks);
         let is_outlier = engine.is_outlier();
         // An errand that ends at once frees its hand at once; not for ever.
@@ -115,7 +120,7 @@ impl World<'_> {
         }
         let Some(replica) = self.replicas.get_mut(number) else { return };
         // What changes whether it may begin something is a message, and every message is followed by a look.
-        let may_begin = replica.leads(now) && replica.hands.iter().any(Option::is_none);
+        let may_begin = leads && replica.in_term && replica.hands.iter().any(Option::is_none);
         let least = if may_begin { Duration::from_millis(1) } else { Duration::from_millis(50) };
         let due = replica.engine.as_ref().and_then(|engine| engine.due(may_begin));
         let due = due.map(|due| now.saturating_add(due.since(clocks.after).max(least)));
@@ -133,7 +138,7 @@ impl World<'_> {
     }
 
     fn may_act(&self, number: usize) -> bool {
-        let leads = self.replicas.get(number).is_some_and(|replica| replica.leads(self.now));
+        let leads = self.replicas.get(number).is_some_and(|replica| replica.leads(self.now) && replica.in_term);
         leads || self.plant.is_some_and(|plant| plant.acts_without_lease())
     }
 
@@ -234,6 +239,8 @@ impl World<'_> {
             return;
         }
         let clocks = replica.clocks(now);
+        // Who leads anew after somebody else may have led begins another term.
+        replica.in_term &= replica.leads(now);
         if let Ok(Some(request)) = ballot.step(&mut replica.election, outcome, &clocks) {
             replica.ballot = Some((ballot, self.numbers + 1, began));
             self.send(number, Slot::Ballot, began, request);

@@ -80,6 +80,8 @@ pub struct Replica {
     pub election: Election,
     /// Its attempt at the lease, the request that waits for an answer, and since when it goes on.
     pub ballot: Option<(Ballot, u64, Duration)>,
+    /// It leads, and all is over that it began when it led before.
+    pub in_term: bool,
     /// Writes under way.
     pub hands: Vec<Option<Hand>>,
     /// Its watches.
@@ -118,6 +120,7 @@ impl Replica {
             engine: None,
             election: Election::new(String::new(), Periods::default()),
             ballot: None,
+            in_term: false,
             hands: (0..HANDS).map(|_| None).collect(),
             streams: [Stream::default(); 3],
             paused: false,
@@ -162,6 +165,7 @@ impl Replica {
         (self.releasing, self.stopping) = (false, false);
         self.wakes = None;
         self.granted_until = Duration::ZERO;
+        self.in_term = false;
         self.election.resign();
         self.streams.iter_mut().for_each(|stream| stream.live = false);
     }

@@ -78,6 +78,13 @@ impl Marks {
         self.lifted.contains(policy) || self.held.values().any(|policies| policies.contains(policy))
     }
 
+    /// Whether this policy holds this very mark, or held it as a cordon that a person lifted.
+    #[must_use]
+    pub fn held_as(&self, mark: &Mark, policy: &str) -> bool {
+        let is_lifted = *mark == Mark::Cordon && self.lifted.contains(policy);
+        is_lifted || self.held.get(mark).is_some_and(|policies| policies.contains(policy))
+    }
+
     /// One more holder.
     pub fn hold(&mut self, mark: Mark, policy: &str) {
         self.held.entry(mark).or_default().insert(policy.to_owned());
