@@ -20,6 +20,7 @@ mod place;
 pub mod recognise;
 pub mod rules;
 mod scope;
+pub mod sight;
 mod surfaces;
 pub mod tree;
 pub mod value;
