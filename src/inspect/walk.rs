@@ -188,10 +188,11 @@ impl<'c> Walk<'c> {
     }
 
     fn tell(&mut self, rule: &'static str, link: &Link<'_>, remark: Remark) {
+        let Some(severity) = self.bounds.levels.of(rule, remark.severity) else { return };
         if self.out.findings.len() >= self.limits.settings {
             return self.full(link, format!("the rest is not listed: more than {} findings", self.limits.settings));
         }
-        let Remark { severity, spot, product, meaning, fix } = remark;
+        let Remark { spot, product, meaning, fix, .. } = remark;
         let (steps, at, value) = spot.parts();
         let Path(mut way) = link.path();
         let is_here = steps.is_empty();
@@ -210,6 +211,7 @@ impl<'c> Walk<'c> {
             Look::Sight(_) => None,
         });
         let Some((rule, verdict)) = said else { return };
+        let Some(severity) = self.bounds.levels.of(rule.name, verdict.severity) else { return };
         if recognise::is_idle(setting, link) {
             return;
         }
@@ -224,7 +226,7 @@ impl<'c> Walk<'c> {
         let (what, value) = (shown_setting(link, &path), clipped(&scalar.text));
         self.out.findings.push(Finding {
             rule: rule.name,
-            severity: verdict.severity,
+            severity,
             at: link.place(scalar.at),
             product: known.product.clone(),
             message: format!("{object}{what} is {value:?}{default}, {}{note}", verdict.meaning),
