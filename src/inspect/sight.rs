@@ -199,13 +199,15 @@ impl<'s> Command<'s> {
         self.words.get(after..).unwrap_or(&[])
     }
 
-    /// Is this option given, alone (`-s`, `--set`), with a value (`--set=…`) or, for one letter, among others (`-us`)?
+    /// Is this option given: alone (`-s`, `--set`), with a value (`--set=…`), or among other letters (`-us`)? After one of
+    /// the letters in `valued`, the rest of a word is its value (`-Iseconds`).
     #[must_use]
-    pub fn has_option(&self, short: char, long: &str) -> bool {
+    pub fn has_option(&self, short: char, long: &str, valued: &str) -> bool {
         self.arguments().iter().any(|word| match word.text.strip_prefix("--") {
             Some(name) => !long.is_empty() && name.split('=').next() == Some(long),
             None => word.text.strip_prefix('-').is_some_and(|letters| {
-                letters.chars().take_while(char::is_ascii_alphabetic).any(|letter| letter == short)
+                let letter = letters.chars().find(|letter| *letter == short || valued.contains(*letter));
+                letter == Some(short)
             }),
         })
     }
@@ -339,8 +341,11 @@ mod tests {
             ("date --rfc-3339=seconds", false),
             ("date -u +%s", false),
             ("date -d @0", false),
+            ("date -Iseconds", false),
+            ("date -uIs", false),
+            ("date -dyesterday", false),
         ] {
-            assert_eq!(command(text).has_option('s', "set"), expected, "{text}");
+            assert_eq!(command(text).has_option('s', "set", "IdfrD"), expected, "{text}");
         }
         let value = |text| command(text).flag("lease").map(|(value, _)| value.to_owned());
         assert_eq!(value("x --lease=1s --lease 2s"), Some("2s".to_owned()));

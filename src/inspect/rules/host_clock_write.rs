@@ -175,6 +175,9 @@ fn host_paths(entries: &[Entry], say: &mut dyn FnMut(Remark)) {
     }
 }
 
+/// ntpdate's options that take a value.
+const NTPDATE: &str = "aekopt";
+
 fn setter(command: &Command<'_>, say: &mut dyn FnMut(Remark)) {
     if !command.may_set_clocks {
         return;
@@ -182,11 +185,11 @@ fn setter(command: &Command<'_>, say: &mut dyn FnMut(Remark)) {
     let Some((number, program)) = command.program() else { return };
     let given = |word: &str| command.arguments().iter().any(|argument| argument.text == word);
     let sets = match program {
-        "date" => command.has_option('s', "set"),
-        "hwclock" => command.has_option('s', "hctosys"),
+        "date" => command.has_option('s', "set", "IdfrD"),
+        "hwclock" => command.has_option('s', "hctosys", "f"),
         "timedatectl" => given("set-time"),
         "chronyc" => given("settime"),
-        "ntpdate" => !command.has_option('q', "") && !command.has_option('d', "") && !given("--help"),
+        "ntpdate" => !command.has_option('q', "", NTPDATE) && !command.has_option('d', "", NTPDATE) && !given("--help"),
         _ => false,
     };
     let Some(word) = command.words.get(number).filter(|_| sets) else { return };

@@ -38,6 +38,9 @@ pub const RULE: Rule = Rule {
 /// Kubernetes' defaults: lease duration and renew deadline (`k8s.io/component-base/config/v1alpha1`).
 const CORE: (Nanos, Nanos) = (15 * SECOND, 10 * SECOND);
 
+/// The programs for which they hold. Others have the same flags and other defaults (Cluster API: 60 s and 40 s).
+const CORE_PROGRAMS: &[&str] = &["kube-scheduler", "kube-controller-manager"];
+
 /// A lease of less than this is lost in one slow moment of an API server.
 const LEASE_MIN: Nanos = 5 * SECOND;
 
@@ -97,8 +100,9 @@ fn in_map(sight: &Sight<'_>, entries: &[Entry]) -> Option<Election> {
 }
 
 fn in_flags(command: &Command<'_>) -> Option<Election> {
-    // Which flags are whose: Kubernetes' own, and the ones of CSI sidecars and cert-manager, whose defaults differ.
-    [("leader-elect", Some(CORE)), ("leader-election", None)].into_iter().find_map(|(name, defaults)| {
+    let is_core = command.program().is_some_and(|(_, program)| CORE_PROGRAMS.contains(&program));
+    // Kubernetes' own, and the ones of CSI sidecars and cert-manager.
+    ["leader-elect", "leader-election"].into_iter().find_map(|name| {
         let flag = |what: &str| command.flag(&format!("{name}-{what}"));
         let read = |what: &str| flag(what).and_then(|(text, word)| time(text, word.spot()));
         let (lease, renew) = (read("lease-duration"), read("renew-deadline"));
@@ -108,7 +112,7 @@ fn in_flags(command: &Command<'_>) -> Option<Election> {
         let is_unread = (flag("lease-duration").is_some() && lease.is_none())
             || (flag("renew-deadline").is_some() && renew.is_none());
         let is_off = command.flag(name).is_some_and(|(value, _)| value == "false");
-        let defaults = defaults.filter(|_| !is_unread);
+        let defaults = (is_core && !is_unread).then_some(CORE);
         (!is_off).then_some(Election { lease, renew, defaults, certain: true })
     })
 }

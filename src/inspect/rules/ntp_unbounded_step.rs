@@ -98,7 +98,8 @@ fn inline(command: &Command<'_>, say: &mut dyn FnMut(Remark)) {
     }
 }
 
-/// A client that sets the clock once, run again and again.
+/// A client that sets the clock once, run again and again. The last argument of `has_option` are each program's letters
+/// that take a value.
 fn again(sight: &Sight<'_>, command: &Command<'_>, say: &mut dyn FnMut(Remark)) {
     let how = match (command.is_repeated, sight.kind) {
         (true, _) => "in a loop",
@@ -106,12 +107,14 @@ fn again(sight: &Sight<'_>, command: &Command<'_>, say: &mut dyn FnMut(Remark)) 
         (false, _) => return,
     };
     let Some((number, program)) = command.program() else { return };
-    let asks_only = command.has_option('d', "") || command.arguments().iter().any(|word| word.text == "--help");
+    let asks_only = command.arguments().iter().any(|word| word.text == "--help");
     let sets_once = match program {
-        "ntpd" => command.has_option('q', "quit") || command.has_option('g', "panicgate"),
-        "chronyd" => command.has_option('q', ""),
-        "ntpdate" => !command.has_option('q', ""),
-        "sntp" => command.has_option('S', "step"),
+        "ntpd" => {
+            command.has_option('q', "quit", "cfiIklprstuUv") || command.has_option('g', "panicgate", "cfiIklprstuUv")
+        }
+        "chronyd" => command.has_option('q', "", "FfhlLPtu"),
+        "ntpdate" => !command.has_option('q', "", "aekopt") && !command.has_option('d', "", "aekopt"),
+        "sntp" => command.has_option('S', "step", "abcgKklMot"),
         _ => false,
     };
     let Some(word) = command.words.get(number).filter(|_| sets_once && !asks_only) else { return };
