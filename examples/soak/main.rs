@@ -82,7 +82,7 @@ fn main() -> anyhow::Result<ExitCode> {
                     let mut sums = sums.lock().unwrap_or_else(PoisonError::into_inner);
                     let (runs, hours, writes, played) = *sums;
                     *sums = (runs + 1, hours + ran.node_hours, writes + ran.writes, played + ran.played);
-                    if (runs + 1) % 500 == 0 {
+                    if (runs + 1) % 100 == 0 {
                         println!("{} runs, {:.0} s", runs + 1, mono_now().since(began).as_secs_f64());
                     }
                 }

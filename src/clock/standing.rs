@@ -130,13 +130,14 @@ pub struct Standing {
     state: State,
     since: Mono,
     within_since: Option<Mono>,
+    straddles: bool,
 }
 
 impl Standing {
     /// Before any evidence.
     #[must_use]
     pub fn new(now: Mono) -> Standing {
-        Standing { state: State::Unknown(Why::NeverMeasured), since: now, within_since: None }
+        Standing { state: State::Unknown(Why::NeverMeasured), since: now, within_since: None, straddles: false }
     }
 
     /// The state.
@@ -156,6 +157,13 @@ impl Standing {
     #[must_use]
     pub fn within_since(&self) -> Option<Mono> {
         self.within_since
+    }
+
+    /// Whether the newest evidence does not tell if the clock is still how the state says: the state was kept. What is
+    /// there already need not go for that; it founds nothing new.
+    #[must_use]
+    pub fn straddles(&self) -> bool {
+        self.straddles
     }
 
     /// The standing after one more judgement.
@@ -179,7 +187,8 @@ impl Standing {
             Judgement::Straddling => self.within_since,
             Judgement::Beyond | Judgement::Nothing(_) => None,
         };
-        Standing { state, since: if same { self.since } else { now }, within_since }
+        let straddles = judgement == Judgement::Straddling;
+        Standing { state, since: if same { self.since } else { now }, within_since, straddles }
     }
 }
 

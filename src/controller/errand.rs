@@ -13,7 +13,7 @@ use super::write::{Answer, Write, WriteError};
 use crate::api::node_clock::NodeClockSpec;
 use crate::api::{self, NodeClock, node_marks};
 use crate::policy::{Mark, Marks};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use kube::api::DynamicObject;
@@ -98,19 +98,18 @@ impl Errand {
         self.stage = Stage::Reading;
         match &self.write {
             Write::Marks { node, .. } => ask(Verb::Get, Kind::Node, node, false, Value::Null),
-            Write::Finalizer { policy, .. } | Write::PolicyStatus { policy, .. } => {
+            Write::Finalizer { policy, .. } | Write::PolicyStatus { policy, .. } | Write::Confirm { policy } => {
                 ask(Verb::Get, Kind::Policy, policy, false, Value::Null)
             }
             Write::Clock { node, .. } => ask(Verb::Get, Kind::Clock, node, false, Value::Null),
-            Write::Condition { node, condition } => {
-                // Conditions are merged by type on the server: nobody else's can be lost, so no precondition is needed.
-                let entry = match condition {
-                    Some(condition) => json!(condition),
-                    None => json!({"type": api::NODE_CONDITION, "$patch": "delete"}),
-                };
-                self.stage = Stage::Writing;
-                ask(Verb::Strategic, Kind::Node, node, true, json!({"status": {"conditions": [entry]}}))
-            }
+            Write::Condition { node, condition, version } => match version {
+                // What is known may be what there is, which saves a read; if it is not, that is a conflict.
+                Some(version) if self.attempts == 0 => {
+                    self.stage = Stage::Writing;
+                    told(node, condition.as_deref(), version)
+                }
+                _ => ask(Verb::Get, Kind::Node, node, false, Value::Null),
+            },
             Write::Event(notice) => {
                 self.stage = Stage::Writing;
                 let name = notice.about.name.clone().unwrap_or_default();
@@ -133,11 +132,18 @@ impl Errand {
                 trim(&mut live);
                 done(Ok(Answer::Node(Box::new(live))))
             }
-            Write::Condition { .. } => {
+            Write::Condition { node, condition, .. } => {
                 let mut live: Node = read(value)?;
+                if !is_change && !says(&live, condition.as_deref()) {
+                    let version = live.metadata.resource_version.unwrap_or_default();
+                    let step = told(node, condition.as_deref(), &version);
+                    self.stage = Stage::Writing;
+                    return Ok(step);
+                }
                 trim(&mut live);
                 done(Ok(Answer::Node(Box::new(live))))
             }
+            Write::Confirm { .. } => done(Ok(Answer::Policy(Box::new(PolicyEntry::read(read(value)?))))),
             Write::Finalizer { policy, present } => {
                 let live: DynamicObject = read(value)?;
                 if !is_change && let Some(patch) = finalizer(&live, *present) {
@@ -198,6 +204,25 @@ fn done(result: Result<Answer, WriteError>) -> Step {
 
 fn read<T: DeserializeOwned>(value: Value) -> Result<T, WriteError> {
     serde_json::from_value(value).map_err(WriteError::Answer)
+}
+
+/// A condition told. Conditions are merged by type on the server, so nobody else's can be lost; the precondition keeps a
+/// sender that has slept from telling what is not so any more.
+fn told(node: &str, condition: Option<&NodeCondition>, version: &str) -> Step {
+    let entry = match condition {
+        Some(condition) => json!(condition),
+        None => json!({"type": api::NODE_CONDITION, "$patch": "delete"}),
+    };
+    let body = json!({"metadata": {"resourceVersion": version}, "status": {"conditions": [entry]}});
+    ask(Verb::Strategic, Kind::Node, node, true, body)
+}
+
+/// Whether the live node says that already.
+fn says(live: &Node, condition: Option<&NodeCondition>) -> bool {
+    let all = live.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let live = all.iter().find(|it| it.type_ == api::NODE_CONDITION);
+    let words = |it: &NodeCondition| (it.status.clone(), it.reason.clone());
+    live.map(words) == condition.map(words)
 }
 
 fn with_status(mut object: Value, status: Value) -> Value {

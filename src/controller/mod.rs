@@ -190,9 +190,8 @@ impl Control {
             self.hands.spawn(perform(errand, performer, leadership, engine, written));
         }
         let asking = self.ask(&mut engine, clocks.after);
-        let due = engine.due().map_or(ROUND_MAX, |at| at.since(clocks.after));
-        // With all hands full, or no right to use them, the queue is no reason to hurry.
-        let idle = if self.hands.len() < HANDS && self.leadership.leads() { due } else { ROUND_MAX };
+        let may_begin = self.hands.len() < HANDS && self.leadership.leads();
+        let idle = engine.due(may_begin).map_or(ROUND_MAX, |at| at.since(clocks.after));
         idle.min(asking).min(ROUND_MAX)
     }
 

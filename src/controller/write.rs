@@ -25,10 +25,17 @@ pub enum Write {
         /// Comes.
         present: bool,
     },
+    /// Nothing is changed: the policy is read, since what watches tell may be late.
+    Confirm {
+        /// Name of the policy.
+        policy: String,
+    },
     /// The node's condition; `None` removes it.
     Condition {
         /// Name of the node.
         node: String,
+        /// resourceVersion of the node as it is known.
+        version: Option<String>,
         /// What it says.
         condition: Option<Box<NodeCondition>>,
     },
@@ -72,6 +79,7 @@ impl Write {
         match self {
             Write::Marks { .. } => "marks",
             Write::Finalizer { .. } => "finalizer",
+            Write::Confirm { .. } => "confirm",
             Write::Condition { .. } => "condition",
             Write::Clock { .. } => "nodeclock",
             Write::PolicyStatus { .. } => "policy_status",
@@ -84,7 +92,7 @@ impl Write {
     pub fn about(&self) -> &str {
         match self {
             Write::Marks { node, .. } | Write::Condition { node, .. } | Write::Clock { node, .. } => node,
-            Write::Finalizer { policy, .. } | Write::PolicyStatus { policy, .. } => policy,
+            Write::Finalizer { policy, .. } | Write::PolicyStatus { policy, .. } | Write::Confirm { policy } => policy,
             Write::Event(notice) => notice.about.name.as_deref().unwrap_or_default(),
         }
     }

@@ -114,15 +114,10 @@ impl World<'_> {
             self.step(number, free, None);
         }
         let Some(replica) = self.replicas.get_mut(number) else { return };
-        // Without the right to write, or a hand to put to it, what is queued is no reason to hurry: whatever changes that
-        // is a message, and every message is followed by a look.
-        let is_free = replica.hands.iter().any(Option::is_none);
-        let least = match (replica.leads(now), is_free) {
-            (true, true) => Duration::from_millis(1),
-            (true, false) => Duration::from_millis(50),
-            (false, _) => Duration::from_secs(5),
-        };
-        let due = replica.engine.as_ref().and_then(Engine::due);
+        // What changes whether it may begin something is a message, and every message is followed by a look.
+        let may_begin = replica.leads(now) && replica.hands.iter().any(Option::is_none);
+        let least = if may_begin { Duration::from_millis(1) } else { Duration::from_millis(50) };
+        let due = replica.engine.as_ref().and_then(|engine| engine.due(may_begin));
         let due = due.map(|due| now.saturating_add(due.since(clocks.after).max(least)));
         let wakes = due.filter(|due| replica.wakes.is_none_or(|wakes| *due < wakes || wakes <= now));
         replica.wakes = wakes.or(replica.wakes);

@@ -37,7 +37,7 @@ impl Size {
         nodes: 200,
         nodes_min: 200,
         lasts: Duration::from_secs(24 * 3600),
-        events: 60,
+        events: 24,
         intervals: &[240, 1_200, 1_200, 1_200, 3_600, 3_600, 3_600, 3_600, 3_600, 3_600, 3_600, 3_600],
     };
 }

@@ -153,14 +153,14 @@ pub fn run(scenario: &Scenario, plant: Option<Plant>) -> Ran {
             break;
         }
     }
-    world.now = world.end;
     if world.judge.broken.is_empty() {
+        world.now = world.end;
         world.judge.finish(&world.server, world.now);
     }
     Ran {
         broken: world.judge.broken,
         journal: world.journal,
-        node_hours: scenario.nodes as f64 * world.end.as_secs_f64() / 3600.0,
+        node_hours: scenario.nodes as f64 * world.now.as_secs_f64() / 3600.0,
         writes: world.judge.writes,
         played: world.played,
     }

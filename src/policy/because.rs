@@ -50,6 +50,8 @@ pub enum Because {
         /// How much longer.
         remaining: Duration,
     },
+    /// Beyond tolerance, sustained; but the newest reading does not tell whether still.
+    Straddling,
     /// Inside tolerance again, but not yet for `recoveredFor`.
     Recovering {
         /// How much longer.
@@ -100,6 +102,7 @@ impl Because {
             Because::Synchronized => "Synchronized",
             Because::Drifting => "Drifting",
             Because::HeldDown { .. } => "HeldDown",
+            Because::Straddling => "Straddling",
             Because::Recovering { .. } => "Recovering",
             Because::Recovered => "Recovered",
             Because::Unknown(why) => why.as_str(),
@@ -121,6 +124,7 @@ impl Because {
             | Because::HandsOff(HandsOff::Exempt { remaining, .. }) => Some(remaining),
             Because::Synchronized
             | Because::Drifting
+            | Because::Straddling
             | Because::Recovered
             | Because::Unknown(_)
             | Because::LostEvidence(_)
@@ -139,6 +143,10 @@ impl Because {
         match self {
             Because::Synchronized => "inside tolerance".to_owned(),
             Because::Drifting => "beyond tolerance for sustainedFor or longer".to_owned(),
+            Because::Straddling => {
+                "beyond tolerance for sustainedFor, but the newest reading is too vague to tell whether it still is"
+                    .to_owned()
+            }
             Because::HeldDown { remaining } => format!("held down by sustainedFor until {}", ends(remaining)),
             Because::Recovering { remaining } => {
                 format!("inside tolerance again, held by recoveredFor until {}", ends(remaining))

@@ -203,6 +203,9 @@ pub fn wish(candidate: &Candidate, action: &Action, now: Mono) -> Decision {
     };
     if let Some(because) = wanted {
         let remaining = action.sustained_for.saturating_sub(lasted);
+        if remaining.is_zero() && !acted && standing.straddles() {
+            return Decision { outcome: Outcome::Leave, because: Because::Straddling };
+        }
         if remaining.is_zero() {
             return Decision { outcome: Outcome::Act, because };
         }

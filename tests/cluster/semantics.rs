@@ -115,6 +115,14 @@ fn steps() -> Vec<Step> {
             &[READY],
         ),
         step(
+            "unless somebody was faster",
+            Verb::Strategic,
+            Kind::Node,
+            true,
+            |_| json!({"metadata": {"resourceVersion": "1"}, "status": {"conditions": [{"type": "A", "status": "True"}]}}),
+            &[READY],
+        ),
+        step(
             "a write to the rest leaves the status alone",
             Verb::Merge,
             Kind::Node,

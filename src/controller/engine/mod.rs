@@ -201,11 +201,12 @@ impl Engine {
         }
     }
 
-    /// When to settle again, if nothing else happens.
+    /// When to settle again, if nothing else happens. To whom has no hand free, or does not lead, what is queued is no
+    /// reason to hurry.
     #[must_use]
-    pub fn due(&self) -> Option<Mono> {
+    pub fn due(&self, may_begin: bool) -> Option<Mono> {
         let alarm = self.alarms.first().map(|(at, _)| *at);
-        let pace = (!self.queue.is_empty()).then(|| self.pace.next());
+        let pace = (may_begin && !self.queue.is_empty()).then(|| self.pace.next());
         [alarm, self.queue.due(), pace].into_iter().flatten().min()
     }
 
@@ -257,6 +258,9 @@ impl Engine {
                 let name = policy.metadata.name.clone().unwrap_or_default();
                 self.fleet.policies.put(*policy);
                 self.policy_changed(&name, clocks);
+                if let Some(ward) = self.wards.get_mut(&name) {
+                    self.dirty.extend(ward.confirmed(clocks.after));
+                }
             }
             (_, Answer::Clock(clock)) => self.fleet.clocks.put(*clock),
             (Write::Marks { node, .. } | Write::Condition { node, .. }, Answer::Gone) => {
@@ -264,7 +268,10 @@ impl Engine {
                 self.node_changed(node, clocks);
             }
             (Write::Clock { node, .. }, Answer::Gone) => self.fleet.clocks.remove(node),
-            (Write::Finalizer { policy, .. } | Write::PolicyStatus { policy, .. }, Answer::Gone) => {
+            (
+                Write::Finalizer { policy, .. } | Write::PolicyStatus { policy, .. } | Write::Confirm { policy },
+                Answer::Gone,
+            ) => {
                 self.fleet.policies.remove(policy);
                 self.policy_changed(policy, clocks);
             }
@@ -530,7 +537,7 @@ fn about(write: &Write) -> About {
     match write {
         Write::Marks { .. } | Write::Condition { .. } | Write::Clock { .. } => About::Node(write.about().to_owned()),
         Write::Event(notice) if of_node(notice.about.kind.as_deref()) => About::Node(write.about().to_owned()),
-        Write::Event(_) | Write::Finalizer { .. } | Write::PolicyStatus { .. } => {
+        Write::Event(_) | Write::Finalizer { .. } | Write::PolicyStatus { .. } | Write::Confirm { .. } => {
             About::Policy(write.about().to_owned())
         }
     }

@@ -9,6 +9,7 @@ use super::ward::Ward;
 use crate::agent::report::JumpReport;
 use crate::api::{NODE_CONDITION, TimeSyncPolicy, exemption, node_marks};
 use crate::clock::{Mono, Sample, State, Wall};
+use crate::controller::evaluate::NodeView;
 use crate::controller::fleet::PolicyEntry;
 use crate::controller::policy_status;
 use crate::controller::record::{self, Due, Summary};
@@ -16,7 +17,7 @@ use crate::controller::totals::Totals;
 use crate::controller::write::{Notice, Write};
 use crate::controller::{hands_off, suspect};
 use crate::policy::decide::HandsOff;
-use crate::policy::{Marks, Now, Outcome};
+use crate::policy::{Marks, Now, Outcome, Policy};
 use k8s_openapi::api::core::v1::{Node, ObjectReference};
 use kube::Resource;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -29,6 +30,13 @@ const STATUS_SPACING: Duration = Duration::from_secs(1);
 /// milliseconds, and must be weighed together before the first of them is acted on.
 const MOMENT: Duration = Duration::from_millis(5);
 
+/// Nothing new is done by a policy that was read longer ago: it may have been suspended, changed or deleted since, and
+/// the watch that should have told so may hang (a connection that is half open is noticed after minutes).
+const CONFIRMED_FOR: Duration = Duration::from_secs(20);
+
+/// From this age on it is read anew, before something new is done by it.
+const CONFIRM_AFTER: Duration = Duration::from_secs(10);
+
 impl Engine {
     /// Puts the node into the queue if something is due for it.
     pub(super) fn plan_node(&mut self, name: &str, clocks: &Sample) {
@@ -39,11 +47,14 @@ impl Engine {
 
     fn class_of_node(&mut self, name: &str, clocks: &Sample) -> Option<Class> {
         let node = self.fleet.nodes.get(name)?;
-        if self.subjects.get(name)?.unsure {
-            return Some(Class::Undo);
+        let (is_unsure, marks) = (self.subjects.get(name)?.unsure, self.marks_due(name, node, clocks));
+        let may_add = !(is_unsure || marks == Some(true)) || self.confirm(name, clocks);
+        let node = self.fleet.nodes.get(name)?;
+        if is_unsure {
+            return may_add.then_some(Class::Undo);
         }
-        match self.marks_due(name, node, clocks) {
-            Some(true) => return self.after_the_moment(name, clocks).then_some(Class::Act),
+        match marks {
+            Some(true) => return (self.after_the_moment(name, clocks) && may_add).then_some(Class::Act),
             Some(false) => return Some(Class::Undo),
             None => {}
         }
@@ -94,6 +105,35 @@ impl Engine {
         self.views(name).all(|(_, view)| view.standing.state() == State::Synchronized)
     }
 
+    /// Sees to it that the policies which want to act on a node are known as they are, not as a watch told them some time
+    /// ago. Whether they are; otherwise the node is looked at again when they have been read.
+    fn confirm(&mut self, name: &str, clocks: &Sample) -> bool {
+        let actors: Vec<String> = self.actors(name).map(|policy| policy.name.clone()).collect();
+        for policy in &actors {
+            if let Some(ward) = self.wards.get_mut(policy)
+                && !ward.is_confirmed(CONFIRM_AFTER, clocks.after)
+            {
+                ward.doubted = true;
+                self.push(&About::Policy(policy.clone()), Class::Act);
+            }
+        }
+        self.is_confirmed(name, clocks)
+    }
+
+    /// The policies that would put something new on a node.
+    fn actors<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Policy> {
+        let acts = |view: &NodeView| view.decision.outcome == Outcome::Act && !view.acted;
+        self.views(name).filter(move |(_, view)| acts(view)).map(|(policy, _)| policy)
+    }
+
+    /// Whether all of them were read just now.
+    fn is_confirmed(&self, name: &str, clocks: &Sample) -> bool {
+        let known = |policy: &Policy| {
+            self.wards.get(&policy.name).is_some_and(|ward| ward.is_confirmed(CONFIRMED_FOR, clocks.after))
+        };
+        self.actors(name).all(known)
+    }
+
     /// Whether it is so long since the node began to drift that what was told at the same moment is known, too. If not,
     /// it is looked at again then.
     fn after_the_moment(&mut self, name: &str, clocks: &Sample) -> bool {
@@ -110,7 +150,9 @@ impl Engine {
     pub fn confirms(&self, write: &Write, clocks: &Sample) -> bool {
         match write {
             Write::Marks { node, desired } => {
-                self.fleet.nodes.get(node).is_none_or(|live| self.desired(node, live, clocks.wall) == *desired)
+                let live = self.fleet.nodes.get(node);
+                self.is_confirmed(node, clocks)
+                    && live.is_none_or(|live| self.desired(node, live, clocks.wall) == *desired)
             }
             _ => true,
         }
@@ -159,7 +201,9 @@ impl Engine {
         let may_try = |kind| self.queue.may_try(&about, kind, clocks.after);
         let node = self.fleet.nodes.get(name)?;
         let subject = self.subjects.get(name)?;
-        if (subject.unsure || self.marks_due(name, node, clocks).is_some()) && may_try("marks") {
+        let marks = self.marks_due(name, node, clocks);
+        let adds = subject.unsure || marks == Some(true);
+        if (subject.unsure || marks.is_some()) && may_try("marks") && (!adds || self.is_confirmed(name, clocks)) {
             return Some(Write::Marks { node: name.to_owned(), desired: self.desired(name, node, clocks.wall) });
         }
         let condition = condition(node, self.summary(name, clocks).as_ref(), self.is_forgotten(name), clocks);
@@ -246,7 +290,9 @@ impl Engine {
         let about = About::Policy(name.to_owned());
         let Some(entry) = self.fleet.policies.get(name) else { return };
         let Some(ward) = self.wards.get(name) else { return };
-        if finalizer(entry, ward).is_some() {
+        if ward.doubted {
+            self.push(&about, Class::Act);
+        } else if finalizer(entry, ward).is_some() {
             self.push(&about, Class::Finalizer);
         } else if !ward.notices.is_empty() {
             self.push(&about, Class::Tell);
@@ -268,6 +314,9 @@ impl Engine {
         let entry = self.fleet.policies.get(name)?;
         let ward = self.wards.get_mut(name)?;
         let may_try = |kind| self.queue.may_try(&about, kind, clocks.after);
+        if ward.doubted && may_try("confirm") {
+            return Some(Write::Confirm { policy: name.to_owned() });
+        }
         if let Some(present) = finalizer(entry, ward).filter(|_| may_try("finalizer")) {
             return Some(Write::Finalizer { policy: name.to_owned(), present });
         }
@@ -303,7 +352,8 @@ fn totals(entry: &PolicyEntry, ward: &Ward) -> Totals {
 
 /// The condition that is due: told where a policy matches, removed where none does any more.
 fn condition(node: &Node, summary: Option<&Summary<'_>>, is_forgotten: bool, clocks: &Sample) -> Option<Write> {
-    let write = |condition| Write::Condition { node: node.metadata.name.clone().unwrap_or_default(), condition };
+    let (name, version) = (node.metadata.name.clone().unwrap_or_default(), node.metadata.resource_version.clone());
+    let write = |condition| Write::Condition { node: name.clone(), version: version.clone(), condition };
     if let Some(summary) = summary {
         return record::condition(node, summary, clocks.wall).map(|it| write(Some(Box::new(it))));
     }

@@ -100,6 +100,7 @@ impl Subject {
             Write::Event(_) if fulfilled => drop(self.notices.pop_front()),
             Write::Marks { .. }
             | Write::Event(_)
+            | Write::Confirm { .. }
             | Write::Condition { .. }
             | Write::Finalizer { .. }
             | Write::PolicyStatus { .. } => {}

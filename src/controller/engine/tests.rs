@@ -107,6 +107,20 @@ impl World {
         self.engine.wards.values().flat_map(|ward| ward.views().map(|view| view.decision.word())).collect()
     }
 
+    /// The kinds of all errands that are due; policies that are asked for are answered for with this one.
+    fn begin(&mut self, confirmed: &PolicyEntry, seconds: u64) -> Vec<&'static str> {
+        let mut kinds = Vec::new();
+        while let Some(errand) = self.engine.next(&clocks(seconds)) {
+            kinds.push(errand.write().kind());
+            if matches!(errand.write(), Write::Confirm { .. }) {
+                let answer = Ok(Answer::Policy(Box::new(confirmed.clone())));
+                self.engine.answered(errand, answer, &clocks(seconds));
+                self.engine.settle(&clocks(seconds));
+            }
+        }
+        kinds
+    }
+
     /// The nodes that shall carry marks.
     fn desired(&mut self, seconds: u64) -> Vec<String> {
         self.engine.settle(&clocks(seconds));
@@ -280,7 +294,7 @@ fn an_exempt_node_is_let_go_and_judged_again_when_the_exemption_ends() {
     world = exempt(&json!({}));
     [("n1", 0), ("n2", 0), ("n3", 15_000)].iter().for_each(|(n, ms)| world.measure(n, *ms, None, 90));
     assert_eq!(world.words(90)[2], "Leave/Exempt");
-    let due = world.engine.due().unwrap().since(clocks(90).after);
+    let due = world.engine.due(true).unwrap().since(clocks(90).after);
     // The readings' own age leaves some doubt about the time, by which the end comes later.
     assert!(due < Duration::from_millis(10_100), "{due:?}");
     assert_eq!(world.words(101)[2], "Act/Drifting");
@@ -396,14 +410,46 @@ fn of_half_a_fleet_that_moves_at_once_nothing_is_acted_on() {
 }
 
 #[test]
+fn nothing_new_is_done_by_a_policy_that_was_read_long_ago() {
+    let (eager, nodes) = (eager(), ["n1", "n2", "n3", "n4", "n5"].map(|n| node(n, &json!({}))));
+    let mut world = World::new(vec![eager.clone()], nodes.into());
+    let drift = |world: &mut World, node: &str, at: u64| {
+        ["n1", "n2", "n3"].iter().for_each(|node| world.measure(node, 0, None, at));
+        world.measure(node, 15_000, None, at);
+        world.engine.settle(&clocks(at));
+    };
+    drift(&mut world, "n4", 10);
+    // While what happens to others at the same moment is waited for, the policy is read.
+    assert_eq!(world.begin(&eager, 10)[0], "confirm");
+    world.engine.settle(&clocks(11));
+    assert_eq!(world.begin(&eager, 11)[0], "marks");
+    // What a watch did not tell is heard before the next.
+    let suspended = PolicyEntry::read(
+        serde_json::from_value(json!({
+            "apiVersion": "clockwarden.io/v1alpha1", "kind": "TimeSyncPolicy",
+            "metadata": {"name": "p", "uid": "p", "generation": 2, "resourceVersion": "77", "finalizers": [FINALIZER]},
+            "spec": {"suspend": true, "action": {"sustainedFor": "0s", "limit": {"maxNodes": 9}}},
+        }))
+        .unwrap(),
+    );
+    drift(&mut world, "n5", 60);
+    world.engine.settle(&clocks(61));
+    let kinds = world.begin(&suspended, 61);
+    assert!(kinds.contains(&"confirm") && !kinds.contains(&"marks"), "{kinds:?}");
+    world.engine.settle(&clocks(62));
+    let kinds = world.begin(&suspended, 62);
+    assert!(!kinds.contains(&"marks"), "{kinds:?}");
+}
+
+#[test]
 fn a_write_of_unknown_outcome_keeps_its_place_until_the_node_was_read() {
     let one = json!({"action": {"sustainedFor": "0s", "recoveredFor": "0s", "limit": {"maxNodes": 1}}});
-    let mut world =
-        World::new(vec![policy("p", one, true)], ["n1", "n2", "n3", "n4", "n5"].map(|n| node(n, &json!({}))).into());
+    let one = policy("p", one, true);
+    let mut world = World::new(vec![one.clone()], ["n1", "n2", "n3", "n4", "n5"].map(|n| node(n, &json!({}))).into());
     [("n1", 0), ("n2", 0), ("n3", 0), ("n4", 15_000)].iter().for_each(|(n, ms)| world.measure(n, *ms, None, 10));
     world.engine.settle(&clocks(10));
     // What happens to others at the same moment is heard first.
-    assert!(std::iter::from_fn(|| world.engine.next(&clocks(10))).all(|errand| errand.write().kind() != "marks"));
+    assert!(!world.begin(&one, 10).contains(&"marks"));
     world.engine.settle(&clocks(11));
     let mut errand = world.engine.next(&clocks(11)).unwrap();
     assert!(matches!(errand.write(), Write::Marks { node, .. } if node == "n4"));

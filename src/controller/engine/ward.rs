@@ -52,6 +52,10 @@ pub struct Ward {
     pub following: Vec<Notice>,
     /// What time it may be, against our clock, and when that was last found out.
     date: (Mono, Delta, Delta),
+    /// When the API server last answered with the policy itself.
+    confirmed: Option<Mono>,
+    /// It is to be read before anything new is done by it.
+    pub doubted: bool,
 }
 
 /// What holds where a policy cannot be read; it has no nodes then.
@@ -107,6 +111,8 @@ impl Ward {
             notices: VecDeque::new(),
             following: Vec::new(),
             date: (Mono::default(), Delta::ZERO, Delta::ZERO),
+            confirmed: None,
+            doubted: false,
         }
     }
 
@@ -125,6 +131,20 @@ impl Ward {
     #[must_use]
     pub fn version(&self) -> &Version {
         &self.version
+    }
+
+    /// The API server has answered with the policy as it is. The nodes that may have waited for that are named.
+    pub fn confirmed(&mut self, now: Mono) -> Vec<String> {
+        self.confirmed = Some(now);
+        let waited = std::mem::take(&mut self.doubted);
+        let promised = |name: &&String| self.room.is_promised(name);
+        if waited { self.members.keys().filter(promised).cloned().collect() } else { Vec::new() }
+    }
+
+    /// Whether the policy was read within that time.
+    #[must_use]
+    pub fn is_confirmed(&self, within: Duration, now: Mono) -> bool {
+        self.confirmed.is_some_and(|at| now.since(at) < within)
     }
 
     /// A write about the policy ended.

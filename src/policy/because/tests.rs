@@ -32,6 +32,7 @@ fn every() -> Vec<Because> {
         Because::ReferenceSuspect,
         Because::ZoneSuspect,
         Because::Suspended,
+        Because::Straddling,
     ]
     .into_iter()
     .chain(WHYS.map(Because::Unknown))
@@ -79,8 +80,9 @@ fn every() -> Vec<Because> {
         Because::HandsOff(HandsOff::ForeignCordon) => 16,
         Because::HandsOff(HandsOff::ForeignTaint) => 17,
         Because::HandsOff(HandsOff::UncordonedByOther) => 18,
+        Because::Straddling => 19,
     };
-    assert_eq!(all.iter().map(number).collect::<BTreeSet<_>>(), (0..=18).collect());
+    assert_eq!(all.iter().map(number).collect::<BTreeSet<_>>(), (0..=19).collect());
     all
 }
 

@@ -70,6 +70,20 @@ fn the_limit_takes_the_longest_drifting_and_undoing_works_while_limited() {
 }
 
 #[test]
+fn a_reading_that_does_not_tell_founds_nothing_new_and_undoes_nothing() {
+    let vague = |acted| {
+        let seen = candidate("a", Judgement::Beyond, 0, acted);
+        Candidate { standing: seen.standing.observe(Judgement::Straddling, Mono::from_nanos(60 * S)), ..seen }
+    };
+    check(&[vague(false), vague(true)], &action(Limit::Count(9)), 100, &["Leave/Straddling", "Act/Drifting"]);
+    let again = |it: Candidate| {
+        let standing = it.standing.observe(Judgement::Beyond, Mono::from_nanos(90 * S));
+        Candidate { standing, ..it }
+    };
+    check(&[again(vague(false))], &action(Limit::Count(9)), 100, &["Act/Drifting"]);
+}
+
+#[test]
 fn suspicion_stops_the_new_and_nothing_else() {
     let suspicion = Some(Suspicion::FleetShifted { shifted: 3, of: 3, by: Delta::ZERO });
     let fleet = [
