@@ -1,15 +1,16 @@
-//! What is written twice is the same: CRDs, manifest, command line, Dockerfile, catalogue.
+//! What is written twice is the same: CRDs, manifest, command line, rules, Dockerfile, catalogue.
 
 #[path = "cluster/install/manifest.rs"]
 mod manifest;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{CommandFactory as _, Parser as _};
 use clockwarden::cli;
+use clockwarden::inspect::rules::RULES;
 use serde_json::Value;
 
 use self::manifest::{Manifest, NAMESPACE};
@@ -159,7 +160,9 @@ fn the_webhook_is_asked_about_every_kind_that_the_catalogue_knows() -> Result<()
         })
     };
     let known = clockwarden::inspect::Catalogue::builtin().known();
-    let kinds = known.iter().flat_map(|known| &known.contexts).flat_map(|context| &context.kinds);
+    let of_contexts = known.iter().flat_map(|known| &known.contexts).flat_map(|context| &context.kinds);
+    let of_absences = known.iter().filter_map(|known| known.absence.as_ref()).flat_map(|absence| &absence.kinds);
+    let kinds = of_contexts.chain(of_absences);
     let mut missing: Vec<String> = Vec::new();
     let mut count = 0;
     for qualified in kinds {
@@ -197,12 +200,55 @@ fn the_reference_of_the_command_line_is_what_help_says() -> Result<()> {
         let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
         page.push_str(&format!("\n## clockwarden {name}\n\n```text\n{}\n```\n", lines.join("\n").trim_end()));
     }
+    check_page("docs/cli.md", &page)
+}
+
+/// Compares a generated page with the one in the repository; `UPDATE_GOLDEN=1` writes it.
+fn check_page(path: &str, page: &str) -> Result<()> {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md"), &page)?;
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(path), page)?;
     }
     ensure!(
-        read("docs/cli.md")? == page,
-        "docs/cli.md is out of date: run `UPDATE_GOLDEN=1 cargo test --test generated` and read the diff"
+        read(path)? == page,
+        "{path} is out of date: run `UPDATE_GOLDEN=1 cargo test --test generated` and read the diff"
     );
+    Ok(())
+}
+
+/// `docs/rules/`: the doc comment of each rule, with what it says by default and where its fixtures are.
+#[test]
+fn the_pages_of_the_rules_are_their_doc_comments() -> Result<()> {
+    let mut expected: BTreeSet<String> = BTreeSet::from(["README.md".to_owned()]);
+    let mut index = String::from(
+        "# Rules\n\nWhat `clockwarden lint` and the webhook look for; generated from the code, do not edit. The severity \
+         is the worst that a rule says: what is not certain is a warning. `--rule NAME=ignore|warning|error` sets it \
+         for a run of `lint`, `spec.admission.rules` of a TimeSyncPolicy for admission.\n\n| rule | severity | what it finds |\n|---|---|---|\n",
+    );
+    for rule in RULES {
+        let source = read(&format!("src/inspect/rules/{}.rs", rule.name.replace('-', "_")))?;
+        let comment: Vec<&str> =
+            source.lines().map_while(|line| line.strip_prefix("//!")).map(|line| line.trim()).collect();
+        let paragraphs: Vec<String> =
+            comment.split(|line| line.is_empty()).map(|lines| lines.join(" ")).filter(|it| !it.is_empty()).collect();
+        let (severity, name) = (rule.severity.as_str(), rule.name);
+        let mut page =
+            format!("{}\n\n**Severity.** {severity}. Generated from the code, do not edit.\n", paragraphs.join("\n\n"));
+        page.push_str("\n**Fixtures.** What is found, to the column, and what is left alone:\n\n");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules").join(name);
+        let files = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        let mut files = files.collect::<Result<Vec<String>>>()?;
+        files.sort();
+        for file in files.iter().filter(|file| !file.ends_with(".output")) {
+            page.push_str(&format!("- [{file}](../../tests/rules/{name}/{file})\n"));
+        }
+        check_page(&format!("docs/rules/{name}.md"), &page)?;
+        expected.insert(format!("{name}.md"));
+        index.push_str(&format!("| [{name}]({name}.md) | {severity} | {} |\n", rule.summary));
+    }
+    check_page("docs/rules/README.md", &index)?;
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        ensure!(expected.contains(&name), "docs/rules/{name} is about no rule: delete it");
+    }
     Ok(())
 }

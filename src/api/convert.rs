@@ -7,13 +7,13 @@ use super::http_url;
 use super::names;
 use super::time_sync_policy::{
     ActionSpec, ActionType, AdmissionModeSpec, AdmissionSpec, DurationText, LimitSpec, MAX_COUNT, OnUnknown,
-    PrometheusSource, REFERENCES_MAX, ReferenceUrl, Source as SourceSpec, TaintEffectSpec, TaintSpec, TimeSyncPolicy,
-    ToleranceSpec,
+    PrometheusSource, REFERENCES_MAX, ReferenceUrl, RuleLevelSpec, Source as SourceSpec, TaintEffectSpec, TaintSpec,
+    TimeSyncPolicy, ToleranceSpec,
 };
 use crate::agent::sources::sntp::{Server, ServerError};
 use crate::clock::Tolerance;
 use crate::duration;
-use crate::inspect::Bounds;
+use crate::inspect::{Bounds, Level, Levels};
 use crate::policy::marks::Effect;
 use crate::policy::selector::Requirement;
 use crate::policy::{Action, Admission, Limit, Mark, Mode, Policy, Selector, Source};
@@ -207,6 +207,11 @@ pub fn admission(spec: &AdmissionSpec) -> Result<Admission, InvalidPolicy> {
     let bounds = Bounds {
         skew_min: length("spec.admission.minSkew", &spec.min_skew)?,
         skew_max: length("spec.admission.maxSkew", &spec.max_skew)?,
+        // A rule that we do not know is one of a newer version; the schema refuses what is none at all.
+        levels: spec
+            .rules
+            .iter()
+            .fold(Levels::default(), |levels, (rule, level)| levels.with(rule, rule_level(*level)).unwrap_or(levels)),
     };
     if bounds.skew_min > bounds.skew_max {
         return Err(invalid("spec.admission.minSkew", "must not be longer than maxSkew"));
@@ -220,6 +225,15 @@ pub fn admission(spec: &AdmissionSpec) -> Result<Admission, InvalidPolicy> {
         bounds,
         namespaces: selector("spec.admission.namespaceSelector", &spec.namespace_selector)?,
     })
+}
+
+fn rule_level(spec: RuleLevelSpec) -> Level {
+    match spec {
+        RuleLevelSpec::Ignore => Level::Ignore,
+        RuleLevelSpec::Warning => Level::Warning,
+        RuleLevelSpec::Default => Level::Default,
+        RuleLevelSpec::Error => Level::Error,
+    }
 }
 
 fn selector(field: &str, spec: &LabelSelector) -> Result<Selector, InvalidPolicy> {
@@ -291,6 +305,13 @@ mod tests {
         );
         assert_eq!(policy.action.mark.unwrap().to_string(), "taint clockwarden.io/clock-drift:NoSchedule");
         assert!(policy.nodes.is_empty() && !policy.action.act_on_unknown && policy.admission.mode == Mode::Enforce);
+    }
+
+    #[test]
+    fn a_rule_has_the_level_that_it_is_given_and_one_of_a_newer_version_is_none() {
+        let policy =
+            read(json!({"admission": {"rules": {"fake-time": "Ignore", "from-the-future": "Error"}}})).unwrap();
+        assert_eq!(policy.admission.bounds.levels, Levels::default().with("fake-time", Level::Ignore).unwrap());
     }
 
     #[test]

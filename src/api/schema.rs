@@ -11,6 +11,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSche
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 
+use crate::inspect::rules::{RULES, Rule};
+
 use super::time_sync_policy::{DurationText, HttpUrl, MAX_COUNT, MaxNodes, ReferenceUrl};
 
 /// A qualified name: a name of 63 characters at most, and perhaps a domain before it.
@@ -120,6 +122,21 @@ impl JsonSchema for MaxNodes {
             }],
         })
     }
+}
+
+/// A level for each rule, by name. Named fields, and not any key: `kubectl explain` lists them, and `kubectl apply` refuses
+/// a misspelled one.
+pub fn rules(_: &mut SchemaGenerator) -> Schema {
+    let level = |rule: &Rule| {
+        let schema = serde_json::json!({
+            "type": "string",
+            "description": rule.summary,
+            "enum": ["Ignore", "Warning", "Default", "Error"],
+        });
+        (rule.name.to_owned(), schema)
+    };
+    let properties: serde_json::Map<String, serde_json::Value> = RULES.iter().map(level).collect();
+    json_schema!({"type": "object", "properties": properties})
 }
 
 /// A metav1.LabelSelector whose operators exist, whose keys and values can be those of labels, and whose size is

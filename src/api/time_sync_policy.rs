@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A duration as text, e.g. `500ms`, `30s`, `1h30m`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -435,10 +436,27 @@ pub struct AdmissionSpec {
     /// A tolerance above this is warned about.
     #[serde(default = "default_max_skew")]
     pub max_skew: DurationText,
+    /// How bad each rule is; one that is not named is as its page says (docs/rules).
+    #[serde(default)]
+    #[schemars(schema_with = "schema::rules")]
+    pub rules: BTreeMap<String, RuleLevelSpec>,
     /// Which namespaces; empty selects all of them.
     #[serde(default)]
     #[schemars(schema_with = "schema::selector")]
     pub namespace_selector: LabelSelector,
+}
+
+/// How bad a rule is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RuleLevelSpec {
+    /// Nothing is said. Not Off, which YAML 1.1 reads as false.
+    Ignore,
+    /// Everything is a warning.
+    Warning,
+    /// What is certain is as bad as the rule's page says, the rest a warning.
+    Default,
+    /// Everything is an error, also what is not certain.
+    Error,
 }
 
 fn default_min_skew() -> DurationText {
@@ -454,6 +472,7 @@ impl Default for AdmissionSpec {
             mode: AdmissionModeSpec::default(),
             min_skew: default_min_skew(),
             max_skew: default_max_skew(),
+            rules: BTreeMap::new(),
             namespace_selector: LabelSelector::default(),
         }
     }

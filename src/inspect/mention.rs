@@ -1,14 +1,17 @@
 //! Can this text hold a setting at all? The cheap question before the dear one.
 //!
-//! Nearly every object that passes an API server has no clock skew in it, and one pass over its bytes says so
+//! Nearly every object that passes an API server has no clock setting in it, and one pass over its bytes says so
 //! before anything is parsed. The answer may be yes in vain, and is never no in vain: every key that the catalogue
-//! recognises holds one of the needles in its own letters. What could hide a needle from a byte search counts as
-//! one: a JSON escape of an ASCII letter or digit (`\u006c`), YAML's `\x6c`, and base64 (`binaryData`).
+//! recognises holds one of the needles in its own letters, and a rule that looks at something else names its own. Two
+//! keys stand in too many objects for that, `privileged` and `expirationSeconds`: they count only where another value
+//! follows than the harmless ones. What could hide a needle from a byte search counts as one: a JSON escape of an ASCII
+//! letter or digit (`\u006c`), YAML's `\x6c`, and base64 (`binaryData`).
 
 use super::catalogue::Catalogue;
-use aho_corasick::Anchored;
+use super::rules::{RULES, token_lifetime};
 use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::dfa::DFA;
+use aho_corasick::{AhoCorasick, Anchored};
 use std::sync::LazyLock;
 
 /// What hides letters. `\u003c` and `\u0026` do not: Go writes them for `<` and `&` in every other object.
@@ -23,25 +26,76 @@ pub fn mentions_skew(text: &[u8]) -> bool {
     NEEDLES.as_ref().is_none_or(|needles| needles.are_in(text))
 }
 
+/// A key that is in every other object, as Kubernetes spells it.
+struct Common {
+    key: &'static str,
+    /// Is the value that begins so of no interest?
+    is_harmless: fn(&str) -> bool,
+}
+
+const COMMON: &[Common] = &[
+    Common { key: "privileged", is_harmless: |value| value.starts_with("false") },
+    // Every pod has one that the API server wrote (3607), for its service account's token.
+    Common { key: "expirationSeconds", is_harmless: is_usual_lifetime },
+];
+
+fn is_usual_lifetime(value: &str) -> bool {
+    let (digits, rest) = value.split_at(value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len()));
+    // 1e9, 600.5, 600s: not a number that can be told from its first digits.
+    let is_whole = !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '+' | '-'));
+    is_whole && digits.parse().is_ok_and(|seconds| token_lifetime::SECONDS.contains(&seconds))
+}
+
+/// Bytes of a value that are enough to tell.
+const VALUE_BYTES: usize = 24;
+
+/// What may stand between a key and its value, and around both; backslashes where the document is a text in another.
+fn skip(text: &[u8]) -> &[u8] {
+    let filling = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'\\');
+    let at = text.iter().position(|byte| !filling(byte)).unwrap_or(text.len());
+    text.get(at..).unwrap_or(&[])
+}
+
 struct Needles {
     automaton: DFA,
     start: StateID,
     /// Length of the longest one.
     longest: usize,
+    /// The keys of [`COMMON`].
+    common: AhoCorasick,
 }
 
 impl Needles {
     fn new() -> Option<Self> {
-        let needles: Vec<&str> =
-            Catalogue::builtin().needles().iter().map(String::as_str).chain(DISGUISES.iter().copied()).collect();
+        let of_rules = RULES.iter().flat_map(|rule| rule.needles).chain(DISGUISES).copied();
+        let needles: Vec<&str> = Catalogue::builtin().needles().iter().map(String::as_str).chain(of_rules).collect();
         let automaton = DFA::builder().ascii_case_insensitive(true).prefilter(false).build(&needles).ok()?;
         let start = automaton.start_state(Anchored::No).ok()?;
-        Some(Needles { automaton, start, longest: needles.iter().map(|needle| needle.len()).max()? })
+        let common = AhoCorasick::new(COMMON.iter().map(|common| common.key)).ok()?;
+        Some(Needles { automaton, start, longest: needles.iter().map(|needle| needle.len()).max()?, common })
+    }
+
+    /// Is one of the common keys there with a value that matters?
+    fn are_common(&self, text: &[u8]) -> bool {
+        self.common.find_iter(text).any(|found| {
+            let Some(common) = COMMON.get(found.pattern().as_usize()) else { return true };
+            // Without a colon it is no key.
+            let after = skip(text.get(found.end()..).unwrap_or(&[]));
+            let Some(value) = after.strip_prefix(b":").or_else(|| after.strip_prefix(b"=")) else { return false };
+            let value = skip(value);
+            let value = value.get(..VALUE_BYTES).unwrap_or(value);
+            // A map: the mark of a field's owner (`f:privileged: {}`), which every object has.
+            !value.starts_with(b"{") && !(common.is_harmless)(&String::from_utf8_lossy(value))
+        })
+    }
+
+    fn are_in(&self, text: &[u8]) -> bool {
+        self.are_rare(text) || self.are_common(text)
     }
 
     /// Each step of the automaton waits for the one before it, so four parts of the text are stepped through in
     /// turn, which takes a third of the time.
-    fn are_in(&self, text: &[u8]) -> bool {
+    fn are_rare(&self, text: &[u8]) -> bool {
         let quarter = text.len() / 4;
         if quarter <= self.longest {
             return self.walk(text);
@@ -89,6 +143,38 @@ mod tests {
             assert!(mentions_skew(yes.as_bytes()), "{yes}");
         }
         for no in ["", "clock", r#""a \u003c b \u0026 c""#, "terminationGracePeriodSeconds", "tolerations"] {
+            assert!(!mentions_skew(no.as_bytes()), "{no}");
+        }
+    }
+
+    /// If every pod were looked into, the webhook would be slow for all of them.
+    #[test]
+    fn common_keys_count_only_with_a_value_that_matters() {
+        for yes in [
+            r#""privileged":true"#,
+            r#"\"privileged\": true"#,
+            "privileged: *anchor",
+            "privileged:\n  true",
+            r#""expirationSeconds":599"#,
+            r#""expirationSeconds" : 86401"#,
+            "expirationSeconds: '2592000'",
+            r#""expirationSeconds":3600.5"#,
+            r#""expirationSeconds":1e9"#,
+            r#""expirationSeconds":-1"#,
+            r#""expirationSeconds":99999999999999999999999999"#,
+        ] {
+            assert!(mentions_skew(yes.as_bytes()), "{yes}");
+        }
+        for no in [
+            r#""privileged":false"#,
+            r#""f:privileged":{},"f:runAsUser":{}"#,
+            "privileged: \"false\"",
+            r#""enforce":"privileged""#,
+            r#"{"serviceAccountToken":{"expirationSeconds":3607,"path":"token"}}"#,
+            r#""expirationSeconds":600}"#,
+            "expirationSeconds: 86400\n",
+            "privileged",
+        ] {
             assert!(!mentions_skew(no.as_bytes()), "{no}");
         }
     }

@@ -13,6 +13,7 @@ pub mod finding;
 mod fix;
 pub mod formats;
 pub mod json;
+pub mod levels;
 pub mod limits;
 mod link;
 mod mention;
@@ -20,6 +21,7 @@ mod place;
 pub mod recognise;
 pub mod rules;
 mod scope;
+pub mod sight;
 mod surfaces;
 pub mod tree;
 pub mod value;
@@ -30,23 +32,42 @@ pub use catalogue::Catalogue;
 pub use file::{FileInspection, inspect_file};
 pub use finding::{Finding, Note, ObjectRef, Severity, introduced};
 pub use formats::Notation;
+pub use levels::{Level, Levels};
 pub use limits::Limits;
 pub use mention::mentions_skew;
 
 use tree::{Path, Tree};
 
-/// The policy's numbers that rules compare with.
+/// What the policy asks: the numbers that rules compare with, and how bad each rule is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// A tolerance below this is refused where the product has a real zero. Default 1 s.
     pub skew_min: std::time::Duration,
     /// A tolerance above this is warned about; exactly this is allowed. Default 5 min.
     pub skew_max: std::time::Duration,
+    /// How bad each rule is held to be.
+    pub levels: Levels,
+}
+
+impl Bounds {
+    /// The stricter of both in everything: the greater lower bound, the smaller upper one, the stricter levels.
+    #[must_use]
+    pub fn strictest(self, other: Bounds) -> Bounds {
+        Bounds {
+            skew_min: self.skew_min.max(other.skew_min),
+            skew_max: self.skew_max.min(other.skew_max),
+            levels: self.levels.strictest(other.levels),
+        }
+    }
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Bounds { skew_min: std::time::Duration::from_secs(1), skew_max: std::time::Duration::from_secs(300) }
+        Bounds {
+            skew_min: std::time::Duration::from_secs(1),
+            skew_max: std::time::Duration::from_secs(300),
+            levels: Levels::default(),
+        }
     }
 }
 

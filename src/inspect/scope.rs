@@ -75,6 +75,11 @@ impl<'p> Scope<'p> {
         self.facts().last.get(key).is_some_and(|last| *last > index)
     }
 
+    /// Is there an entry of this name?
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.facts().last.contains_key(key)
+    }
+
     /// Does the scope hold this key (letters) with a value that fits (stars at either end stand for anything)?
     pub(crate) fn holds(&self, key: &[u8], wanted: &str) -> bool {
         self.facts().values.get(key).is_some_and(|values| values.iter().any(|value| fits(wanted, value)))

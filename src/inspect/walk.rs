@@ -9,8 +9,9 @@ use super::formats::{self, Notation};
 use super::limits::Limits;
 use super::link::{Link, Way};
 use super::recognise::{self, Setting};
-use super::rules::RULES;
+use super::rules::{Look, RULES};
 use super::scope::{Entries, Scope};
+use super::sight::{Remark, Sight, What};
 use super::surfaces::{self, command, config_map, pairs};
 use super::tree::{Entry, Kind, Path, Position, Scalar, Tree};
 use super::{Bounds, Inspection, ObjectRef, fix, mentions_skew};
@@ -72,6 +73,7 @@ impl<'c> Walk<'c> {
         }
         self.kind = format!("{group}/{}", object.kind);
         self.object = Some(object);
+        self.see(link, What::Object(tree));
         self.node(link, tree, 0);
     }
 
@@ -115,6 +117,7 @@ impl<'c> Walk<'c> {
                 _ => {}
             }
         }
+        self.see(link, What::Map(entries));
         let scope = Scope::new(Entries::Map(entries));
         let has_command = entries.iter().any(command::is_vector);
         if has_command {
@@ -161,14 +164,54 @@ impl<'c> Walk<'c> {
         self.candidates = candidates;
         match setting {
             Some(setting) => self.judge(link, scalar, &setting),
-            None if scalar.kind == Kind::Text => self.inside(link, scalar),
-            None => {}
+            None => {
+                self.see(link, What::Value(scalar));
+                if scalar.kind == Kind::Text {
+                    self.inside(link, scalar);
+                }
+            }
         }
     }
 
+    /// Asks the rules that look at pieces of documents.
+    pub(crate) fn see(&mut self, link: &Link<'_>, what: What<'_>) {
+        let sight = Sight::new(what, &self.kind, link, self.bounds, self.catalogue);
+        let mut remarks: Vec<(&'static str, Remark)> = Vec::new();
+        for rule in RULES {
+            if let Look::Sight(look) = rule.look {
+                look(&sight, &mut |remark| remarks.push((rule.name, remark)));
+            }
+        }
+        for (rule, remark) in remarks {
+            self.tell(rule, link, remark);
+        }
+    }
+
+    fn tell(&mut self, rule: &'static str, link: &Link<'_>, remark: Remark) {
+        let Some(severity) = self.bounds.levels.of(rule, remark.severity) else { return };
+        if self.out.findings.len() >= self.limits.settings {
+            return self.full(link, format!("the rest is not listed: more than {} findings", self.limits.settings));
+        }
+        let Remark { spot, product, meaning, fix, .. } = remark;
+        let (steps, at, value) = spot.parts();
+        let Path(mut way) = link.path();
+        let is_here = steps.is_empty();
+        way.extend(steps);
+        let path = Path(way);
+        let what = if is_here { shown_setting(link, &path) } else { path.to_string() };
+        let is = if value.is_empty() { String::new() } else { format!(" is {:?},", clipped(&value)) };
+        let object = self.object.as_ref().map(named).unwrap_or_default();
+        let message = format!("{object}{what}{is} {meaning}");
+        self.out.findings.push(Finding { rule, severity, path, at: link.place(at), product, value, message, fix });
+    }
+
     fn judge(&mut self, link: &Link<'_>, scalar: &Scalar, setting: &Setting<'_>) {
-        let said = RULES.iter().find_map(|rule| Some((rule, (rule.check)(setting, self.bounds)?)));
+        let said = RULES.iter().find_map(|rule| match rule.look {
+            Look::Setting(check) => Some((rule, check(setting, self.bounds)?)),
+            Look::Sight(_) => None,
+        });
         let Some((rule, verdict)) = said else { return };
+        let Some(severity) = self.bounds.levels.of(rule.name, verdict.severity) else { return };
         if recognise::is_idle(setting, link) {
             return;
         }
@@ -183,7 +226,7 @@ impl<'c> Walk<'c> {
         let (what, value) = (shown_setting(link, &path), clipped(&scalar.text));
         self.out.findings.push(Finding {
             rule: rule.name,
-            severity: verdict.severity,
+            severity,
             at: link.place(scalar.at),
             product: known.product.clone(),
             message: format!("{object}{what} is {value:?}{default}, {}{note}", verdict.meaning),
@@ -206,7 +249,7 @@ impl<'c> Walk<'c> {
             return self.document(link, Some(key).filter(|key| key.contains('.')), &scalar.text, scalar.at);
         }
         let way = Way::Document { text: &scalar.text, notation: link.notation(), at: scalar.at, name: None };
-        command::script(self, &link.down(way), &scalar.text);
+        command::script(self, &link.down(way), &scalar.text, false);
     }
 
     /// A document in the value that `link` leads to, which begins at `at` of the document around it.

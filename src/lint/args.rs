@@ -1,6 +1,7 @@
 //! What `clockwarden lint` is told.
 
 use crate::inspect::duration::{self, Form};
+use crate::inspect::{Level, Levels};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,9 +49,30 @@ pub struct LintArgs {
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub max_skew: Option<Duration>,
 
-    /// Take both bounds from spec.admission of the TimeSyncPolicy in this file; of several, the strictest.
+    /// How bad a rule is: ignore, warning, default or error; may be given for several rules, and overrides the policy's.
+    ///
+    /// With default a rule's certain findings are errors, as its page says, and its doubtful ones are warnings.
+    #[arg(long, value_name = "NAME=LEVEL", value_parser = rule)]
+    pub rule: Vec<(String, Level)>,
+
+    /// Take bounds and rules from spec.admission of the TimeSyncPolicy in this file; of several, the strictest.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+}
+
+/// A rule with its level.
+fn rule(text: &str) -> Result<(String, Level), String> {
+    let (name, word) = text
+        .split_once('=')
+        .ok_or_else(|| format!("{text:?} is no NAME=LEVEL; write for example jwt-skew-unset=ignore"))?;
+    let level = level(name, word)?;
+    Levels::default().with(name, level.1).map_err(|error| error.to_string())?;
+    Ok(level)
+}
+
+pub(super) fn level(rule: &str, word: &str) -> Result<(String, Level), String> {
+    let wrong = || format!("{word:?} is no level of {rule}; write ignore, warning, default or error");
+    Level::named(word).map(|level| (rule.to_owned(), level)).ok_or_else(wrong)
 }
 
 /// A span with its unit, not negative.
@@ -80,7 +102,18 @@ mod tests {
         let parsed = parsed.expect("arguments");
         assert_eq!((parsed.format, parsed.min_skew), (Format::Json, Some(Duration::from_secs(2))));
         assert_eq!(parsed.paths, [PathBuf::from("a"), PathBuf::from("-")]);
-        for wrong in [&["lint"][..], &["lint", "--min-skew", "5", "a"], &["lint", "-f", "xml", "a"]] {
+        let leveled = Cli::try_parse_from(["lint", "--rule", "fake-time=ignore", "--rule=lease-ratio=Error", "a"])
+            .expect("levels");
+        let expected = [("fake-time".to_owned(), Level::Ignore), ("lease-ratio".to_owned(), Level::Error)];
+        assert_eq!(leveled.lint.rule, expected);
+        for wrong in [
+            &["lint"][..],
+            &["lint", "--min-skew", "5", "a"],
+            &["lint", "-f", "xml", "a"],
+            &["lint", "--rule", "fake-time", "a"],
+            &["lint", "--rule", "fake-time=quiet", "a"],
+            &["lint", "--rule", "fake-tim=ignore", "a"],
+        ] {
             assert!(Cli::try_parse_from(wrong).is_err(), "{wrong:?}");
         }
     }

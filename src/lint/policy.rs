@@ -1,11 +1,10 @@
 //! The bounds that the rules compare with: flags, then the policy's file, then the defaults.
 
-use super::args::{LintArgs, span};
+use super::args::{LintArgs, level, span};
 use super::files::{self, Content};
-use crate::inspect::Bounds;
-use crate::inspect::Limits;
 use crate::inspect::formats::yaml;
 use crate::inspect::tree::Tree;
+use crate::inspect::{Bounds, Level, Levels, Limits};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,14 +15,21 @@ pub(super) fn bounds(args: &LintArgs, limits: &Limits) -> Result<Bounds, String>
     let bounds = Bounds {
         skew_min: args.min_skew.unwrap_or(of_policy.skew_min),
         skew_max: args.max_skew.unwrap_or(of_policy.skew_max),
+        levels: levels(of_policy.levels, &args.rule)?,
     };
     if bounds.skew_min > bounds.skew_max {
-        let Bounds { skew_min, skew_max } = bounds;
+        let Bounds { skew_min, skew_max, .. } = bounds;
         return Err(format!(
             "the least skew {skew_min:?} is above the greatest {skew_max:?}; see --min-skew and --max-skew"
         ));
     }
     Ok(bounds)
+}
+
+/// # Errors
+/// The rule that does not exist, and those that do.
+fn levels(from: Levels, set: &[(String, Level)]) -> Result<Levels, String> {
+    set.iter().try_fold(from, |levels, (rule, level)| levels.with(rule, *level)).map_err(|error| error.to_string())
 }
 
 fn from_file(path: &Path, limits: &Limits) -> Result<Bounds, String> {
@@ -51,10 +57,12 @@ fn from_file(path: &Path, limits: &Limits) -> Result<Bounds, String> {
     for policy in policies {
         let skew_min = read(policy, "minSkew")?.unwrap_or(default.skew_min);
         let skew_max = read(policy, "maxSkew")?.unwrap_or(default.skew_max);
-        strictest = Some(match strictest {
-            None => Bounds { skew_min, skew_max },
-            Some(before) => Bounds { skew_min: before.skew_min.max(skew_min), skew_max: before.skew_max.min(skew_max) },
-        });
+        let rules = policy.at(&["spec", "admission", "rules"]).map_or(&[][..], Tree::entries);
+        let rules = rules.iter().map(|rule| level(&rule.key, rule.value.text().unwrap_or("")));
+        let rules = rules.collect::<Result<Vec<_>, _>>().and_then(|rules| levels(Levels::default(), &rules));
+        let rules = rules.map_err(|error| named(&format!("spec.admission.rules: {error}")))?;
+        let bounds = Bounds { skew_min, skew_max, levels: rules };
+        strictest = Some(strictest.map_or(bounds, |before| before.strictest(bounds)));
     }
     Ok(strictest.unwrap_or(default))
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::inspect::Level;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ const UNSAFE: &str =
 const SAFE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\ndata:\n  JWT_LEEWAY: \"30\"\n";
 
 fn args(paths: &[PathBuf], format: Format) -> LintArgs {
-    LintArgs { paths: paths.to_vec(), format, min_skew: None, max_skew: None, policy: None }
+    LintArgs { paths: paths.to_vec(), format, min_skew: None, max_skew: None, rule: Vec::new(), policy: None }
 }
 
 fn lint_with(args: &LintArgs) -> (u8, String, String) {
@@ -148,6 +149,27 @@ fn bounds_come_from_flags_then_the_policy() {
     check(Some(&folder.path().join("none")), None, None, 2, "none: No such file");
     let wrong = write(folder.path(), "wrong.yaml", "kind: TimeSyncPolicy\nspec: {admission: {minSkew: soon}}\n");
     check(Some(&wrong), None, None, 2, "spec.admission.minSkew");
+}
+
+#[test]
+fn levels_of_rules_come_from_flags_then_the_policy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = write(folder.path(), "a.yaml", UNSAFE);
+    let policy = |rules: &str| format!("kind: TimeSyncPolicy\nspec: {{admission: {{rules: {{{rules}}}}}}}\n");
+    let check = |rules: Option<&str>, flag: Option<Level>, status: u8, said: &str| {
+        let mut args = args(std::slice::from_ref(&file), Format::Text);
+        args.policy = rules.map(|rules| write(folder.path(), "policy.yaml", &policy(rules)));
+        args.rule = flag.map(|level| ("jwt-skew-zero".to_owned(), level)).into_iter().collect();
+        let (got, out, err) = lint_with(&args);
+        assert_eq!(got, status, "{out}{err}");
+        assert!(out.contains(said) || err.contains(said), "{said}: {out}{err}");
+    };
+    check(Some("jwt-skew-zero: Warning"), None, 0, "warning");
+    check(Some("jwt-skew-zero: Ignore"), None, 0, "nothing found");
+    check(Some("jwt-skew-zero: Ignore"), Some(Level::Default), 1, "error");
+    check(None, Some(Level::Ignore), 0, "nothing found");
+    check(Some("jwt-skew-zero: Off"), None, 2, "spec.admission.rules: \"Off\" is no level of jwt-skew-zero");
+    check(Some("jwt-skew-nil: Error"), None, 2, "there is no rule \"jwt-skew-nil\"");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::policy::Mode;
 pub struct Ruling {
     /// Never [`Mode::Off`] when it came from [`combine`].
     pub mode: Mode,
-    /// Greatest lower bound, smallest upper bound.
+    /// Greatest lower bound, smallest upper bound, strictest level of each rule.
     pub bounds: Bounds,
     /// Names of the policies that it came from, sorted.
     pub policies: Vec<String>,
@@ -30,9 +30,7 @@ pub fn combine<'a>(matching: impl Iterator<Item = (&'a str, Mode, Bounds)>) -> O
             return Some(Ruling { mode, bounds, policies: vec![name.to_owned()] });
         };
         policies.push(name.to_owned());
-        let bounds =
-            Bounds { skew_min: so_far.skew_min.max(bounds.skew_min), skew_max: so_far.skew_max.min(bounds.skew_max) };
-        Some(Ruling { mode: mode_so_far.max(mode), bounds, policies })
+        Some(Ruling { mode: mode_so_far.max(mode), bounds: so_far.strictest(bounds), policies })
     })?;
     ruling.policies.sort_unstable();
     Some(ruling)
@@ -44,7 +42,7 @@ mod tests {
     use std::time::Duration;
 
     fn bounds(min: u64, max: u64) -> Bounds {
-        Bounds { skew_min: Duration::from_secs(min), skew_max: Duration::from_secs(max) }
+        Bounds { skew_min: Duration::from_secs(min), skew_max: Duration::from_secs(max), ..Bounds::default() }
     }
 
     fn check(matching: &[(&str, Mode, (u64, u64))], expected: Option<(Mode, (u64, u64), &[&str])>) {

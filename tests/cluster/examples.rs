@@ -108,7 +108,7 @@ fn the_installed_webhook_admits_the_safe_ones_and_refuses_the_unsafe_ones() -> O
                 Ok(said.stderr)
             })
             .await?;
-            for part in ["denied the request", "is refused by TimeSyncPolic", "Fix: write "] {
+            for part in ["denied the request", "is refused by TimeSyncPolic", "Fix: "] {
                 ensure!(refusal.contains(part), "{path}: no {part:?} in {refusal}");
             }
         }

@@ -156,7 +156,7 @@ fn an_empty_spec_shows_all_that_holds() -> Outcome {
                     "onUnknown": "Ignore",
                     "limit": {"maxNodes": "10%", "atLeast": 1},
                 },
-                "admission": {"mode": "Enforce", "minSkew": "1s", "maxSkew": "5m", "namespaceSelector": {}},
+                "admission": {"mode": "Enforce", "minSkew": "1s", "maxSkew": "5m", "rules": {}, "namespaceSelector": {}},
             }))
         );
         Ok(())

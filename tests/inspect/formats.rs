@@ -64,6 +64,7 @@ const ESCAPES: &[(&str, &[&str])] = &[
     // Escapes, the indentation of heredocs, a blank after a minus.
     ("hcl", &["\\", "$${", "%%{", "\n", "\r", "- "]),
     ("hocon", &["\\"]),
+    ("ntp", &[]),
 ];
 
 /// A leaf stands where it says: its place is that of its first byte, and its bytes are its text.

@@ -3,7 +3,7 @@
 use clockwarden::inspect::json::tree_from_json;
 use clockwarden::inspect::tree::Position;
 use clockwarden::inspect::{
-    Bounds, Catalogue, Inspection, Limits, Severity, inspect, introduced, mentions_skew, object_ref,
+    Bounds, Catalogue, Inspection, Level, Levels, Limits, Severity, inspect, introduced, mentions_skew, object_ref,
 };
 use std::time::Duration;
 
@@ -78,7 +78,8 @@ fn letters_in_disguise_are_found_and_never_hidden() {
 fn bounds_are_the_policys() {
     let object = r#"{"apiVersion":"v1","kind":"ConfigMap","data":{"JWT_LEEWAY":"10","OIDC_CLOCK_SKEW":"60s"}}"#;
     let severities = |min: u64, max: u64| {
-        let bounds = Bounds { skew_min: Duration::from_secs(min), skew_max: Duration::from_secs(max) };
+        let bounds =
+            Bounds { skew_min: Duration::from_secs(min), skew_max: Duration::from_secs(max), ..Bounds::default() };
         look(object, &bounds).findings.iter().map(|f| (f.rule, f.fix.clone())).collect::<Vec<_>>()
     };
     assert_eq!(severities(1, 300), []);
@@ -122,4 +123,21 @@ fn an_object_says_what_it_is_called() {
     let tree = |json: &str| tree_from_json(json.as_bytes(), &Limits::default()).expect("JSON");
     assert_eq!(object_ref(&tree(r#"{"metadata":{"generateName":"web-"}}"#)).name, "web-*");
     assert_eq!(object_ref(&tree("[]")).kind, "");
+}
+
+#[test]
+fn a_rule_is_as_bad_as_its_level_says() {
+    let pod = r#"{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"name":"a","securityContext":{"capabilities":{"add":["SYS_TIME"]}},"env":[{"name":"JWT_LEEWAY","value":"0"},{"name":"OIDC_CLOCK_SKEW","value":"1h"}]}]}}"#;
+    let said = |set: &[(&str, Level)]| {
+        let with = |levels: Levels, (rule, level): &(&str, Level)| levels.with(rule, *level).expect("a rule");
+        let bounds = Bounds { levels: set.iter().fold(Levels::default(), with), ..Bounds::default() };
+        let mut said: Vec<_> = look(pod, &bounds).findings.iter().map(|f| (f.rule, f.severity)).collect();
+        said.sort_unstable();
+        said
+    };
+    let (zero, large, clock) = ("jwt-skew-zero", "jwt-skew-too-large", "host-clock-write");
+    let (error, warning) = (Severity::Error, Severity::Warning);
+    assert_eq!(said(&[]), [(clock, error), (large, warning), (zero, error)]);
+    assert_eq!(said(&[(zero, Level::Ignore), (clock, Level::Warning)]), [(clock, warning), (large, warning)]);
+    assert_eq!(said(&[(clock, Level::Ignore), (large, Level::Error)]), [(large, error), (zero, error)]);
 }

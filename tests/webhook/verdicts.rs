@@ -34,7 +34,7 @@ async fn check(hook: &Hook, case: &str, review: &Value, expected: Expected) -> V
 }
 
 fn policy(mode: Mode, min: u64, max: u64, selector: &[(&str, &str)]) -> Admission {
-    let bounds = Bounds { skew_min: Duration::from_secs(min), skew_max: Duration::from_secs(max) };
+    let bounds = Bounds { skew_min: Duration::from_secs(min), skew_max: Duration::from_secs(max), ..Bounds::default() };
     let requirement = |(key, value): &(&str, &str)| Requirement::In((*key).into(), [(*value).to_owned()].into());
     Admission { mode, bounds, namespaces: Selector(selector.iter().map(requirement).collect()) }
 }

@@ -110,6 +110,19 @@ pub struct Context {
     pub auth: bool,
 }
 
+/// Where a setting has to stand, so that its absence means its default for certain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absence {
+    /// `group/Kind` of the objects that use the feature, any of them.
+    pub kinds: Vec<String>,
+    /// The setting as it is written in them.
+    pub key: String,
+    /// Keys from the root to the map that would hold the setting; a star is each item of a list.
+    pub holder: Vec<String>,
+    /// Beside the holder, any of them: the feature is used there.
+    pub when: Vec<Condition>,
+}
+
 /// One setting of one product.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
@@ -141,6 +154,8 @@ pub struct Known {
     pub negative: Meaning,
     /// What the fix proposes.
     pub recommended: Nanos,
+    /// Where its absence is a real zero; none where that cannot be told from an object.
+    pub absence: Option<Absence>,
     /// What else a person should know, a sentence or empty.
     pub note: String,
 }

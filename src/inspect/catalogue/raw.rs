@@ -2,7 +2,7 @@
 
 use super::super::duration::{self, Nanos, SECOND, Unit};
 use super::super::words::{Letters, Pattern};
-use super::{Catalogue, Condition, Confidence, Context, Convention, Index, Known, Meaning, Reads, Role};
+use super::{Absence, Catalogue, Condition, Confidence, Context, Convention, Index, Known, Meaning, Reads, Role};
 use serde::Deserialize;
 
 /// A file of the catalogue that does not hold what it should.
@@ -81,6 +81,16 @@ struct Setting {
     note: String,
     #[serde(default)]
     needle: Vec<String>,
+    unset: Option<RawAbsence>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAbsence {
+    kind: Vec<String>,
+    key: String,
+    holder: String,
+    when: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -189,6 +199,16 @@ impl Reader<'_> {
         Ok(Reads::Span { bare, bare_means: raw.bare, unit_guessed: raw.unit_guessed })
     }
 
+    fn absence(&self, raw: Option<&RawAbsence>) -> Result<Option<Absence>, CatalogueError> {
+        let Some(raw) = raw else { return Ok(None) };
+        Ok(Some(Absence {
+            kinds: raw.kind.clone(),
+            key: raw.key.clone(),
+            holder: raw.holder.split('.').map(str::to_owned).collect(),
+            when: self.conditions(&raw.when)?,
+        }))
+    }
+
     fn known(&self, number: usize, file: &File, raw: Setting) -> Result<Known, CatalogueError> {
         Ok(Known {
             id: format!("{}#{number}", self.file),
@@ -198,6 +218,7 @@ impl Reader<'_> {
             off_when: self.conditions(&raw.off_when)?,
             contexts: self.contexts(raw.context)?,
             recommended: self.span("recommended", raw.recommended.as_ref())?,
+            absence: self.absence(raw.unset.as_ref())?,
             product: raw.product.unwrap_or_else(|| file.product.clone()),
             source: raw.source.unwrap_or_else(|| file.source.clone()),
             confidence: raw.confidence.unwrap_or(file.confidence),
@@ -240,6 +261,7 @@ fn unknown() -> Known {
         zero: Meaning::Zero,
         negative: Meaning::Unknown,
         recommended: 30 * SECOND,
+        absence: None,
         note: String::new(),
     }
 }
@@ -252,6 +274,10 @@ pub(super) fn parse(products: &[(&str, &str)], generic: &str) -> Result<Catalogu
         let (settings, excludes) = (std::mem::take(&mut file.setting), std::mem::take(&mut file.exclude));
         for (number, setting) in settings.into_iter().enumerate() {
             catalogue.needles.extend(needles(&setting));
+            let kinds = setting.unset.iter().flat_map(|unset| &unset.kind);
+            // Where the setting is missing, only the kind is left to tell.
+            let kinds = kinds.map(|kind| kind.rsplit('/').next().unwrap_or(kind).to_ascii_lowercase());
+            catalogue.needles.extend(kinds);
             catalogue.known.push(reader.known(number, &file, setting)?);
         }
         for (number, exclude) in excludes.into_iter().enumerate() {

@@ -18,6 +18,7 @@ pub mod ini;
 pub mod jaas;
 pub mod json;
 pub mod nginx;
+pub mod ntp;
 pub mod properties;
 mod text;
 pub mod toml;
@@ -49,7 +50,7 @@ pub enum Notation {
     Plain,
     /// `key value;`
     Nginx,
-    /// `Key value`
+    /// `Key value`; also the files of time daemons.
     Apache,
     /// `<key>value</key>` or `key="value"`
     Xml,
@@ -75,6 +76,7 @@ pub struct Format {
 /// strict to the lenient. Where two would read a text alike (TOML and HCL, HCL and HOCON), it does not matter.
 pub const FORMATS: &[Format] = &[
     json::FORMAT,
+    ntp::FORMAT,
     dotenv::FORMAT,
     properties::FORMAT,
     yaml::FORMAT,

@@ -12,14 +12,22 @@
 //!
 //! **What it leaves alone.** Switches of other checks; services that check no tokens at all; checks that are not
 //! about tokens (HMAC dates).
+//!
+//! **Sources.** <https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4>; each product's own page is named in the catalogue.
 
-use super::{Rule, Verdict, error};
+use super::{Look, Rule, Verdict, error};
 use crate::inspect::catalogue::Reads;
 use crate::inspect::recognise::{Effect, Setting};
 use crate::inspect::{Bounds, Severity};
 
 /// See the module.
-pub const RULE: Rule = Rule { name: "jwt-check-disabled", severity: Severity::Error, check };
+pub const RULE: Rule = Rule {
+    name: "jwt-check-disabled",
+    summary: "A switch, or a value that works as one, turns off the check of the times inside of tokens.",
+    severity: Severity::Error,
+    needles: &[],
+    look: Look::Setting(check),
+};
 
 fn check(setting: &Setting<'_>, _: &Bounds) -> Option<Verdict> {
     if setting.effect != Effect::Disabled {

@@ -12,15 +12,24 @@
 //! **Fix.** At most `maxSkew` (default 5 min), better half a minute.
 //!
 //! **What it leaves alone.** A value that is exactly the bound; settings that are not known to be about tokens.
+//!
+//! **Sources.** <https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4> ("usually no more than a few minutes"); each product's
+//! own page is named in the catalogue.
 
-use super::{Rule, Verdict, is_certain, means, nanos, warning};
+use super::{Look, Rule, Verdict, is_certain, means, nanos, warning};
 use crate::inspect::catalogue::Reads;
 use crate::inspect::duration::{Form, Unit, shown};
 use crate::inspect::recognise::{Effect, Setting};
 use crate::inspect::{Bounds, Severity};
 
 /// See the module.
-pub const RULE: Rule = Rule { name: "jwt-skew-too-large", severity: Severity::Warning, check };
+pub const RULE: Rule = Rule {
+    name: "jwt-skew-too-large",
+    summary: "The tolerance for clock skew is above the policy's `maxSkew`.",
+    severity: Severity::Warning,
+    needles: &[],
+    look: Look::Setting(check),
+};
 
 fn check(setting: &Setting<'_>, bounds: &Bounds) -> Option<Verdict> {
     let Effect::Tolerance(tolerance) = setting.effect else { return None };

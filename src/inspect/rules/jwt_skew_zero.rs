@@ -16,14 +16,22 @@
 //! **What it leaves alone.** A zero that means the product's default (Envoy, Istio, Vault, Consul, SmallRye); a
 //! setting of a feature that the same document switches off; a value that is filled in elsewhere. Without a known
 //! product and without a word like `jwt` or `oidc` on its path it only warns.
+//!
+//! **Sources.** <https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4>; each product's own page is named in the catalogue.
 
-use super::{Rule, Verdict, error, is_certain, means, nanos, warning};
+use super::{Look, Rule, Verdict, error, is_certain, means, nanos, warning};
 use crate::inspect::duration::shown;
 use crate::inspect::recognise::{Effect, Setting};
 use crate::inspect::{Bounds, Severity};
 
 /// See the module.
-pub const RULE: Rule = Rule { name: "jwt-skew-zero", severity: Severity::Error, check };
+pub const RULE: Rule = Rule {
+    name: "jwt-skew-zero",
+    summary: "The service checks the times inside of tokens (`exp`, `nbf`, `iat`) with no tolerance for clock skew, or with less than the policy's `minSkew`.",
+    severity: Severity::Error,
+    needles: &[],
+    look: Look::Setting(check),
+};
 
 fn check(setting: &Setting<'_>, bounds: &Bounds) -> Option<Verdict> {
     let known = setting.known;

@@ -1,25 +1,46 @@
 //! The rules: what is wrong with a setting, how bad it is, and what to write instead.
 //!
-//! A rule is a file here, a line in [`RULES`] and a fixture folder. Its doc comment is the user's page. Rules see a
-//! recognised setting with what its value does in its product; they know bounds and nothing of documents.
+//! A rule is a file here, a line in [`RULES`] and a fixture folder. Its doc comment is the user's page, from which
+//! `docs/rules/` is made. Some see a recognised setting with what its value does in its product, the others a piece of
+//! the document with the way to it ([`Look`]); none knows how the document was come by, or what a policy makes of it.
 
+pub mod fake_time;
+pub mod host_clock_write;
 pub mod jwt_check_disabled;
 pub mod jwt_skew_too_large;
+pub mod jwt_skew_unset;
 pub mod jwt_skew_zero;
+pub mod lease_ratio;
+pub mod ntp_unbounded_step;
+pub mod token_lifetime;
 
 use super::catalogue::Role;
 use super::duration::Nanos;
 use super::recognise::Setting;
+use super::sight::{Remark, Sight};
 use super::{Bounds, Severity};
 
 /// One rule.
 pub struct Rule {
     /// Its name, for the fault.
     pub name: &'static str,
+    /// The fault in one sentence, as its page says it first.
+    pub summary: &'static str,
     /// The worst that it says.
     pub severity: Severity,
-    /// What it says about a setting, if anything.
-    pub check: fn(&Setting<'_>, &Bounds) -> Option<Verdict>,
+    /// Lower-case texts, one of which stands in every document that it could say something about; those of recognised
+    /// settings are the catalogue's. They decide what the webhook reads at all: rare words only.
+    pub needles: &'static [&'static str],
+    /// What it looks at.
+    pub look: Look,
+}
+
+/// What a rule looks at.
+pub enum Look {
+    /// A setting that the catalogue recognised. At most one rule speaks about one.
+    Setting(fn(&Setting<'_>, &Bounds) -> Option<Verdict>),
+    /// Whatever the walk passes by.
+    Sight(fn(&Sight<'_>, &mut dyn FnMut(Remark))),
 }
 
 /// What a rule says about one setting.
@@ -31,8 +52,18 @@ pub struct Verdict {
     pub meaning: String,
 }
 
-/// Every rule. At most one of them speaks about a setting.
-pub const RULES: &[Rule] = &[jwt_skew_zero::RULE, jwt_skew_too_large::RULE, jwt_check_disabled::RULE];
+/// Every rule.
+pub const RULES: &[Rule] = &[
+    jwt_skew_zero::RULE,
+    jwt_skew_too_large::RULE,
+    jwt_check_disabled::RULE,
+    jwt_skew_unset::RULE,
+    fake_time::RULE,
+    host_clock_write::RULE,
+    ntp_unbounded_step::RULE,
+    token_lifetime::RULE,
+    lease_ratio::RULE,
+];
 
 fn error(meaning: String) -> Option<Verdict> {
     Some(Verdict { severity: Severity::Error, meaning })

@@ -5,10 +5,12 @@
 //! What a script only prints or compares (`echo`, `grep`) is no flag.
 
 use super::super::link::{Link, Way};
-use super::super::tree::{Entry, Kind, Position, Scalar, Tree};
+use super::super::tree::{Entry, Kind, Position, Scalar, Step, Tree};
 use super::super::walk::Walk;
 use super::shell::{self, Word};
-use crate::inspect::place;
+use crate::inspect::rules::host_clock_write::may_set_clocks;
+use crate::inspect::sight::{self, Command, What};
+use crate::inspect::{mentions_skew, place};
 
 /// Keys that hold an argument vector, in the order in which they make one.
 pub(crate) const KEYS: &[&str] = &["entrypoint", "command", "args"];
@@ -41,6 +43,7 @@ pub(crate) fn is_vector(entry: &Entry) -> bool {
 
 /// Looks at the argument vector of a container; `link` is the container.
 pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
+    let may_set_clocks = may_set_clocks(entries);
     let mut arguments = Vec::new();
     for key in KEYS {
         let Some(entry) = entries.iter().rev().find(|entry| entry.key == *key && is_vector(entry)) else { continue };
@@ -52,16 +55,20 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
             }
             // One string is split by a shell, or as one would.
             Tree::Scalar(scalar) => in_argument(link, &Argument { key: entry, index: None, scalar }, |link| {
-                script(walk, link, &scalar.text);
+                script(walk, link, &scalar.text, may_set_clocks);
             }),
             Tree::Map(_) => {}
         }
     }
     let script_at = script_index(&arguments);
+    if script_at.is_none() && !arguments.is_empty() {
+        let words = arguments.iter().map(Argument::word).collect();
+        walk.see(link, What::Command(&Command { words, may_set_clocks, is_repeated: false }));
+    }
     for (number, argument) in arguments.iter().enumerate() {
         let text = &argument.scalar.text;
         if script_at == Some(number) {
-            in_argument(link, argument, |link| script(walk, link, text));
+            in_argument(link, argument, |link| script(walk, link, text, may_set_clocks));
             continue;
         }
         let Some(flag) = Flag::of(text) else { continue };
@@ -80,6 +87,14 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
             let way = Way::Flag { prefix: flag.prefix, name: flag.name, joint: " " };
             with_way(link, next, |link| walk.leaf(&link.down(way), next.scalar));
         }
+    }
+}
+
+impl<'t> Argument<'t> {
+    fn word(&self) -> sight::Word<'t> {
+        let item = self.index.map(|index| Step::Item { index, name: None });
+        let steps = [Step::Key(self.key.key.clone())].into_iter().chain(item).collect();
+        sight::Word { text: &self.scalar.text, steps, at: self.scalar.at }
     }
 }
 
@@ -149,17 +164,28 @@ fn text_at(text: &str, at: Position) -> Scalar {
     Scalar { text: text.to_owned(), kind: Kind::Text, at, extent: None }
 }
 
-/// Looks at the flags and assignments in a script, or in a variable that holds options; `link` leads into its text.
-pub(crate) fn script(walk: &mut Walk<'_>, link: &Link<'_>, text: &str) {
-    if text.len() > walk.limits().bytes || !super::super::mentions_skew(text.as_bytes()) {
+/// Looks at the commands, flags and assignments in a script, or in a variable that holds options; `link` leads into its
+/// text, and what runs it may, or may not, set clocks.
+pub(crate) fn script(walk: &mut Walk<'_>, link: &Link<'_>, text: &str, may_set_clocks: bool) {
+    // Any command of a container that may set clocks can be of interest, whatever its words.
+    let may_hold = may_set_clocks || mentions_skew(text.as_bytes());
+    if text.len() > walk.limits().bytes || !may_hold {
         return;
     }
-    let mut lines = place::Lines::new(text);
+    let (mut lines, mut word_lines) = (place::Lines::new(text), place::Lines::new(text));
+    let mut loops = 0_usize;
     for command in shell::commands(text, SCRIPT_WORDS) {
         let program = command.iter().find(|word| !word.text.contains('='));
         if program.is_some_and(|word| TALKERS.contains(&word.text.as_str())) {
             continue;
         }
+        match command.first().map(|word| word.text.as_str()) {
+            Some("while" | "until" | "for") => loops = loops.saturating_add(1),
+            Some("done") => loops = loops.saturating_sub(1),
+            _ => {}
+        }
+        let words = command.iter().map(|word| word_at(word, &mut word_lines)).collect();
+        walk.see(link, What::Command(&Command { words, may_set_clocks, is_repeated: loops > 0 }));
         for (number, word) in command.iter().enumerate() {
             let Some(flag) = Flag::of(&word.text) else { continue };
             let (value, at, joint) = match flag.value {
@@ -178,6 +204,10 @@ pub(crate) fn script(walk: &mut Walk<'_>, link: &Link<'_>, text: &str) {
             );
         }
     }
+}
+
+fn word_at<'w>(word: &'w Word, lines: &mut place::Lines<'_>) -> sight::Word<'w> {
+    sight::Word { text: &word.text, steps: Vec::new(), at: lines.place(word.start) }
 }
 
 /// Does a value under this key hold options for a command line?

@@ -315,5 +315,11 @@ fn admission() -> Vec<Case> {
         // What YAML 1.1 makes of an unquoted Off.
         refused("spec.admission.mode", "", json!({"admission": {"mode": false}})),
         taken(json!({"admission": {"mode": "Off"}})),
+        taken(json!({"admission": {"rules": {}}})),
+        taken(
+            json!({"admission": {"rules": {"fake-time": "Ignore", "jwt-skew-zero": "Error", "lease-ratio": "Default"}}}),
+        ),
+        refused("spec.admission.rules.fake-time", "Unsupported", json!({"admission": {"rules": {"fake-time": "Off"}}})),
+        refused("spec.admission.rules", "", json!({"admission": {"rules": ["fake-time"]}})),
     ]
 }
