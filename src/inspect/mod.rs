@@ -15,12 +15,15 @@ pub mod formats;
 pub mod json;
 pub mod limits;
 mod link;
+pub mod mend;
 mod mention;
 mod place;
 pub mod recognise;
 pub mod rules;
 mod scope;
+pub mod suppression;
 mod surfaces;
+mod template;
 pub mod tree;
 pub mod value;
 mod walk;
@@ -28,10 +31,11 @@ pub mod words;
 
 pub use catalogue::Catalogue;
 pub use file::{FileInspection, inspect_file};
-pub use finding::{Finding, Note, ObjectRef, Severity, introduced};
+pub use finding::{Finding, Note, ObjectRef, Severity, Spot, introduced};
 pub use formats::Notation;
 pub use limits::Limits;
 pub use mention::mentions_skew;
+pub use suppression::Suppressed;
 
 use tree::{Path, Tree};
 

@@ -188,6 +188,7 @@ impl<'c> Walk<'c> {
             product: known.product.clone(),
             message: format!("{object}{what} is {value:?}{default}, {}{note}", verdict.meaning),
             fix: format!("write `{}`", fix::written(setting, link, scalar, self.bounds)),
+            spot: fix::spot(setting, link, scalar, self.bounds),
             value: scalar.text.clone(),
             path,
         });
