@@ -6,6 +6,7 @@ use super::duration::{Form, Nanos, SECOND, Unit};
 use super::finding::Spot;
 use super::formats::{self, Notation};
 use super::link::{Link, Way};
+use super::place;
 use super::recognise::{Effect, Setting};
 use super::tree::{Extent, Kind, Scalar};
 
@@ -70,11 +71,28 @@ fn replacement(
     if !is_bare {
         return Some(value);
     }
-    if link.embedded() > 0 {
-        return None;
-    }
-    let before = link.text()?.get(..usize::try_from(extent.start).ok()?)?;
+    let text = unquoted_root(link)?;
+    let before = text.get(..usize::try_from(extent.start).ok()?)?;
     Some(if before.ends_with(['"', '\'']) { value } else { format!("\"{value}\"") })
+}
+
+/// The file's text, where quotes in the innermost document mean what they mean in the file: it is the file, or stands
+/// in it as a block.
+fn unquoted_root<'p>(link: &Link<'p>) -> Option<&'p str> {
+    let mut begins = None;
+    for link in link.upwards() {
+        match link.step {
+            Way::Document { .. } if begins.is_some() => return None,
+            Way::Document { at, .. } => begins = Some(at),
+            Way::Root { text, .. } => {
+                let text = text?;
+                let is_quoted = begins.map(|at| Some(text.get(..place::in_bytes(text, at)?)?.ends_with(['"', '\''])));
+                return (is_quoted.is_none_or(|is_quoted| is_quoted == Some(false))).then_some(text);
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// What the value should be, placeholders kept.
