@@ -92,7 +92,7 @@ fn what_cannot_be_read_makes_the_job_undone() {
     assert_eq!(said.status, 2);
     assert!(said.err.contains("missing.env: No such file") && said.out.contains("jwt-skew-zero"), "{}", said.err);
     let path = folder.path().join("secret.env");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).expect("a mode");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o0)).expect("a mode");
     // Who may read everything has nothing to see here.
     if std::fs::read(&path).is_err() {
         let said = lint(folder.path(), &["."]);
