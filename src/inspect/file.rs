@@ -1,6 +1,7 @@
 //! A whole file: its format told, its documents taken apart, each object looked at on its own.
 //!
-//! What `clockwarden lint` does with a file's text; reading files is the edge's business.
+//! What `clockwarden lint` does with a file's text; reading files is the edge's business. A Helm template is read as it
+//! stands where that can be done (`template`); what comments and annotations suppress is set apart (`suppression`).
 
 use super::catalogue::Catalogue;
 use super::finding::{Note, ObjectRef};
@@ -8,16 +9,21 @@ use super::formats::{self, Format};
 use super::limits::Limits;
 use super::link::{Link, Way};
 use super::scope::{Entries, Scope};
+use super::suppression::{self, Suppressed};
+use super::template;
 use super::tree::{Position, Tree};
 use super::walk::Walk;
 use super::{Bounds, Inspection, Path, mentions_skew, object_ref};
+use std::borrow::Cow;
 
 /// What a file gave.
 #[derive(Debug, Default)]
 pub struct FileInspection {
     /// One for each Kubernetes object or other document, in order.
     pub documents: Vec<(ObjectRef, Inspection)>,
-    /// About the file as a whole: not of a known format, or broken.
+    /// What was found too, and somebody wants to keep.
+    pub suppressed: Vec<Suppressed>,
+    /// About the file as a whole: not of a known format, or broken, or with suppressions that do not hold.
     pub notes: Vec<Note>,
     /// Something could be read.
     pub is_read: bool,
@@ -32,25 +38,29 @@ pub fn inspect_file(
     bounds: &Bounds,
     limits: &Limits,
 ) -> FileInspection {
-    let Some(format) = formats::detect(name, text) else {
+    let Some(Parsed { format, text: read, documents, notes }) = parsed(name, text, limits) else {
         let message = "not looked at: neither its name nor its content tells a format that is read".to_owned();
         let note = Note { path: Path::default(), at: Position::default(), message };
         return FileInspection { notes: vec![note], ..FileInspection::default() };
     };
-    let (documents, notes) = documents(format, text, limits);
-    let root = Link::root(Some(text), format.notation, name);
-    let mut file = FileInspection { is_read: notes.is_empty() || !documents.is_empty(), notes, documents: Vec::new() };
+    let root = Link::root(Some(&read), format.notation, name);
+    let mut file = FileInspection { is_read: notes.is_empty() || !documents.is_empty(), notes, ..Default::default() };
     // The same question as at admission: a key that only escapes put together is no key for either.
-    let may_hold = mentions_skew(text.as_bytes());
+    let may_hold = mentions_skew(read.as_bytes());
     let mut look = |link: &Link<'_>, tree: &Tree| {
         let mut walk = Walk::new(catalogue, bounds, limits);
         if may_hold {
             walk.root(link, tree);
         }
         let mut found = walk.done();
+        let mut object = object_ref(tree);
+        if matches!(read, Cow::Owned(_)) {
+            unmask(&mut object, &mut found);
+        }
         // A person reads a file from the top.
         found.findings.sort_by_key(|finding| finding.at);
-        file.documents.push((object_ref(tree), found));
+        file.suppressed.extend(suppression::by_annotation(tree, &object, &mut found));
+        file.documents.push((object, found));
     };
     for document in &documents {
         let kind = document.get("kind").and_then(Tree::text).unwrap_or("");
@@ -67,10 +77,51 @@ pub fn inspect_file(
             look(&list.down(Way::Item { index, name }), item);
         }
     }
+    file.suppressed.extend(suppression::by_comments(text, &mut file.documents, &mut file.notes));
+    file.suppressed.sort_by_key(|suppressed| suppressed.finding.at);
     file
 }
 
-fn documents(format: &Format, text: &str, limits: &Limits) -> (Vec<Tree>, Vec<Note>) {
+/// A file's documents.
+pub(crate) struct Parsed<'t> {
+    pub(crate) format: &'static Format,
+    /// What was parsed: the file's text, or that of a template with its actions masked.
+    pub(crate) text: Cow<'t, str>,
+    pub(crate) documents: Vec<Tree>,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// The documents of a file; `None` where its format is not known.
+pub(crate) fn parsed<'t>(name: Option<&str>, text: &'t str, limits: &Limits) -> Option<Parsed<'t>> {
+    let format = formats::detect(name, text)?;
+    let (documents, mut notes) = documents_of(format, text, limits);
+    let may_be_template = !notes.is_empty() && format.name == formats::yaml::FORMAT.name && text.contains("{{");
+    if may_be_template {
+        if let Some(masked) = template::masked(text) {
+            let (documents, notes) = documents_of(format, &masked, limits);
+            if notes.is_empty() {
+                return Some(Parsed { format, text: Cow::Owned(masked), documents, notes });
+            }
+        }
+        let message = "not read: a template that is YAML only when it is rendered; render it: \
+                       `helm template CHART | clockwarden lint -`";
+        notes.truncate(1);
+        notes.iter_mut().for_each(|note| message.clone_into(&mut note.message));
+    }
+    Some(Parsed { format, text: Cow::Borrowed(text), documents, notes })
+}
+
+/// The mask of a template is nothing that a person has written.
+fn unmask(object: &mut ObjectRef, found: &mut Inspection) {
+    for text in [&mut object.api_version, &mut object.kind, &mut object.namespace, &mut object.name] {
+        *text = template::unmasked(text);
+    }
+    for finding in &mut found.findings {
+        finding.message = template::unmasked(&finding.message);
+    }
+}
+
+fn documents_of(format: &Format, text: &str, limits: &Limits) -> (Vec<Tree>, Vec<Note>) {
     if format.name == formats::yaml::FORMAT.name {
         return formats::yaml::documents(text, limits);
     }

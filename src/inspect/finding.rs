@@ -3,7 +3,7 @@
 //! A finding is complete: whoever prints it (text, JSON, an admission message) adds nothing and decides nothing.
 //! Severity here is what the rule says; whether an error refuses, warns or is ignored is the policy's decision.
 
-use super::tree::{Path, Position};
+use super::tree::{Extent, Path, Position};
 use serde::{Deserialize, Serialize};
 
 /// How bad. The order is the order of badness.
@@ -60,6 +60,17 @@ pub struct Finding {
     pub message: String,
     /// What to write instead, in that file's own form and unit.
     pub fix: String,
+    /// The value's own bytes; `None` at admission, and where the file does not hold the value letter for letter.
+    pub spot: Option<Spot>,
+}
+
+/// The bytes of the file that are the value of a finding, and nothing else's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    /// In the text of the file; quotes are left out.
+    pub extent: Extent,
+    /// What a program may write in these bytes without asking anybody; `None` where a person should look.
+    pub replacement: Option<String>,
 }
 
 impl Finding {

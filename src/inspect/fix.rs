@@ -1,28 +1,18 @@
 //! What to write instead, in the document's own form, unit and quotes.
 
 use super::Bounds;
-use super::catalogue::Reads;
+use super::catalogue::{Reads, Role};
 use super::duration::{Form, Nanos, SECOND, Unit};
+use super::finding::Spot;
 use super::formats::{self, Notation};
 use super::link::{Link, Way};
+use super::place;
 use super::recognise::{Effect, Setting};
-use super::tree::{Kind, Scalar};
+use super::tree::{Extent, Kind, Scalar};
 
 /// The setting as it should be written, e.g. `clockTolerance: 5` or `--jwt-leeway=30s`.
 pub(crate) fn written(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, bounds: &Bounds) -> String {
-    let value = match setting.known.reads {
-        Reads::Switch { off_when } => (!off_when).to_string(),
-        Reads::Span { bare, .. } => span(setting, bare, bounds),
-    };
-    let value = match scalar.text.rfind(setting.text.as_ref()) {
-        // Only the default inside of the placeholder changes.
-        Some(at) if setting.is_default => {
-            let mut text = scalar.text.clone();
-            text.replace_range(at..at.saturating_add(setting.text.len()), &value);
-            text
-        }
-        _ => value,
-    };
+    let value = value(setting, scalar, bounds);
     let quoted = |value: &str| format!("\"{value}\"");
     match &link.step {
         Way::Named { name, .. } => format!("{{name: {name}, value: {}}}", quoted(&value)),
@@ -33,7 +23,8 @@ pub(crate) fn written(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, b
                 Notation::Properties | Notation::Dotenv => format!("{key}={value}"),
                 Notation::Jaas => format!("{key}={}", quoted(&value)),
                 Notation::Json if scalar.kind == Kind::Text => format!("{}: {}", quoted(key), quoted(&value)),
-                Notation::Json => format!("{}: {value}", quoted(key)),
+                Notation::Json if is_literal(&value) => format!("{}: {value}", quoted(key)),
+                Notation::Json => format!("{}: {}", quoted(key), quoted(&value)),
                 Notation::Yaml if scalar.kind == Kind::Text && needs_quotes(&value, &scalar.text) => {
                     format!("{key}: {}", quoted(&value))
                 }
@@ -42,6 +33,108 @@ pub(crate) fn written(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, b
             }
         }
     }
+}
+
+/// The value's bytes in the file, and what a program may write there: only where it is certain that the setting is
+/// about tokens, and where no more than these bytes have to change.
+pub(crate) fn spot(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, bounds: &Bounds) -> Option<Spot> {
+    let extent = link.extent(scalar)?;
+    Some(Spot { extent, replacement: replacement(setting, link, scalar, extent, bounds) })
+}
+
+fn replacement(
+    setting: &Setting<'_>,
+    link: &Link<'_>,
+    scalar: &Scalar,
+    extent: Extent,
+    bounds: &Bounds,
+) -> Option<String> {
+    let is_certain = match setting.known.role {
+        Role::Generic { strong, .. } => strong && setting.has_auth,
+        Role::Product | Role::Exclusion => true,
+    };
+    if !is_certain || setting.effect == Effect::Unclear {
+        return None;
+    }
+    let value = value(setting, scalar, bounds);
+    if setting.is_default {
+        // A default that is put together of several pieces is for a person.
+        return scalar.text.contains(setting.text.as_ref()).then_some(value);
+    }
+    let is_bare = match (link.notation(), &link.step) {
+        (_, Way::Flag { .. }) => false,
+        (Notation::Json | Notation::Assignment, _) => scalar.kind != Kind::Text && !is_literal(&value),
+        // Left as they are, `00:00:30` is the number 30 to many a reader of YAML.
+        (Notation::Yaml, _) => scalar.kind == Kind::Text && needs_quotes(&value, &scalar.text),
+        _ => false,
+    };
+    if !is_bare {
+        return Some(value);
+    }
+    let text = unquoted_root(link)?;
+    let before = text.get(..usize::try_from(extent.start).ok()?)?;
+    Some(if before.ends_with(['"', '\'']) { value } else { format!("\"{value}\"") })
+}
+
+/// The file's text, where quotes in the innermost document mean what they mean in the file: it is the file, or stands
+/// in it as a block.
+fn unquoted_root<'p>(link: &Link<'p>) -> Option<&'p str> {
+    let mut begins = None;
+    for link in link.upwards() {
+        match link.step {
+            Way::Document { .. } if begins.is_some() => return None,
+            Way::Document { at, .. } => begins = Some(at),
+            Way::Root { text, .. } => {
+                let text = text?;
+                let is_quoted = begins.map(|at| Some(text.get(..place::in_bytes(text, at)?)?.ends_with(['"', '\''])));
+                return (is_quoted.is_none_or(|is_quoted| is_quoted == Some(false))).then_some(text);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// What the value should be, placeholders kept.
+fn value(setting: &Setting<'_>, scalar: &Scalar, bounds: &Bounds) -> String {
+    let value = match setting.known.reads {
+        Reads::Switch { off_when } => switch(&setting.text, !off_when),
+        Reads::Span { bare, .. } => span(setting, bare, bounds),
+    };
+    match scalar.text.rfind(setting.text.as_ref()) {
+        // Only the default inside of the placeholder changes.
+        Some(at) if setting.is_default => {
+            let mut text = scalar.text.clone();
+            text.replace_range(at..at.saturating_add(setting.text.len()), &value);
+            text
+        }
+        _ => value,
+    }
+}
+
+/// The words for on and off that [`super::value::flag`] reads.
+const SWITCHES: &[(&str, &str)] =
+    &[("true", "false"), ("yes", "no"), ("on", "off"), ("1", "0"), ("enabled", "disabled")];
+
+/// A switch in the wanted position, in the words and capitals of the one that stands there.
+fn switch(before: &str, wanted: bool) -> String {
+    let before = before.trim();
+    let is_one = |(on, off): &&(&str, &str)| before.eq_ignore_ascii_case(on) || before.eq_ignore_ascii_case(off);
+    let (on, off) = SWITCHES.iter().find(is_one).copied().unwrap_or(("true", "false"));
+    let word = if wanted { on } else { off };
+    if !before.starts_with(|c: char| c.is_ascii_uppercase()) {
+        return word.to_owned();
+    }
+    if before.chars().all(|c| c.is_ascii_uppercase()) {
+        return word.to_ascii_uppercase();
+    }
+    let (first, rest) = word.split_at(1);
+    format!("{}{rest}", first.to_ascii_uppercase())
+}
+
+/// Needs no quotes in JSON, TOML and HCL?
+fn is_literal(value: &str) -> bool {
+    matches!(value, "true" | "false") || value.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 /// In the formats where the name may stand elsewhere than right before its value (`<add key="…" value="0"/>`, nginx's
@@ -54,7 +147,9 @@ fn assigned(notation: Notation, link: &Link<'_>, scalar: &Scalar, value: &str) -
         (None, Notation::Xml) => format!("<{key}>{value}</{key}>"),
         (None, Notation::Nginx) => format!("{key} {value};"),
         (None, Notation::Apache) => format!("{key} {value}"),
-        (None, Notation::Assignment) if scalar.kind == Kind::Text => format!("{key} = \"{value}\""),
+        (None, Notation::Assignment) if scalar.kind == Kind::Text || !is_literal(value) => {
+            format!("{key} = \"{value}\"")
+        }
         (None, _) => format!("{key} = {value}"),
     }
 }

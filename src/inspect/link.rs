@@ -8,7 +8,7 @@
 use super::formats::Notation;
 use super::place;
 use super::scope::Scope;
-use super::tree::{Path, Position, Step};
+use super::tree::{Extent, Path, Position, Scalar, Step};
 
 /// One step of the way.
 pub(crate) struct Link<'p> {
@@ -162,5 +162,42 @@ impl<'p> Link<'p> {
             };
         }
         at
+    }
+
+    /// The bytes of a value in the file, where they are the value letter for letter and nothing else's; `None` also
+    /// where there is no file. Every document around the value is followed exactly, or not at all.
+    pub(crate) fn extent(&self, scalar: &Scalar) -> Option<Extent> {
+        let value = scalar.text.as_str();
+        let mut at: Option<Position> = None;
+        let mut start = 0;
+        let mut inner: Option<(&str, Position)> = None;
+        for link in self.upwards() {
+            let (text, begins) = match link.step {
+                Way::Document { text, at, .. } => (text, Some(at)),
+                Way::Root { text, .. } => (text?, None),
+                _ => continue,
+            };
+            let here = match (at, inner) {
+                (Some(at), Some((inner_text, value_at))) => place::exact(text, value_at, inner_text, at)?,
+                // Flags are cut out of a text that is no format of its own.
+                _ if scalar.extent.is_some() || matches!(self.step, Way::Flag { .. }) => scalar.at,
+                _ => return None,
+            };
+            start = match scalar.extent {
+                Some(extent) if at.is_none() && extent.of(text) != Some(value) => return None,
+                Some(extent) if at.is_none() => usize::try_from(extent.start).ok()?,
+                _ => place::in_bytes(text, here)?,
+            };
+            if !text.get(start..)?.starts_with(value) {
+                return None;
+            }
+            at = Some(place::position(text.trim_start_matches('\u{feff}'), start.saturating_sub(place::mark(text))));
+            // Quotes and escapes mean something else from one document to the next.
+            inner = begins.map(|begins| (text, begins));
+            if inner.is_some() && value.contains(['\\', '"', '\'', '\n', '\r']) {
+                return None;
+            }
+        }
+        (at.is_some() && inner.is_none()).then(|| Extent::new(start, start.saturating_add(value.len())))?
     }
 }

@@ -16,13 +16,16 @@ pub mod json;
 pub mod levels;
 pub mod limits;
 mod link;
+pub mod mend;
 mod mention;
 mod place;
 pub mod recognise;
 pub mod rules;
 mod scope;
 pub mod sight;
+pub mod suppression;
 mod surfaces;
+mod template;
 pub mod tree;
 pub mod value;
 mod walk;
@@ -30,11 +33,12 @@ pub mod words;
 
 pub use catalogue::Catalogue;
 pub use file::{FileInspection, inspect_file};
-pub use finding::{Finding, Note, ObjectRef, Severity, introduced};
+pub use finding::{Finding, Note, ObjectRef, Severity, Spot, introduced};
 pub use formats::Notation;
 pub use levels::{Level, Levels};
 pub use limits::Limits;
 pub use mention::mentions_skew;
+pub use suppression::Suppressed;
 
 use tree::{Path, Tree};
 

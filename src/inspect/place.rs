@@ -9,12 +9,18 @@
 
 use super::tree::Position;
 
-/// The place in `source` of `inner`, a place in `text`, the value that begins at `value_at` of `source`.
+/// The place in `source` of `inner`, a place in `text`, the value that begins at `value_at` of `source`: near where
+/// it cannot be told exactly.
 pub(crate) fn outer(source: &str, value_at: Position, text: &str, inner: Position) -> Position {
+    exact(source, value_at, text, inner).unwrap_or(value_at)
+}
+
+/// The same, or `None` where source and text part ways.
+pub(crate) fn exact(source: &str, value_at: Position, text: &str, inner: Position) -> Option<Position> {
     let source = source.trim_start_matches('\u{feff}');
     let text = text.trim_start_matches('\u{feff}');
-    let Some(start) = offset(source, value_at) else { return value_at };
-    let Some(wanted) = offset(text, inner) else { return value_at };
+    let start = offset(source, value_at)?;
+    let wanted = offset(text, inner)?;
     let (before, after) = source.split_at_checked(start).unwrap_or((source, ""));
     let found = if before.ends_with('"') {
         follow(after, text, wanted, escaped)
@@ -23,10 +29,10 @@ pub(crate) fn outer(source: &str, value_at: Position, text: &str, inner: Positio
     } else {
         follow(after, text, wanted, plain)
     };
-    if found.is_none() {
-        return block(source, value_at, text, wanted).unwrap_or(value_at);
+    match found {
+        Some(found) => Some(position(source, start.saturating_add(found))),
+        None => block(source, value_at, text, wanted),
     }
-    found.map_or(value_at, |found| position(source, start.saturating_add(found)))
 }
 
 /// Reads `source` with `next` (a character and its length in bytes) alongside `text` up to byte `wanted` of it.
@@ -123,6 +129,16 @@ pub(crate) fn offset(text: &str, at: Position) -> Option<usize> {
     let rest = text.get(start..)?;
     let ahead = rest.char_indices().map(|(i, _)| i).chain([rest.len()]).nth(column)?;
     Some(start.saturating_add(ahead))
+}
+
+/// Bytes of the mark in front of a text, which no column counts.
+pub(crate) fn mark(text: &str) -> usize {
+    text.len().saturating_sub(text.trim_start_matches('\u{feff}').len())
+}
+
+/// The byte at a place, a byte order mark counted.
+pub(crate) fn in_bytes(text: &str, at: Position) -> Option<usize> {
+    Some(offset(text.trim_start_matches('\u{feff}'), at)?.saturating_add(mark(text)))
 }
 
 /// The place of a byte.

@@ -65,7 +65,8 @@ pub struct Scalar {
     pub kind: Kind,
     /// Where the value (not its key) begins.
     pub at: Position,
-    /// Its bytes; `None` where nobody has seen the text, or the value is not in one piece.
+    /// Its bytes; `None` where nobody has seen the text, where the value is not in one piece, and where an alias makes
+    /// several values of it.
     pub extent: Option<Extent>,
 }
 

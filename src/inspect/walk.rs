@@ -202,7 +202,9 @@ impl<'c> Walk<'c> {
         let is = if value.is_empty() { String::new() } else { format!(" is {:?},", clipped(&value)) };
         let object = self.object.as_ref().map(named).unwrap_or_default();
         let message = format!("{object}{what}{is} {meaning}");
-        self.out.findings.push(Finding { rule, severity, path, at: link.place(at), product, value, message, fix });
+        // What is to be done about it is for a person: no edit goes with it.
+        let (at, spot) = (link.place(at), None);
+        self.out.findings.push(Finding { rule, severity, path, at, product, value, message, fix, spot });
     }
 
     fn judge(&mut self, link: &Link<'_>, scalar: &Scalar, setting: &Setting<'_>) {
@@ -231,6 +233,7 @@ impl<'c> Walk<'c> {
             product: known.product.clone(),
             message: format!("{object}{what} is {value:?}{default}, {}{note}", verdict.meaning),
             fix: format!("write `{}`", fix::written(setting, link, scalar, self.bounds)),
+            spot: fix::spot(setting, link, scalar, self.bounds),
             value: scalar.text.clone(),
             path,
         });

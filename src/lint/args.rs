@@ -8,37 +8,60 @@ use std::time::Duration;
 /// How findings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Format {
-    /// For people: place, message, source line, fix.
+    /// For people: message, place, source line, fix.
     #[default]
     Text,
     /// For programs: one JSON document.
     Json,
+    /// For code scanning: SARIF 2.1.0.
+    Sarif,
+    /// For GitHub Actions: annotations on the lines of a pull request.
+    Github,
+}
+
+/// Whether text has colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// Find configuration that leaves token validation with no tolerance for wrong clocks.
 ///
-/// Reads Kubernetes manifests and plain configuration files (YAML, JSON with comments, properties, .env), also the
-/// files inside of ConfigMaps, and says where a clock-skew tolerance is zero, too small, too large, or the check of
-/// token times is switched off. It is the same engine as the admission webhook's, offline.
+/// Reads Kubernetes manifests and plain configuration files (YAML, JSON with comments, properties, .env, TOML, INI, XML,
+/// HCL, HOCON, nginx, Apache), also the files inside of ConfigMaps, and says where a clock-skew tolerance is zero, too
+/// small, too large, or the check of token times is switched off. It is the same engine as the admission webhook's,
+/// offline.
+///
+/// A comment `clockwarden:ignore RULE reason` on the line of a value or above it, or an annotation clockwarden.io/ignore
+/// with the same words, keeps a finding from counting; it is still listed.
 ///
 /// Exit status: 0 nothing at error level; 1 findings at error level; 2 the job could not be done, e.g. a path that
 /// does not exist (whatever could be read is still reported).
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 #[command(after_help = "Examples:
   clockwarden lint deploy/
   kustomize build overlays/prod | clockwarden lint -
   helm template ./chart | clockwarden lint -f json -
-  clockwarden lint --policy policy.yaml deploy/ config/application.yml")]
+  clockwarden lint --diff deploy/ | git apply
+  clockwarden lint -f sarif . > clockwarden.sarif
+  clockwarden lint --policy policy.yaml deploy/ 'config/**/*.conf'")]
 pub struct LintArgs {
-    /// Files and directories to look at; `-` is standard input.
+    /// Files, directories and patterns to look at; `-` is standard input.
     ///
-    /// Directories are searched for .yaml, .yml, .json, .jsonc, .json5, .properties and .env files, without .git,
-    /// target and node_modules. A file that is named itself is looked at whatever it is called.
+    /// Directories are searched for files whose names tell a format that is read, without what .gitignore and .ignore
+    /// leave out, hidden files (other than .env), target and node_modules. A file that is named itself, or by a pattern
+    /// such as 'config/**/*.conf', is looked at whatever it is called.
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
     /// How to write the findings.
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    #[arg(short, long, visible_short_alias = 'o', visible_alias = "output", value_enum, default_value_t = Format::Text)]
     pub format: Format,
 
     /// A tolerance below this is an error [default: the policy's, or 1s].
@@ -58,6 +81,33 @@ pub struct LintArgs {
     /// Take bounds and rules from spec.admission of the TimeSyncPolicy in this file; of several, the strictest.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+
+    /// Write the fixes into the files where that is safe, and report what is left.
+    ///
+    /// Only the bytes of a value change, only where it is certain what the setting is, and only if the file, read once
+    /// more, has changed in nothing else.
+    #[arg(long)]
+    pub fix: bool,
+
+    /// Show what --fix would write, as a patch for `git apply` and `patch -p1`; write nothing.
+    #[arg(long, conflicts_with_all = ["fix", "format"])]
+    pub diff: bool,
+
+    /// Search hidden files and directories too (never .git).
+    #[arg(long)]
+    pub hidden: bool,
+
+    /// Search also what .gitignore and .ignore leave out, target and node_modules.
+    #[arg(long)]
+    pub no_ignore: bool,
+
+    /// Whether text has colours.
+    #[arg(long, value_name = "WHEN", visible_alias = "colour", value_enum, default_value_t = Colour::Auto)]
+    pub color: Colour,
+
+    /// How many files to look at in the same moment [default: one for each processor].
+    #[arg(short, long, value_name = "NUMBER")]
+    pub jobs: Option<std::num::NonZeroUsize>,
 }
 
 /// A rule with its level.
@@ -106,6 +156,8 @@ mod tests {
             .expect("levels");
         let expected = [("fake-time".to_owned(), Level::Ignore), ("lease-ratio".to_owned(), Level::Error)];
         assert_eq!(leveled.lint.rule, expected);
+        let short = Cli::try_parse_from(["lint", "-o", "sarif", "--fix", "a"]).expect("arguments").lint;
+        assert_eq!((short.format, short.fix, short.diff), (Format::Sarif, true, false));
         for wrong in [
             &["lint"][..],
             &["lint", "--min-skew", "5", "a"],
@@ -113,6 +165,8 @@ mod tests {
             &["lint", "--rule", "fake-time", "a"],
             &["lint", "--rule", "fake-time=quiet", "a"],
             &["lint", "--rule", "fake-tim=ignore", "a"],
+            &["lint", "--fix", "--diff", "a"],
+            &["lint", "--jobs", "0", "a"],
         ] {
             assert!(Cli::try_parse_from(wrong).is_err(), "{wrong:?}");
         }

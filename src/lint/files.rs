@@ -1,22 +1,11 @@
-//! Which files there are, and their texts: the only part of the linter that touches the disk.
+//! The texts of files, read and replaced: the only part of the linter that touches what is in them.
 
-use crate::inspect::formats;
-use std::fs;
-use std::io::{self, Read};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Directories that hold nothing of one's own.
-const SKIPPED: &[&str] = &[".git", "target", "node_modules"];
-
-/// A file to look at.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct File {
-    /// As it is shown; `-` is standard input.
-    pub(super) name: String,
-    pub(super) content: Content,
-}
-
-/// What reading it gave.
+/// What reading a file gave.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Content {
     Text(String),
@@ -26,61 +15,85 @@ pub(super) enum Content {
     Failed(String),
 }
 
-/// The files behind a path, in order of their names; reads one at a time.
-pub(super) fn expand(path: &Path) -> Vec<Result<PathBuf, File>> {
-    let mut found = Vec::new();
-    if path.is_dir() {
-        walk(path, &mut found)
-    } else {
-        found.push(Ok(path.to_owned()))
-    }
-    found
-}
-
-fn walk(folder: &Path, found: &mut Vec<Result<PathBuf, File>>) {
-    let failed = |error: &io::Error| {
-        Err(File { name: folder.display().to_string(), content: Content::Failed(error.to_string()) })
-    };
-    let entries = match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
-        Ok(entries) => entries,
-        Err(error) => return found.push(failed(&error)),
-    };
-    let mut entries: Vec<_> =
-        entries.iter().map(|entry| (entry.file_name(), entry.file_type(), entry.path())).collect();
-    entries.sort_by(|a, b| a.0.cmp(&b.0));
-    for (name, kind, path) in entries {
-        let name = name.to_string_lossy();
-        match kind {
-            Ok(kind) if kind.is_dir() => {
-                if !SKIPPED.contains(&name.as_ref()) {
-                    walk(&path, found);
-                }
-            }
-            // A link to a file is one; a link to a directory could lead in a circle.
-            Ok(_) if formats::may_be_format(&name) && path.is_file() => found.push(Ok(path)),
-            Ok(_) => {}
-            Err(error) => found.push(failed(&error)),
-        }
-    }
-}
-
 /// Reads a file, or standard input for `-`.
-pub(super) fn read(path: &Path, bytes_max: usize) -> File {
-    let name = path.display().to_string();
+pub(super) fn read(path: &Path, bytes_max: usize) -> Content {
     let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
-    let read = if name == "-" {
+    let read = if path.as_os_str() == "-" {
         io::stdin().lock().take(limit).read_to_end(&mut bytes)
     } else {
-        fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
     };
-    let content = match read {
+    match read {
         Err(error) => Content::Failed(error.to_string()),
         Ok(_) if bytes.len() > bytes_max => Content::Passed(format!("not looked at: larger than {bytes_max} bytes")),
-        Ok(_) => match String::from_utf8(bytes) {
-            Ok(text) => Content::Text(text),
-            Err(error) => Content::Passed(format!("not looked at: not UTF-8: {}", error.utf8_error())),
-        },
-    };
-    File { name, content }
+        Ok(_) => text(bytes),
+    }
+}
+
+fn text(bytes: Vec<u8>) -> Content {
+    let is_utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    match String::from_utf8(bytes) {
+        Ok(text) if text.contains('\0') => Content::Passed("not looked at: binary".to_owned()),
+        Ok(text) => Content::Text(text),
+        Err(_) if is_utf16 => Content::Passed("not looked at: UTF-16; save it as UTF-8".to_owned()),
+        Err(error) if error.as_bytes().contains(&0) => Content::Passed("not looked at: binary".to_owned()),
+        Err(error) => Content::Passed(format!("not looked at: not UTF-8: {}", error.utf8_error())),
+    }
+}
+
+/// Replaces the text of a file by another, wholly or not at all; its mode, its owner and a link to it stay.
+///
+/// # Errors
+/// Why the file is as it was: it has changed since `before` was read, it is read-only, it has another name (a hard link,
+/// which would go on leading to the old text), or the system refuses.
+pub(super) fn replace(path: &Path, before: &str, after: &str) -> Result<(), String> {
+    // What a link leads to is replaced, not the link.
+    let path = fs::canonicalize(path).map_err(|error| error.to_string())?;
+    let meta = fs::metadata(&path).map_err(|error| error.to_string())?;
+    if !meta.is_file() {
+        return Err("it is no regular file".to_owned());
+    }
+    if meta.permissions().readonly() {
+        return Err("it is read-only".to_owned());
+    }
+    if meta.nlink() > 1 {
+        return Err("it has several names (hard links), and only this one would be mended".to_owned());
+    }
+    if fs::read(&path).map_err(|error| error.to_string())? != before.as_bytes() {
+        return Err("it has changed since it was read".to_owned());
+    }
+    let (temporary, file) = beside(&path).map_err(|error| error.to_string())?;
+    let written = write(file, &meta, after).and_then(|()| fs::rename(&temporary, &path));
+    written.map_err(|error| {
+        // It is ours, and half a file; that it cannot be removed changes nothing about the reason.
+        let _ = fs::remove_file(&temporary);
+        error.to_string()
+    })
+}
+
+/// A new file in the same directory, since a rename is whole only within one file system.
+fn beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
+    for attempt in 0..100 {
+        let temporary = path.with_file_name(format!(".{name}.clockwarden-{}-{attempt}", std::process::id()));
+        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+            Ok(file) => return Ok((temporary, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+fn write(mut file: File, meta: &fs::Metadata, text: &str) -> io::Result<()> {
+    file.write_all(text.as_bytes())?;
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) != (meta.uid(), meta.gid()) {
+        std::os::unix::fs::fchown(&file, Some(meta.uid()), Some(meta.gid()))?;
+    }
+    // After the owner, since a change of owner takes set-user-id bits away.
+    file.set_permissions(meta.permissions())?;
+    file.sync_all()
 }

@@ -1,7 +1,8 @@
 //! `clockwarden lint`: the webhook's engine over files.
 //!
 //! ```text
-//! paths -> files -> inspect_file (pure) -> text or JSON, exit status
+//! paths -> targets -> texts -> inspect_file (pure, on all cores) -> text, JSON, SARIF or annotations; exit status
+//!                                └─▶ mend (pure) -> the file, or a patch
 //! ```
 //!
 //! Reads, calls the engine, writes; decides nothing about settings. Files that do not parse are notes on standard
@@ -9,31 +10,32 @@
 //! the output is the order of the paths, and of names below directories.
 
 pub mod args;
+mod diff;
 mod files;
+mod find;
+mod github;
+mod look;
+mod names;
+mod pages;
 mod policy;
+mod progress;
 mod report;
+mod sarif;
 mod text;
 
 pub use args::LintArgs;
 pub use report::Summary;
 
-use crate::inspect::{Catalogue, Finding, Inspection, Limits, Note, ObjectRef, Severity, inspect_file};
-use args::Format;
-use files::{Content, File};
+use crate::inspect::mend::Eyes;
+use crate::inspect::{Catalogue, Limits, Note, Severity};
+use args::{Colour, Format};
+use look::{Linted, Mend, Outcome};
+use names::Base;
+use progress::Progress;
+use report::{Report, Told};
+use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
-
-/// One file with what was found in it.
-struct Linted {
-    name: String,
-    text: String,
-    documents: Vec<(ObjectRef, Inspection)>,
-}
-
-impl Linted {
-    fn findings(&self) -> impl Iterator<Item = (&ObjectRef, &Finding)> {
-        self.documents.iter().flat_map(|(object, found)| found.findings.iter().map(move |finding| (object, finding)))
-    }
-}
+use std::num::NonZeroUsize;
 
 /// Exit status: nothing at error level.
 const CLEAN: u8 = 0;
@@ -65,83 +67,161 @@ fn lint(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::Result
             return Ok(FAILED);
         }
     };
-    let mut linted = Vec::new();
-    let mut summary = Summary::default();
-    let mut is_failed = false;
-    for path in &args.paths {
-        let expanded = files::expand(path);
-        if expanded.is_empty() {
-            writeln!(err, "note: {}: no file in there that is read", path.display())?;
-        }
-        for found in expanded {
-            let File { name, content } = found.map_or_else(|failed| failed, |path| files::read(&path, limits.bytes));
-            let text = match content {
-                Content::Text(text) => text,
-                Content::Passed(message) => {
-                    writeln!(err, "note: {}: {message}", text::clean(&name))?;
-                    continue;
-                }
-                Content::Failed(message) => {
-                    is_failed = true;
-                    writeln!(err, "clockwarden: {}: {message}", text::clean(&name))?;
-                    continue;
-                }
-            };
-            let known_as = Some(name.as_str()).filter(|name| *name != "-");
-            let found = inspect_file(known_as, &text, Catalogue::builtin(), &bounds, &limits);
-            notes(err, &name, found.notes.iter().chain(found.documents.iter().flat_map(|(_, found)| &found.notes)))?;
-            summary.files = summary.files.saturating_add(usize::from(found.is_read));
-            linted.push(Linted { name, text, documents: found.documents });
-        }
+    if args.fix && args.paths.iter().any(|path| path.as_os_str() == "-") {
+        writeln!(err, "clockwarden: --fix cannot write into standard input; name the file, or use --diff")?;
+        return Ok(FAILED);
     }
-    for file in &linted {
-        let objects = file.documents.iter().filter(|(object, _)| !object.kind.is_empty()).count();
-        let errors = file.findings().filter(|(_, finding)| finding.severity == Severity::Error).count();
-        summary.objects = summary.objects.saturating_add(objects);
-        summary.errors = summary.errors.saturating_add(errors);
-        summary.warnings = summary.warnings.saturating_add(file.findings().count().saturating_sub(errors));
-    }
-    if summary.files == 0 && !is_failed {
-        is_failed = true;
+    let eyes = Eyes { catalogue: Catalogue::builtin(), bounds: &bounds, limits: &limits };
+    let mend = match (args.fix, args.diff) {
+        (true, _) => Mend::Write,
+        (_, true) => Mend::Show,
+        _ => Mend::No,
+    };
+    let targets = find::targets(args);
+    let jobs = args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let mut progress = Progress::new(io::stderr().is_terminal(), targets.len());
+    let mut run = Run::default();
+    look::all(&targets, jobs, &eyes, mend, |number, outcome| {
+        let known = run.told.len();
+        run.take(outcome);
+        for told in run.told.get(known..).unwrap_or(&[]) {
+            progress.clear(err)?;
+            tell(err, told)?;
+        }
+        progress.show(err, number.saturating_add(1))
+    })?;
+    progress.clear(err)?;
+    if run.summary.files == 0 && !run.is_failed {
+        run.is_failed = true;
         writeln!(
             err,
             "clockwarden: nothing could be read; name files that hold Kubernetes objects or configuration (YAML, JSON, TOML, …)"
         )?;
     }
-    let status = if is_failed {
+    let status = if run.is_failed {
         FAILED
-    } else if summary.errors > 0 {
+    } else if run.summary.errors > 0 {
         FOUND
     } else {
         CLEAN
     };
-    let written = match args.format {
-        Format::Json => report::write(out, &linted, summary),
-        Format::Text => text::write(out, &linted, summary, text::Paint { on: has_colours() }),
-    };
-    match written.and_then(|()| out.flush()) {
+    match write(args, out, err, &run).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(status),
         written => written.map(|()| status),
     }
 }
 
-fn notes<'n>(err: &mut dyn Write, name: &str, notes: impl Iterator<Item = &'n Note>) -> io::Result<()> {
-    for note in notes {
-        let mut place = text::clean(name);
-        if note.at.line > 0 {
-            place = format!("{place}:{}:{}", note.at.line, note.at.column);
+fn write(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write, run: &Run) -> io::Result<()> {
+    let Run { linted, told, summary, is_failed, .. } = run;
+    let report = Report { linted, told, summary: *summary, is_failed: *is_failed };
+    if args.diff {
+        let base = Base::here();
+        for file in linted {
+            let Some(mended) = &file.mended else { continue };
+            // A patch changes what a link leads to, as --fix does.
+            let is_link = file.path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+            let path = if is_link { file.path.canonicalize().ok() } else { None };
+            let path = path.as_ref().unwrap_or(&file.path);
+            let name = if file.name == "-" { "stdin".to_owned() } else { base.name(path) };
+            out.write_all(diff::unified(name.trim_start_matches('/'), &file.text, mended).as_bytes())?;
         }
-        let path = note.path.to_string();
-        let inside = if path.is_empty() { String::new() } else { format!("{path}: ") };
-        writeln!(err, "note: {place}: {inside}{}", text::clean(&note.message))?;
+        let unfixed = Summary { fixed: 0, ..*summary };
+        return writeln!(err, "{unfixed}; {} in the patch", summary.fixed);
     }
-    Ok(())
+    match args.format {
+        Format::Json => report::write(out, &report),
+        Format::Sarif => sarif::write(out, &report),
+        Format::Github => github::write(out, &report),
+        Format::Text => text::write(out, &report, has_colours(args.color)),
+    }
+}
+
+/// What has come together so far.
+#[derive(Default)]
+struct Run {
+    /// Files with something in them that is reported.
+    linted: Vec<Linted>,
+    told: Vec<Told>,
+    summary: Summary,
+    is_failed: bool,
+    /// Charts whose templates have to be rendered; told once each.
+    charts: HashSet<String>,
+}
+
+impl Run {
+    fn take(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Note(file, message) => self.tell(file, message, false),
+            Outcome::Passed(file, message) => {
+                self.summary.skipped = self.summary.skipped.saturating_add(1);
+                self.tell(file, message, false);
+            }
+            Outcome::Failed(file, message) => {
+                self.summary.skipped = self.summary.skipped.saturating_add(1);
+                self.tell(file, message, true);
+            }
+            Outcome::Linted(linted) => self.file(*linted),
+        }
+    }
+
+    fn tell(&mut self, file: String, message: String, is_failure: bool) {
+        self.is_failed |= is_failure;
+        self.told.push(Told { file, line: 0, column: 0, message, is_failure });
+    }
+
+    fn file(&mut self, mut linted: Linted) {
+        let notes = std::mem::take(&mut linted.notes);
+        self.told.extend(notes.into_iter().map(|note| told(&mut self.charts, &linted.name, note)));
+        if let Some(failure) = linted.failure.take() {
+            self.tell(linted.name.clone(), format!("not fixed: {failure}"), true);
+        }
+        let errors = linted.findings.iter().filter(|(_, finding)| finding.severity == Severity::Error).count();
+        let summary = &mut self.summary;
+        let add = |to: &mut usize, count: usize| *to = to.saturating_add(count);
+        add(&mut summary.files, usize::from(linted.is_read));
+        add(&mut summary.skipped, usize::from(!linted.is_read));
+        add(&mut summary.objects, linted.objects);
+        add(&mut summary.errors, errors);
+        add(&mut summary.warnings, linted.findings.len().saturating_sub(errors));
+        add(&mut summary.suppressed, linted.suppressed.len());
+        add(&mut summary.fixed, linted.fixed);
+        if !linted.text.is_empty() {
+            self.linted.push(linted);
+        }
+    }
+}
+
+/// A note about a file as it is told. Of a chart's templates, the first one says how to render them all.
+fn told(charts: &mut HashSet<String>, file: &str, note: Note) -> Told {
+    let path = note.path.to_string();
+    let inside = if path.is_empty() { String::new() } else { format!("{path}: ") };
+    let mut message = format!("{inside}{}", note.message);
+    if let (Some((what, _)), Some((chart, _))) = (message.split_once("; render it: "), file.rsplit_once("/templates/"))
+    {
+        message = if charts.insert(chart.to_owned()) { message.replace("CHART", chart) } else { what.to_owned() };
+    }
+    Told { file: file.to_owned(), line: note.at.line, column: note.at.column, message, is_failure: false }
+}
+
+fn tell(err: &mut dyn Write, told: &Told) -> io::Result<()> {
+    let mut place = text::clean(&told.file);
+    if told.line > 0 {
+        place = format!("{place}:{}:{}", told.line, told.column);
+    }
+    let head = if told.is_failure { "clockwarden" } else { "note" };
+    writeln!(err, "{head}: {place}: {}", text::clean(&told.message))
 }
 
 /// Colours for a person's terminal, unless they are not wanted (<https://no-color.org>).
-fn has_colours() -> bool {
-    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !unwanted && std::env::var_os("TERM").is_none_or(|term| term != "dumb") && io::stdout().is_terminal()
+fn has_colours(wanted: Colour) -> bool {
+    match wanted {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto => {
+            let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            !unwanted && std::env::var_os("TERM").is_none_or(|term| term != "dumb") && io::stdout().is_terminal()
+        }
+    }
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ fn levels(from: Levels, set: &[(String, Level)]) -> Result<Levels, String> {
 
 fn from_file(path: &Path, limits: &Limits) -> Result<Bounds, String> {
     let named = |message: &str| format!("{}: {message}", path.display());
-    let text = match files::read(path, limits.bytes).content {
+    let text = match files::read(path, limits.bytes) {
         Content::Text(text) => text,
         Content::Passed(message) | Content::Failed(message) => return Err(named(&message)),
     };

@@ -8,7 +8,7 @@ const UNSAFE: &str =
 const SAFE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\ndata:\n  JWT_LEEWAY: \"30\"\n";
 
 fn args(paths: &[PathBuf], format: Format) -> LintArgs {
-    LintArgs { paths: paths.to_vec(), format, min_skew: None, max_skew: None, rule: Vec::new(), policy: None }
+    LintArgs { paths: paths.to_vec(), format, ..LintArgs::default() }
 }
 
 fn lint_with(args: &LintArgs) -> (u8, String, String) {
@@ -67,9 +67,13 @@ fn json_is_the_contracts() {
                 "rule": "jwt-skew-zero", "severity": "error", "file": path.display().to_string(), "line": 7, "column": 16,
                 "object": {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "shop", "name": "app"},
                 "path": "data.JWT_LEEWAY", "product": "any service (by the naming convention)", "value": "0",
+                "byteOffset": 92, "byteLength": 1, "replacement": "30",
                 "message": message, "fix": "write `JWT_LEEWAY: \"30\"`",
             }],
-            "summary": {"files": 1, "objects": 1, "errors": 1, "warnings": 0},
+            "suppressed": [],
+            "summary": {
+                "files": 1, "objects": 1, "errors": 1, "warnings": 0, "suppressed": 0, "fixed": 0, "skipped": 0,
+            },
         })
     );
 }
@@ -80,16 +84,16 @@ fn text_shows_the_line_and_the_fix() {
     let path = write(folder.path(), "unsafe.yaml", UNSAFE);
     let (_, out, _) = lint_with(&args(std::slice::from_ref(&path), Format::Text));
     let lines: Vec<&str> = out.lines().collect();
-    assert!(
-        lines[0].starts_with(&format!("{}:7:16: error[jwt-skew-zero]: ConfigMap shop/app: ", path.display())),
-        "{out}"
-    );
+    assert!(lines[0].starts_with("error[jwt-skew-zero]: ConfigMap shop/app: data.JWT_LEEWAY is \"0\", "), "{out}");
+    let place = format!(" --> {}:7:16", path.display());
     assert_eq!(
         &lines[1..],
         [
+            place.as_str(),
             "  |",
             "7 |   JWT_LEEWAY: \"0\"",
             "  |                ^",
+            "  |",
             "  = fix: write `JWT_LEEWAY: \"30\"`",
             "",
             "1 error, 0 warnings in 1 file (1 object)",

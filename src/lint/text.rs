@@ -1,79 +1,106 @@
-//! Findings for people: where, what, the source line with a caret, and what to write instead.
+//! Findings for people: what, where, the source line with a caret, and what to write instead.
 //!
 //! Everything from a file is shown without control characters, so that no file can move the cursor or hide a line.
 
-use super::Linted;
-use super::report::Summary;
-use crate::inspect::tree::Position;
+use super::look::Linted;
+use super::report::Report;
 use crate::inspect::{Finding, Severity};
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use std::io::{self, Write};
+use std::ops::Range;
 
-/// Columns of a long line that are shown around the value.
-const WIDTH: usize = 100;
+/// Characters of a very long line that are kept on both sides of the value.
+const AROUND: usize = 120;
 
-/// Colours, or their absence.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Paint {
-    pub(super) on: bool,
-}
+/// Bytes of a line that the renderer may trim to the window by itself.
+const LONG: usize = 4096;
 
-impl Paint {
-    fn with(self, code: &str, text: &str) -> String {
-        if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
-    }
-}
-
-pub(super) fn write(out: &mut dyn Write, linted: &[Linted], summary: Summary, paint: Paint) -> io::Result<()> {
-    for file in linted {
-        for (_, finding) in file.findings() {
-            one(out, file, finding, paint)?;
+pub(super) fn write(out: &mut dyn Write, report: &Report<'_>, has_colours: bool) -> io::Result<()> {
+    let renderer = if has_colours { Renderer::styled() } else { Renderer::plain() };
+    for file in report.linted {
+        for (_, finding) in &file.findings {
+            writeln!(out, "{}\n", one(&renderer, file, finding))?;
         }
     }
-    let plural = |count: usize, name: &str| format!("{count} {name}{}", if count == 1 { "" } else { "s" });
-    let Summary { files, objects, errors, warnings } = summary;
-    let found = match (errors, warnings) {
-        (0, 0) => "nothing found".to_owned(),
-        _ => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
-    };
-    writeln!(out, "{found} in {} ({})", plural(files, "file"), plural(objects, "object"))
+    suppressed(out, report)?;
+    writeln!(out, "{}", report.summary)
 }
 
-fn one(out: &mut dyn Write, file: &Linted, finding: &Finding, paint: Paint) -> io::Result<()> {
-    let colour = if finding.severity == Severity::Error { "1;31" } else { "1;33" };
-    let head = format!("{}[{}]", finding.severity.as_str(), finding.rule);
-    let Position { line, column } = finding.at;
-    let place = format!("{}:{line}:{column}", clean(&file.name));
-    writeln!(out, "{}: {}: {}", paint.with("1", &place), paint.with(colour, &head), clean(&finding.message))?;
-    let margin = " ".repeat(line.to_string().len());
-    if let Some((shown, before, length)) = excerpt(&file.text, finding) {
-        let bar = paint.with("1;34", "|");
-        writeln!(out, "{margin} {bar}")?;
-        writeln!(out, "{} {bar} {shown}", paint.with("1;34", &line.to_string()))?;
-        writeln!(out, "{margin} {bar} {}{}", " ".repeat(before), paint.with(colour, &"^".repeat(length)))?;
+/// A line for each finding that somebody wants to keep.
+pub(super) fn suppressed(out: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
+    for file in report.linted {
+        for kept in &file.suppressed {
+            let at = kept.finding.at;
+            let place = format!("{}:{}:{}", clean(&file.name), at.line, at.column);
+            writeln!(out, "suppressed: {place}: {}: {}", kept.finding.rule, clean(&kept.reason))?;
+        }
     }
-    writeln!(out, "{margin} = {}: {}", paint.with("1", "fix"), clean(&finding.fix))?;
-    writeln!(out)
+    Ok(())
 }
 
-/// The source line (or the part of a long one around the value), the columns before the value, and the value's
-/// length if it stands there as it is.
-fn excerpt(text: &str, finding: &Finding) -> Option<(String, usize, usize)> {
+fn one(renderer: &Renderer, file: &Linted, finding: &Finding) -> String {
+    let level = if finding.severity == Severity::Error { Level::ERROR } else { Level::WARNING };
+    let number = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    let (line, column, name) = (number(finding.at.line), number(finding.at.column), clean(&file.name));
+    let title = level.primary_title(clean(&finding.message)).id(finding.rule);
+    let snippet = |text: String, span: Range<usize>| {
+        Snippet::source(text).line_start(line).annotation(AnnotationKind::Primary.span(span))
+    };
+    let group = match excerpt(&file.text, finding) {
+        // It counts the column itself, in what it is given.
+        Some(Excerpt { text, span, is_whole: true }) => title.element(snippet(text, span).path(name)),
+        Some(Excerpt { text, span, is_whole: false }) => {
+            title.element(Origin::path(name).line(line).char_column(column)).element(snippet(text, span))
+        }
+        None => title.element(Origin::path(name).line(line).char_column(column)),
+    };
+    renderer.render(&[group.element(Level::HELP.with_name("fix").message(clean(&finding.fix)))])
+}
+
+/// What is shown of the source.
+struct Excerpt {
+    text: String,
+    /// The value's bytes in it.
+    span: Range<usize>,
+    /// From the beginning of the line.
+    is_whole: bool,
+}
+
+/// The source line, or the part of a very long one around the value.
+fn excerpt(text: &str, finding: &Finding) -> Option<Excerpt> {
     let text = text.trim_start_matches('\u{feff}');
     let number = usize::try_from(finding.at.line).ok()?.checked_sub(1)?;
     let column = usize::try_from(finding.at.column).ok()?.checked_sub(1)?;
-    let line: Vec<char> = clean(text.split('\n').nth(number)?.trim_end_matches('\r')).chars().collect();
-    let start = if line.len() <= WIDTH { 0 } else { column.saturating_sub(WIDTH / 2) };
-    let shown: String = line.iter().skip(start).take(WIDTH).collect();
-    let value = clean(&finding.value);
-    let stands: bool = line.iter().skip(column).zip(value.chars()).all(|(a, b)| *a == b);
-    let length = if stands { value.chars().count().clamp(1, WIDTH / 2) } else { 1 };
-    Some((shown, column.saturating_sub(start), length))
+    let line = text.split('\n').nth(number)?.trim_end_matches('\r');
+    let (start, _) = line.char_indices().chain([(line.len(), ' ')]).nth(column)?;
+    let (before, after) = line.split_at_checked(start)?;
+    let value = finding.value.as_str();
+    let length = if !value.is_empty() && after.starts_with(value) {
+        value.len()
+    } else {
+        after.chars().next().map_or(0, char::len_utf8)
+    };
+    let (from, to) = if line.len() <= LONG {
+        (0, after.len())
+    } else {
+        let to = after.char_indices().nth(AROUND.saturating_add(value.chars().count()));
+        let from = before.char_indices().rev().take(AROUND).last();
+        (from.map_or(0, |(at, _)| at), to.map_or(after.len(), |(at, _)| at))
+    };
+    let before = clean(before.get(from..)?);
+    let value = clean(after.get(..length)?);
+    let span = before.len()..before.len().saturating_add(value.len());
+    let text = format!("{before}{value}{}", clean(after.get(length..to.max(length))?));
+    Some(Excerpt { text, span, is_whole: from == 0 })
 }
 
 /// Without control characters, each of them one replacement wide; tabs are blanks.
 pub(super) fn clean(text: &str) -> String {
-    // Bidirectional controls reorder what a person sees.
-    let hides = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    // Bidirectional controls reorder what a person sees; the others are not seen at all.
+    let hides = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
     text.chars()
         .map(|c| {
             if c == '\t' {

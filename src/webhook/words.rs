@@ -138,6 +138,7 @@ mod tests {
             value: value.into(),
             message: message.into(),
             fix: "write `5`".into(),
+            spot: None,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::inspect::Note;
 use crate::inspect::limits::Limits;
 use crate::inspect::tree::{Entry, Extent, Kind, Position, Scalar, Tree};
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// See [`super::FORMATS`].
 pub const FORMAT: Format =
@@ -105,6 +105,8 @@ struct Builder<'l> {
     root: Option<Tree>,
     /// What each anchor stands for, and how deep that is.
     anchors: HashMap<usize, (Tree, usize)>,
+    /// Where the values begin that an alias repeats: their bytes belong to several places.
+    shared: HashSet<u32>,
     nodes: usize,
     expanded: usize,
     documents: Vec<Tree>,
@@ -118,6 +120,7 @@ impl<'l> Builder<'l> {
             open: Vec::new(),
             root: None,
             anchors: HashMap::new(),
+            shared: HashSet::new(),
             nodes: 0,
             expanded: 0,
             documents: Vec::new(),
@@ -127,11 +130,17 @@ impl<'l> Builder<'l> {
     fn drop_document(&mut self) {
         self.open.clear();
         self.anchors.clear();
+        self.shared.clear();
         self.root = None;
     }
 
     fn end_document(&mut self) {
-        let root = self.root.take();
+        let mut root = self.root.take();
+        if let Some(root) = root.as_mut().filter(|_| !self.shared.is_empty()) {
+            each_extent(root, &mut |extent| {
+                *extent = extent.take().filter(|extent| !self.shared.contains(&extent.start));
+            });
+        }
         self.drop_document();
         let says_something = |tree: &Tree| !matches!(tree, Tree::Scalar(Scalar { kind: Kind::Null, .. }));
         self.documents.extend(root.filter(says_something));
@@ -155,7 +164,7 @@ impl<'l> Builder<'l> {
                 self.done(Tree::Scalar(Scalar { text: text.into_owned(), kind, at, extent }), merges, at, anchor)
             }
             Event::Alias(id) => {
-                let Some((tree, height)) = self.anchors.get(&id).cloned() else {
+                let Some((mut tree, height)) = self.anchors.get(&id).cloned() else {
                     return Err("not YAML: an alias inside of its own anchor".to_owned());
                 };
                 // Without this, a chain of anchors grows a tree far deeper than any that is written.
@@ -163,6 +172,7 @@ impl<'l> Builder<'l> {
                     return Err(format!("not read: aliases nest deeper than {} levels", self.limits.depth));
                 }
                 self.expand(&tree)?;
+                each_extent(&mut tree, &mut |extent| self.shared.extend(extent.map(|extent| extent.start)));
                 self.done(tree, false, place(span), 0)
             }
             Event::SequenceStart(_, anchor, _) => self.open(Open::List { items: Vec::new(), anchor }),
@@ -245,6 +255,15 @@ fn merged(entries: Vec<Entry>) -> Vec<Entry> {
     }
     out.extend(written);
     out
+}
+
+/// As deep as the limits have let the tree become.
+fn each_extent(tree: &mut Tree, then: &mut impl FnMut(&mut Option<Extent>)) {
+    match tree {
+        Tree::Scalar(scalar) => then(&mut scalar.extent),
+        Tree::Map(entries) => entries.iter_mut().for_each(|entry| each_extent(&mut entry.value, then)),
+        Tree::List(items) => items.iter_mut().for_each(|item| each_extent(item, then)),
+    }
 }
 
 /// Nodes and levels.

@@ -16,6 +16,7 @@ fn finding(severity: Severity, key: &str) -> Finding {
         value: "0".into(),
         message: "m".into(),
         fix: "f".into(),
+        spot: None,
     }
 }
 
