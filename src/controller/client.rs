@@ -4,7 +4,6 @@
 //! time is broken off, and its connection with it.
 
 use super::gate::{self, Gate};
-use super::lean::Lean;
 use super::request::{Kind, Outcome, Refusal, Request, Verb};
 use super::write::Notice;
 use crate::api::{self, NodeClock, TimeSyncPolicy};
@@ -82,15 +81,8 @@ impl Performer {
             }
             None => Vec::new(),
         };
-        let http = http.body(body).map_err(kube::Error::HttpError)?;
-        match request.kind {
-            // Two thirds of a Node are names of images, which nobody reads: they are not even decoded.
-            Kind::Node => {
-                let Lean(node) = self.client.request::<Lean<Node>>(http).await?;
-                serde_json::to_value(node).map_err(kube::Error::SerdeError)
-            }
-            Kind::Policy | Kind::Clock | Kind::Lease | Kind::Event => self.client.request(http).await,
-        }
+        // All of it: `managedFields`, which an index does not keep, tell whose a cordon is.
+        self.client.request(http.body(body).map_err(kube::Error::HttpError)?).await
     }
 
     async fn publish(&self, body: &Value) -> Result<Value, kube::Error> {

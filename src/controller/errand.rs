@@ -97,7 +97,15 @@ impl Errand {
     fn begin(&mut self) -> Step {
         self.stage = Stage::Reading;
         match &self.write {
-            Write::Marks { node, .. } => ask(Verb::Get, Kind::Node, node, false, Value::Null),
+            Write::Marks { node, desired, known } => {
+                // What is known may be what there is, which saves a read; if it is not, that is a conflict.
+                let known = known.as_ref().filter(|_| self.attempts == 0);
+                if let Some(Ok(Some(patch))) = known.map(|known| marks(known, desired)) {
+                    self.stage = Stage::Writing;
+                    return ask(Verb::Merge, Kind::Node, node, false, patch);
+                }
+                ask(Verb::Get, Kind::Node, node, false, Value::Null)
+            }
             Write::Finalizer { policy, .. } | Write::PolicyStatus { policy, .. } | Write::Confirm { policy } => {
                 ask(Verb::Get, Kind::Policy, policy, false, Value::Null)
             }
@@ -122,9 +130,14 @@ impl Errand {
         let is_change = self.stage == Stage::Writing;
         self.changed |= is_change || self.stage == Stage::Making;
         Ok(match &self.write {
-            Write::Marks { node, desired } => {
+            Write::Marks { node, desired, known } => {
                 let mut live: Node = read(value)?;
-                if !is_change && let Some(patch) = marks(&live, desired)? {
+                let is_another = known.as_ref().is_some_and(|known| is_another(known, &live));
+                // What was decided about another node than this is decided anew.
+                if !is_change
+                    && !is_another
+                    && let Some(patch) = marks(&live, desired)?
+                {
                     let name = node.clone();
                     self.stage = Stage::Writing;
                     return Ok(ask(Verb::Merge, Kind::Node, &name, false, patch));
@@ -232,6 +245,19 @@ fn with_status(mut object: Value, status: Value) -> Value {
     object
 }
 
+/// Whether what decisions look at, clocks and marks apart, is not what it was: labels, what people have annotated, whether
+/// it is cordoned or being deleted.
+fn is_another(known: &Node, live: &Node) -> bool {
+    let mut live = live.clone();
+    trim(&mut live);
+    let facts = |node: &Node| {
+        let cordoned = node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
+        (node.metadata.deletion_timestamp.is_some(), cordoned)
+    };
+    let (was, is) = (&known.metadata, &live.metadata);
+    facts(known) != facts(&live) || was.uid != is.uid || was.labels != is.labels || was.annotations != is.annotations
+}
+
 /// The patch that the live node needs, if it needs one.
 fn marks(live: &Node, desired: &Marks) -> Result<Option<Value>, WriteError> {
     // A node that is going away gets nothing new; what is on it goes with it.
@@ -256,4 +282,56 @@ fn finalizer(live: &DynamicObject, present: bool) -> Option<Value> {
         finalizers.retain(|f| f != api::FINALIZER);
     }
     Some(json!({"metadata": {"resourceVersion": live.metadata.resource_version, "finalizers": finalizers}}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::marks::Effect;
+
+    fn node(version: u32, more: &Value) -> Value {
+        let mut node = json!({"metadata": {"name": "n", "uid": "u", "resourceVersion": version.to_string(), "labels": {},
+            "annotations": {}}, "spec": {}});
+        for (path, value) in more.as_object().into_iter().flatten() {
+            let (parent, field) = path.rsplit_once('/').unwrap();
+            node.pointer_mut(parent).unwrap()[field] = value.clone();
+        }
+        node
+    }
+
+    /// A taint is put on a node that is known in version 1 and turns out to be this one. Whether it is patched then.
+    fn check(live: Value, expected: Option<&str>) {
+        let mut desired = Marks::default();
+        desired.hold(Mark::Taint { key: "clockwarden.io/clock-drift".into(), effect: Effect::NoSchedule }, "p");
+        let known = Some(Box::new(serde_json::from_value(node(1, &json!({}))).unwrap()));
+        let mut errand = Errand::new(Write::Marks { node: "n".into(), desired, known });
+        let Step::Ask(first) = errand.step(None) else { panic!("nothing is asked") };
+        assert_eq!((first.verb, &first.body["metadata"]["resourceVersion"]), (Verb::Merge, &json!("1")));
+        let Step::Ask(second) = errand.step(Some(Err(Refusal::Conflict))) else { panic!("given up") };
+        assert_eq!(second.verb, Verb::Get);
+        match errand.step(Some(Ok(live.clone()))) {
+            Step::Ask(third) => {
+                assert_eq!(third.body["metadata"]["resourceVersion"].as_str(), expected, "{live}");
+            }
+            Step::Done(Ok(Answer::Node(_))) => assert!(expected.is_none() && !errand.changed(), "{live}"),
+            Step::Done(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_was_decided_about_another_node_than_there_is_now_is_decided_anew() {
+        let heartbeat = json!({"/status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+        check(node(2, &heartbeat), Some("2"));
+        check(node(2, &json!({"/spec/taints": [{"key": "other", "effect": "NoSchedule"}]})), Some("2"));
+        check(node(2, &json!({"/metadata/annotations": {"other": "x"}})), Some("2"));
+        for other in [
+            json!({"/metadata/annotations": {"clockwarden.io/exempt-until": "2100-01-01T00:00:00Z"}}),
+            json!({"/metadata/labels": {"zone": "b"}}),
+            json!({"/spec/unschedulable": true}),
+            json!({"/metadata/uid": "another"}),
+            json!({"/metadata/deletionTimestamp": "2026-01-01T00:00:00Z"}),
+        ] {
+            check(node(2, &other), None);
+        }
+    }
 }

@@ -17,6 +17,8 @@ pub enum Write {
         node: String,
         /// Empty: none.
         desired: Marks,
+        /// The node as it is known, if that is enough to tell what is to be changed; it is read otherwise.
+        known: Option<Box<Node>>,
     },
     /// Our finalizer on a policy comes or goes.
     Finalizer {

@@ -30,6 +30,12 @@ pub struct Known {
 }
 
 impl Known {
+    /// Whether there was a reading.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.good.is_some()
+    }
+
     /// A reading.
     pub fn saw(&mut self, now: Duration, claimed: Delta, own: Delta, is_vague: bool) {
         self.good = Some((now, claimed, own));

@@ -101,6 +101,8 @@ pub struct Judge {
     /// Most clocks were moved at one time.
     is_mass_moved: bool,
     known: Vec<Vec<Known>>,
+    /// When a replica lost its memory, and what it had known: its last requests are still on their way.
+    before: Vec<(Duration, Vec<Known>)>,
     nodes: BTreeMap<String, Node>,
     policies: BTreeMap<String, Vec<Version>>,
     held: BTreeMap<String, BTreeSet<String>>,
@@ -118,6 +120,7 @@ impl Judge {
             stirred_at: Duration::ZERO,
             is_mass_moved: false,
             known: vec![vec![Known::default(); scenario.nodes]; scenario.controllers],
+            before: vec![(Duration::ZERO, Vec::new()); scenario.controllers],
             nodes: BTreeMap::new(),
             policies: BTreeMap::new(),
             held: BTreeMap::new(),
@@ -147,10 +150,14 @@ impl Judge {
     }
 
     /// A replica has lost its memory.
-    pub fn forget(&mut self, replica: usize) {
+    pub fn forget(&mut self, replica: usize, now: Duration) {
         self.stirs += self.nodes.len() as u64;
-        if let Some(known) = self.known.get_mut(replica) {
-            known.iter_mut().for_each(|it| *it = Known::default());
+        let (Some(known), Some(before)) = (self.known.get_mut(replica), self.before.get_mut(replica)) else { return };
+        let fresh = vec![Known::default(); known.len()];
+        let lost = std::mem::replace(known, fresh);
+        // A process that begins forgets once more what the one that was killed has forgotten already.
+        if lost.iter().any(Known::is_any) {
+            *before = (now, lost);
         }
     }
 
@@ -421,7 +428,9 @@ impl Judge {
     /// What is wrong with the evidence for an act.
     fn unfounded(&self, policy: &Policy, name: &str, call: &Call, machines: &[Machine]) -> Option<(Rule, String)> {
         let number: usize = name.trim_start_matches('n').parse().ok()?;
-        let known = self.known.get(call.replica)?.get(number)?;
+        let (lost_at, lost) = self.before.get(call.replica)?;
+        let all = if call.began < *lost_at { lost } else { self.known.get(call.replica)? };
+        let known = all.get(number)?;
         known.speaks_against(policy, self.is_led(policy, machines, call.began), call.began)
     }
 

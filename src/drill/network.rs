@@ -250,7 +250,7 @@ impl World<'_> {
             replica.releasing = false;
             if replica.stopping {
                 replica.kill();
-                self.judge.forget(number);
+                self.judge.forget(number, now);
                 return;
             }
         } else if replica.leads(now) && replica.engine.as_ref().is_some_and(Engine::is_outlier) {

@@ -320,7 +320,7 @@ impl<'a> World<'a> {
         match blow {
             Blow::Kill => {
                 replica.kill();
-                self.judge.forget(number);
+                self.judge.forget(number, now);
             }
             Blow::Stop => {
                 replica.stopping = replica.engine.is_some();
@@ -370,7 +370,7 @@ impl<'a> World<'a> {
     pub(super) fn start(&mut self, number: usize) {
         let Some(replica) = self.replicas.get_mut(number) else { return };
         replica.start();
-        self.judge.forget(number);
+        self.judge.forget(number, self.now);
         for stream in 0..WATCHED.len() {
             let after = self.delay(5_000_000, 50_000_000);
             self.tell(number, after, Message::Connect(stream, 0, true));

@@ -85,6 +85,12 @@ impl Marks {
         is_lifted || self.held.get(mark).is_some_and(|policies| policies.contains(policy))
     }
 
+    /// Whether a cordon is held, or was and a person lifted it.
+    #[must_use]
+    pub fn is_about_cordons(&self) -> bool {
+        self.held.contains_key(&Mark::Cordon) || !self.lifted.is_empty()
+    }
+
     /// One more holder.
     pub fn hold(&mut self, mark: Mark, policy: &str) {
         self.held.entry(mark).or_default().insert(policy.to_owned());

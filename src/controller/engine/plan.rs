@@ -28,7 +28,7 @@ const STATUS_SPACING: Duration = Duration::from_secs(1);
 
 /// Nothing is put on a node sooner after it was found drifting: what happens to many at once is told within
 /// milliseconds, and must be weighed together before the first of them is acted on.
-const MOMENT: Duration = Duration::from_millis(2);
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// Nothing new is done by a policy that was read longer ago: it may have been suspended, changed or deleted since, and
 /// the watch that should have told so may hang (a connection that is half open is noticed after minutes).
@@ -149,7 +149,7 @@ impl Engine {
     #[must_use]
     pub fn confirms(&self, write: &Write, clocks: &Sample) -> bool {
         match write {
-            Write::Marks { node, desired } => {
+            Write::Marks { node, desired, .. } => {
                 let live = self.fleet.nodes.get(node);
                 self.is_confirmed(node, clocks)
                     && live.is_none_or(|live| self.desired(node, live, clocks.wall) == *desired)
@@ -204,7 +204,16 @@ impl Engine {
         let marks = self.marks_due(name, node, clocks);
         let adds = subject.unsure || marks == Some(true);
         if (subject.unsure || marks.is_some()) && may_try("marks") && (!adds || self.is_confirmed(name, clocks)) {
-            return Some(Write::Marks { node: name.to_owned(), desired: self.desired(name, node, clocks.wall) });
+            let desired = self.desired(name, node, clocks.wall);
+            // Whose a cordon is only the node itself tells, and so it does what became of a write without an answer.
+            let is_cordoned = node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
+            let is_about_cordons = is_cordoned
+                || [Some(&desired), node_marks::owned(node).ok().as_ref()]
+                    .into_iter()
+                    .flatten()
+                    .any(Marks::is_about_cordons);
+            let known = (!subject.unsure && !is_about_cordons).then(|| Box::new(node.clone()));
+            return Some(Write::Marks { node: name.to_owned(), desired, known });
         }
         let condition = condition(node, self.summary(name, clocks).as_ref(), self.is_forgotten(name), clocks);
         if let Some(write) = condition.filter(|_| may_try("condition")) {
