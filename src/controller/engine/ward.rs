@@ -137,8 +137,8 @@ impl Ward {
     pub fn confirmed(&mut self, now: Mono) -> Vec<String> {
         self.confirmed = Some(now);
         let waited = std::mem::take(&mut self.doubted);
-        let promised = |name: &&String| self.room.is_promised(name);
-        if waited { self.members.keys().filter(promised).cloned().collect() } else { Vec::new() }
+        let waits = |view: &&NodeView| view.decision.outcome == Outcome::Act && !view.acted;
+        if waited { self.views().filter(waits).map(|view| view.node.clone()).collect() } else { Vec::new() }
     }
 
     /// Whether the policy was read within that time.
@@ -292,7 +292,11 @@ impl Ward {
         // A policy that only observes gives back what it held before, so that none of it takes room.
         let given_back = if policy.action.mark.is_some() { 0 } else { self.room.held().len() };
         self.room.set_cap(policy.action.limit.cap(self.counted).saturating_add(given_back));
-        let changed = self.room.assign();
+        let mut changed = self.room.assign();
+        if self.room.held().len() > self.room.cap() {
+            // The limit has shrunk: who carries the mark keeps it, but a place is no right to another mark.
+            changed.extend(self.room.held().iter().cloned());
+        }
         for name in &changed {
             self.decide(name, policy);
         }
@@ -357,7 +361,8 @@ impl Ward {
     }
 }
 
-/// A node that carries the mark already, or may, needs no further place.
+/// A node that may carry the mark already, or carries another one of the policy, needs no further place; where more
+/// places are held than there are, it has lost its own.
 fn has_room(room: &Room<Urgency>, name: &str) -> bool {
-    room.is_promised(name) || room.held().contains(name)
+    room.is_promised(name) || (room.held().contains(name) && room.held().len() <= room.cap())
 }
