@@ -121,6 +121,12 @@ impl<'p> Exercise<'p> {
             missing = self.until(before, async || self.acted(2).await).await?;
         }
         if missing.is_empty() {
+            // Whose a cordon is only the node itself tells.
+            let cordon = Patch::Merge(json!({"spec": {"action": {"type": "Cordon"}}}));
+            self.policies_api().patch("asked", &PatchParams::default(), &cordon).await?;
+            missing = self.until(before, async || self.cordoned().await).await?;
+        }
+        if missing.is_empty() {
             self.policies_api().delete("asked", &DeleteParams::default()).await?;
             missing = self.until(before, async || self.gone(url).await).await?;
         }
@@ -192,6 +198,11 @@ impl<'p> Exercise<'p> {
         Ok(vec![("the taint's end", !is_tainted(&self.nodes().get("asked-1").await?))])
     }
 
+    async fn cordoned(&self) -> Result<Vec<Look>> {
+        let node = self.nodes().get("asked-1").await?;
+        Ok(vec![("a cordon", is_cordoned(&node)), ("no taint beside it", !is_tainted(&node))])
+    }
+
     /// And what takes a few seconds anyhow: two beats, a renewal.
     async fn gone(&self, url: &str) -> Result<Vec<Look>> {
         let lease = self.lease().await?.and_then(|lease| lease.spec).unwrap_or_default();
@@ -199,7 +210,7 @@ impl<'p> Exercise<'p> {
         let scheduler = "clockwarden_control_plane_offset_seconds{component=\"kube-scheduler\"";
         Ok(vec![
             ("the policy's end", self.policies_api().get_opt("asked").await?.is_none()),
-            ("the taint's end with the policy", !is_tainted(&self.nodes().get("asked-1").await?)),
+            ("the cordon's end with the policy", !is_cordoned(&self.nodes().get("asked-1").await?)),
             ("a renewal of the lease", lease.renew_time.is_some() && lease.renew_time != lease.acquire_time),
             ("a clock by its heartbeats", self.state("beats-1").await? == "Synchronized"),
             ("the scheduler's clock", metrics.contains(scheduler)),
@@ -240,7 +251,7 @@ impl<'p> Exercise<'p> {
         self.clocks().delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
         self.late("none").await?;
         for node in self.nodes().list(&ListParams::default()).await?.items {
-            let clean = json!({"metadata": {"annotations": {MARKS_ANNOTATION: null}}, "spec": {"taints": null}});
+            let clean = json!({"metadata": {"annotations": {MARKS_ANNOTATION: null}}, "spec": {"taints": null, "unschedulable": null}});
             self.nodes().patch(&node.name_any(), &PatchParams::default(), &Patch::Merge(clean)).await?;
             let bare: Value = json!({"status": {"conditions": [{"type": NODE_CONDITION, "$patch": "delete"}]}});
             self.nodes().patch_status(&node.name_any(), &PatchParams::default(), &Patch::Strategic(bare)).await?;
@@ -288,6 +299,10 @@ impl<'p> Exercise<'p> {
     fn policies_api(&self) -> Api<TimeSyncPolicy> {
         Api::all(self.client.clone())
     }
+}
+
+fn is_cordoned(node: &Node) -> bool {
+    node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true)
 }
 
 fn is_tainted(node: &Node) -> bool {
