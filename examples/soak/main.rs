@@ -77,6 +77,7 @@ fn main() -> anyhow::Result<ExitCode> {
                     let scenario = random::scenario(seed, size);
                     let ran = clockwarden::drill::run(&scenario, None);
                     if !ran.broken.is_empty() && !is_over.swap(true, Ordering::Relaxed) {
+                        println!("SEED={seed}: a rule was broken; looking for a shorter scenario\n{}", told(&ran));
                         *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(report(seed, &scenario, &ran));
                     }
                     let mut sums = sums.lock().unwrap_or_else(PoisonError::into_inner);

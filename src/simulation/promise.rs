@@ -12,7 +12,7 @@ use super::controller::{JUDGED_NS, Verdict};
 use super::node::{Agent, Broken, Node};
 use super::server::Server;
 use super::world::World;
-use crate::clock::{OffsetInterval, State};
+use crate::clock::{OffsetInterval, State, Why};
 use crate::policy::Yardstick;
 use std::time::Duration;
 
@@ -106,6 +106,8 @@ fn healed(
         fail("nothing heals without a reading", format!("unknown since {since}, last answer {answered:?}"));
     }
     before.unknown_since = match state {
+        // What others said is missing there: the yardstick, or that they were not moved alike. With that it heals.
+        State::Unknown(Why::NoYardstick | Why::MovedTogether) => before.unknown_since,
         State::Unknown(_) => before.unknown_since.or(Some(second)),
         State::Synchronized | State::Drifting => None,
     };

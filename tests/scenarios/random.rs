@@ -85,3 +85,25 @@ proptest! {
 fn cases() -> u32 {
     std::env::var("CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
 }
+
+/// With half of the nodes following a liar there is no yardstick for a while; a node that is unknown for want of one is
+/// healthy again when the others have answered, without a word of its own.
+#[test]
+fn a_node_that_was_unknown_for_want_of_a_yardstick_heals_with_it() {
+    let both = || Kind::chronyd(&[0, 1]).asking(&[0, 1]);
+    let kinds = [
+        Kind::with(Daemon::Nobody),
+        both(),
+        Kind::chronyd(&[0]).asking(&[1]),
+        Kind::with(Daemon::Timesyncd(Timesyncd::new(0, 0))),
+        Kind::chronyd(&[0]),
+    ];
+    let scenario = Scenario::new("split", "", "").lasting(SECONDS).with(|it| {
+        it.nodes = NODES;
+        it.servers = vec![Conduct::Lies(-29 * SECOND / 10), Conduct::Honest];
+        it.others = (0..).zip(kinds).map(|(node, kind)| (node..node + 1, kind)).collect();
+        it.controller = both();
+    });
+    let score = run(&scenario, 2_196_683_978_423_675_828);
+    assert!(score.broken.is_empty(), "{:?}", score.broken);
+}

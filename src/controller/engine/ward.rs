@@ -56,6 +56,8 @@ pub struct Ward {
     confirmed: Option<Mono>,
     /// It is to be read before anything new is done by it.
     pub doubted: bool,
+    /// More places are held than there are.
+    is_over: bool,
 }
 
 /// What holds where a policy cannot be read; it has no nodes then.
@@ -113,6 +115,7 @@ impl Ward {
             date: (Mono::default(), Delta::ZERO, Delta::ZERO),
             confirmed: None,
             doubted: false,
+            is_over: false,
         }
     }
 
@@ -293,10 +296,12 @@ impl Ward {
         let given_back = if policy.action.mark.is_some() { 0 } else { self.room.held().len() };
         self.room.set_cap(policy.action.limit.cap(self.counted).saturating_add(given_back));
         let mut changed = self.room.assign();
-        if self.room.held().len() > self.room.cap() {
+        let is_over = self.room.held().len() > self.room.cap();
+        if is_over && !std::mem::replace(&mut self.is_over, is_over) {
             // The limit has shrunk: who carries the mark keeps it, but a place is no right to another mark.
             changed.extend(self.room.held().iter().cloned());
         }
+        self.is_over = is_over;
         for name in &changed {
             self.decide(name, policy);
         }
