@@ -9,6 +9,7 @@ use clockwarden::simulation::scenario::Event;
 use clockwarden::simulation::server::Conduct;
 use clockwarden::simulation::{Kind, Scenario, What, Who, run};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 const NODES: usize = 5;
 const SECONDS: i64 = 420;
@@ -67,7 +68,12 @@ fn scenario() -> impl Strategy<Value = Scenario> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: number("CASES", 20) as u32,
+        rng_seed: RngSeed::Fixed(number("SEED", 1)),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn whatever_happens_the_promises_are_kept(scenario in scenario(), seed in any::<u64>()) {
@@ -81,9 +87,10 @@ proptest! {
     }
 }
 
-/// As many as is bearable; more with CASES=….
-fn cases() -> u32 {
-    std::env::var("CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+/// As many cases as is bearable, the same each time, so that whoever changes something else is not stopped by what they
+/// did not do; `SEED=7 CASES=500` searches on.
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 /// With half of the nodes following a liar there is no yardstick for a while; a node that is unknown for want of one is
