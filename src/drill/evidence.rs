@@ -30,10 +30,10 @@ pub struct Known {
 }
 
 impl Known {
-    /// Whether there was a reading.
+    /// When it was measured last.
     #[must_use]
-    pub fn is_any(&self) -> bool {
-        self.good.is_some()
+    pub fn measured(&self) -> Option<Duration> {
+        self.good.map(|(at, ..)| at)
     }
 
     /// A reading.

@@ -156,7 +156,7 @@ impl Judge {
         let fresh = vec![Known::default(); known.len()];
         let lost = std::mem::replace(known, fresh);
         // A process that begins forgets once more what the one that was killed has forgotten already.
-        if lost.iter().any(Known::is_any) {
+        if lost.iter().any(|it| it.measured().is_some()) {
             *before = (now, lost);
         }
     }
@@ -431,6 +431,10 @@ impl Judge {
         let (lost_at, lost) = self.before.get(call.replica)?;
         let all = if call.began < *lost_at { lost } else { self.known.get(call.replica)? };
         let known = all.get(number)?;
+        // What came after it had left it could not heed.
+        if known.measured().is_some_and(|at| at > call.sent) {
+            return None;
+        }
         known.speaks_against(policy, self.is_led(policy, machines, call.began), call.began)
     }
 

@@ -281,7 +281,8 @@ impl World<'_> {
         // A hand waits so long for one answer, an attempt at the lease for both of its answers.
         let since = if slot == Slot::Ballot { began } else { self.now };
         let given_up = since.saturating_add(PATIENCE);
-        let call = Call { replica: number, life, slot, number: self.numbers, given_up, began, held, request };
+        let call =
+            Call { replica: number, life, slot, number: self.numbers, given_up, began, sent: self.now, held, request };
         if is_cut_off {
             self.reply(&call, silent("no answer within 5s"), given_up);
             return;

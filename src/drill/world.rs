@@ -84,6 +84,8 @@ pub(super) struct Call {
     pub given_up: Duration,
     /// When the errand or the ballot began.
     pub began: Duration,
+    /// When it was sent.
+    pub sent: Duration,
     /// Who held the lease on the server when it was sent.
     pub held: bool,
     pub request: Request,
