@@ -8,7 +8,7 @@ use super::queue::{About, Class};
 use super::ward::Ward;
 use crate::agent::report::JumpReport;
 use crate::api::{NODE_CONDITION, TimeSyncPolicy, exemption, node_marks};
-use crate::clock::{Mono, Sample, State, Wall};
+use crate::clock::{Mono, Sample, State};
 use crate::controller::evaluate::NodeView;
 use crate::controller::fleet::PolicyEntry;
 use crate::controller::policy_status;
@@ -48,14 +48,15 @@ impl Engine {
     fn class_of_node(&mut self, name: &str, clocks: &Sample) -> Option<Class> {
         let node = self.fleet.nodes.get(name)?;
         let (is_unsure, marks) = (self.subjects.get(name)?.unsure, self.marks_due(name, node, clocks));
-        let may_add = !(is_unsure || marks == Some(true)) || self.confirm(name, clocks);
+        let is_confirmed = self.confirm(name, clocks);
         let node = self.fleet.nodes.get(name)?;
         if is_unsure {
-            return may_add.then_some(Class::Undo);
+            return is_confirmed.then_some(Class::Undo);
         }
         match marks {
-            Some(true) => return (self.after_the_moment(name, clocks) && may_add).then_some(Class::Act),
+            Some(true) => return self.after_the_moment(name, clocks).then_some(Class::Act),
             Some(false) => return Some(Class::Undo),
+            None if !is_confirmed => return None,
             None => {}
         }
         // A drift is summed up with every look at it; of a healthy clock most looks say nothing new.
@@ -151,8 +152,7 @@ impl Engine {
         match write {
             Write::Marks { node, desired, .. } => {
                 let live = self.fleet.nodes.get(node);
-                self.is_confirmed(node, clocks)
-                    && live.is_none_or(|live| self.desired(node, live, clocks.wall) == *desired)
+                live.is_none_or(|live| self.desired(node, live, clocks) == *desired)
             }
             _ => true,
         }
@@ -161,19 +161,19 @@ impl Engine {
     /// Whether marks are due, and if so, whether any is put on.
     fn marks_due(&self, name: &str, node: &Node, clocks: &Sample) -> Option<bool> {
         // A record that cannot be read stops us here; it is told through the node's decision.
-        let change = node_marks::change(node, &self.desired(name, node, clocks.wall)).ok()??;
+        let change = node_marks::change(node, &self.desired(name, node, clocks)).ok()??;
         let adds = !change.added.is_empty();
         (!adds || node.metadata.deletion_timestamp.is_none()).then_some(adds)
     }
 
     /// The marks that a node shall carry.
-    pub(super) fn desired(&self, name: &str, node: &Node, wall: Wall) -> Marks {
+    pub(super) fn desired(&self, name: &str, node: &Node, clocks: &Sample) -> Marks {
         let mut desired = Marks::default();
         for (policy_name, entry) in self.fleet.policies.iter() {
             let Ok(policy) = &entry.policy else {
                 // A policy that cannot be evaluated neither acts nor undoes, unless it is being deleted, or a person
                 // wants the node to be left alone. An exemption that nobody can read undoes nothing.
-                let exempt = exemption::holds(node, Now::by_own_clock(wall));
+                let exempt = exemption::holds(node, Now::by_own_clock(clocks.wall));
                 let exempt = matches!(exempt, Some(HandsOff::Exempt { .. }));
                 if let (false, false, Ok(owned)) = (entry.deleting(), exempt, node_marks::owned(node)) {
                     desired.join(owned.of(policy_name));
@@ -181,10 +181,12 @@ impl Engine {
                 continue;
             };
             let Some(mark) = &policy.action.mark else { continue };
-            let Some(view) = self.wards.get(policy_name).and_then(|ward| ward.view(name)) else { continue };
+            let Some(ward) = self.wards.get(policy_name) else { continue };
+            let Some(view) = ward.view(name) else { continue };
             let wanted = match view.decision.outcome {
-                // Without our finalizer the policy could vanish and leave the mark behind.
-                Outcome::Act => view.acted || entry.has_finalizer(),
+                // Without our finalizer the policy could vanish and leave the mark behind; and one that was not read
+                // lately puts nothing on, but keeps nobody else's mark from coming off.
+                Outcome::Act => view.acted || (entry.has_finalizer() && ward.is_confirmed(CONFIRMED_FOR, clocks.after)),
                 Outcome::Keep => true,
                 Outcome::Release | Outcome::WouldAct | Outcome::Leave => false,
             };
@@ -202,9 +204,9 @@ impl Engine {
         let node = self.fleet.nodes.get(name)?;
         let subject = self.subjects.get(name)?;
         let marks = self.marks_due(name, node, clocks);
-        let adds = subject.unsure || marks == Some(true);
-        if (subject.unsure || marks.is_some()) && may_try("marks") && (!adds || self.is_confirmed(name, clocks)) {
-            let desired = self.desired(name, node, clocks.wall);
+        let is_due = if subject.unsure { self.is_confirmed(name, clocks) } else { marks.is_some() };
+        if is_due && may_try("marks") {
+            let desired = self.desired(name, node, clocks);
             // Whose a cordon is only the node itself tells, and so it does what became of a write without an answer.
             let is_cordoned = node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
             let is_about_cordons = is_cordoned

@@ -121,12 +121,18 @@ impl World {
         kinds
     }
 
+    /// The API server has answered with every policy just now.
+    fn read(&mut self, seconds: u64) {
+        self.engine.wards.values_mut().for_each(|ward| drop(ward.confirmed(clocks(seconds).after)));
+    }
+
     /// The nodes that shall carry marks.
     fn desired(&mut self, seconds: u64) -> Vec<String> {
         self.engine.settle(&clocks(seconds));
+        self.read(seconds);
         let nodes = self.engine.fleet.nodes.iter();
         nodes
-            .filter(|(name, node)| !self.engine.desired(name, node, clocks(seconds).wall).is_empty())
+            .filter(|(name, node)| !self.engine.desired(name, node, &clocks(seconds)).is_empty())
             .map(|(name, _)| name.clone())
             .collect()
     }
@@ -211,8 +217,9 @@ fn two_policies_share_a_mark_and_the_last_one_takes_it_off() {
     let mut world = World::new(vec![eager(), strict], three());
     [("n1", 0), ("n2", 0), ("n3", 100)].iter().for_each(|(n, ms)| world.measure(n, *ms, None, 10));
     world.engine.settle(&clocks(10));
+    world.read(10);
     let node = world.engine.fleet.nodes.get("n3").unwrap();
-    let desired = world.engine.desired("n3", node, clocks(10).wall);
+    let desired = world.engine.desired("n3", node, &clocks(10));
     assert_eq!(desired.held.values().flatten().collect::<Vec<_>>(), ["strict"]);
 }
 
@@ -225,9 +232,10 @@ fn two_of_five(policies: Vec<PolicyEntry>) -> World {
 }
 
 /// The marks that a node shall carry, each with its policies.
-fn holders(world: &World, node: &str, seconds: u64) -> Vec<(String, Vec<String>)> {
+fn holders(world: &mut World, node: &str, seconds: u64) -> Vec<(String, Vec<String>)> {
+    world.read(seconds);
     let live = world.engine.fleet.nodes.get(node).unwrap();
-    let marks = world.engine.desired(node, live, clocks(seconds).wall).held;
+    let marks = world.engine.desired(node, live, &clocks(seconds)).held;
     marks.into_iter().map(|(mark, policies)| (mark.to_string(), policies.into_iter().collect())).collect()
 }
 
@@ -241,10 +249,10 @@ fn each_policy_counts_what_it_holds_against_its_own_limit() {
     let mut world = two_of_five(vec![policy("p", one(shared), true), policy("q", one(shared), true)]);
     // Both take the one that is furthest off, and hold the mark together.
     assert_eq!(world.desired(10), ["n5"]);
-    assert_eq!(holders(&world, "n5", 10), [(format!("taint {shared}:NoSchedule"), vec!["p".into(), "q".into()])]);
+    assert_eq!(holders(&mut world, "n5", 10), [(format!("taint {shared}:NoSchedule"), vec!["p".into(), "q".into()])]);
     let mut world = two_of_five(vec![policy("p", one(shared), true), policy("q", one("example.com/other"), true)]);
     world.engine.settle(&clocks(10));
-    assert_eq!(holders(&world, "n5", 10).len(), 2, "two marks of two policies on one node");
+    assert_eq!(holders(&mut world, "n5", 10).len(), 2, "two marks of two policies on one node");
 }
 
 #[test]
@@ -266,8 +274,8 @@ fn a_policy_that_is_suspended_or_only_observes_hinders_no_other_and_holds_nothin
         };
         assert_eq!(outcomes("dry"), [Outcome::WouldAct, Outcome::WouldAct]);
         assert_eq!(outcomes("p"), [Outcome::Leave, Outcome::Act]);
-        assert_eq!(holders(&world, "n5", 10).into_iter().flat_map(|(_, by)| by).collect::<Vec<_>>(), ["p"]);
-        assert!(holders(&world, "n4", 10).is_empty());
+        assert_eq!(holders(&mut world, "n5", 10).into_iter().flat_map(|(_, by)| by).collect::<Vec<_>>(), ["p"]);
+        assert!(holders(&mut world, "n4", 10).is_empty());
     }
 }
 
@@ -439,6 +447,28 @@ fn nothing_new_is_done_by_a_policy_that_was_read_long_ago() {
     world.engine.settle(&clocks(62));
     let kinds = world.begin(&suspended, 62);
     assert!(!kinds.contains(&"marks"), "{kinds:?}");
+}
+
+#[test]
+fn a_policy_that_cannot_be_read_keeps_nobody_elses_mark_on() {
+    let strict = json!({
+        "tolerance": {"maxOffset": "50ms"},
+        "action": {"sustainedFor": "0s", "taint": {"key": "q"}, "limit": {"maxNodes": 9}},
+    });
+    let loose = json!({"action": {"recoveredFor": "0s", "limit": {"maxNodes": 9}}});
+    let nodes = vec![node("n1", &json!({})), node("n2", &json!({})), node("n3", &json!({})), tainted("n4")];
+    let mut world = World::new(vec![policy("p", loose, true), policy("q", strict, true)], nodes);
+    [("n1", 0), ("n2", 0), ("n3", 0), ("n4", 100)].iter().for_each(|(n, ms)| world.measure(n, *ms, None, 10));
+    for seconds in [10, 11] {
+        world.engine.settle(&clocks(seconds));
+    }
+    let errands: Vec<Errand> = std::iter::from_fn(|| world.engine.next(&clocks(11))).collect();
+    let marks = errands.iter().find_map(|errand| match errand.write() {
+        Write::Marks { node, desired, .. } => Some((node.as_str(), desired.is_empty())),
+        _ => None,
+    });
+    assert_eq!(marks, Some(("n4", true)), "{errands:?}");
+    assert!(errands.iter().any(|errand| errand.write().kind() == "confirm"));
 }
 
 #[test]
