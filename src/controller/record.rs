@@ -50,31 +50,9 @@ pub enum Due {
     Now(Box<NodeClockStatus>, Vec<Incident>),
 }
 
-/// The NodeClock status that is due.
-///
-/// To be called whenever the node's summary, its jumps, its marks or its NodeClock changed: each call is also a look at
-/// the drift that is summed up in `ledger`, of which the caller keeps one for each node, from its first sight to its
-/// deletion. Calling it more often, or without writing what comes of it, changes nothing but the accuracy of the sums.
-#[must_use]
-pub fn node_clock(
-    stored: Option<&NodeClockStatus>,
-    summary: &Summary<'_>,
-    jumps: &[JumpReport],
-    node: &Node,
-    ledger: &mut Ledger,
-    clocks: &Sample,
-) -> Due {
-    let now = clocks.after;
-    ledger.learn(stored, summary, now);
-    let mut draft = Draft::new(stored, summary, clocks);
-    draft.jumps(jumps, clocks);
-    draft.periods(&ledger.sums());
-    draft.marks(node);
-    draft.due(ledger)
-}
-
-/// A record while it is put together.
-struct Draft<'a> {
+/// A node's record, put together as far as is needed to tell whether it is to be written.
+#[derive(Debug)]
+pub struct Draft<'a> {
     before: NodeClockStatus,
     summary: &'a Summary<'a>,
     time: MicroTime,
@@ -88,6 +66,28 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
+    /// What the NodeClock that is stored, and what holds now, come to.
+    ///
+    /// To be called whenever the node's summary, its jumps, its marks or its NodeClock changed: each call is also a look at
+    /// the drift that is summed up in `ledger`, of which the caller keeps one for each node, from its first sight to its
+    /// deletion. Calling it more often, or without writing what comes of it, changes nothing but the accuracy of the sums.
+    #[must_use]
+    pub fn of(
+        stored: Option<&NodeClockStatus>,
+        summary: &'a Summary<'a>,
+        jumps: &[JumpReport],
+        node: &Node,
+        ledger: &mut Ledger,
+        clocks: &Sample,
+    ) -> Draft<'a> {
+        ledger.learn(stored, summary, clocks.after);
+        let mut draft = Draft::new(stored, summary, clocks);
+        draft.jumps(jumps, clocks);
+        draft.periods(&ledger.sums());
+        draft.marks(node);
+        draft
+    }
+
     fn new(stored: Option<&NodeClockStatus>, summary: &'a Summary<'a>, clocks: &Sample) -> Draft<'a> {
         let mut before = stored.cloned().unwrap_or_default();
         let history = std::mem::take(&mut before.history);
@@ -167,28 +167,52 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn due(self, ledger: &Ledger) -> Due {
-        let (before, summary, state) = (&self.before, self.summary, self.summary.standing.state());
-        let seconds = summary.offset.map(|it| it.seconds());
-        let is_drifting = state == State::Drifting;
-        let has_halved = match (before.offset_seconds, seconds) {
-            (Some(told), Some(now)) => is_drifting && now.offset.abs() * 2.0 < told.abs(),
-            _ => false,
-        };
-        let decisions = room::decisions(&summary.decisions);
-        let alike = before.decisions.len() == decisions.len()
-            && before.decisions.iter().zip(&decisions).all(|(one, other)| one.is_alike(other));
-        let same_state = before.state == state.as_str();
-        let change = if self.is_real || !same_state || before.reason != summary.reason() || !alike {
+    /// When this is to be written: now or earlier, or later because the node was written too often lately; `None`: what
+    /// is stored still holds.
+    #[must_use]
+    pub fn when(&self, ledger: &Ledger) -> Option<Mono> {
+        let (before, summary) = (&self.before, self.summary);
+        let change = if self.is_real
+            || before.state != summary.standing.state().as_str()
+            || before.reason != summary.reason()
+            || !self.decides_alike()
+        {
             Change::Real
-        } else if self.has_grown || has_halved {
+        } else if self.has_grown || self.has_halved() {
             Change::Figures
         } else {
-            return Due::Nothing;
+            return None;
         };
-        if let Err(later) = ledger.allows(change, self.now) {
-            return Due::Later(later);
+        Some(ledger.allows(change, self.now))
+    }
+
+    /// Whether what is stored tells the same decisions.
+    fn decides_alike(&self) -> bool {
+        let (before, decisions) = (&self.before.decisions, room::decisions(&self.summary.decisions));
+        before.len() == decisions.len() && before.iter().zip(&decisions).all(|(one, other)| one.is_alike(other))
+    }
+
+    /// Whether a drifting clock is less than half as far off as was told.
+    fn has_halved(&self) -> bool {
+        let is_drifting = self.summary.standing.state() == State::Drifting;
+        let now = self.summary.offset.map(|it| it.seconds().offset);
+        is_drifting && self.before.offset_seconds.zip(now).is_some_and(|(told, now)| now.abs() * 2.0 < told.abs())
+    }
+
+    /// What is to be written.
+    #[must_use]
+    pub fn due(self, ledger: &Ledger) -> Due {
+        match self.when(ledger) {
+            None => Due::Nothing,
+            Some(at) if at > self.now => Due::Later(at),
+            Some(_) => self.finish(),
         }
+    }
+
+    fn finish(self) -> Due {
+        let (summary, state) = (self.summary, self.summary.standing.state());
+        let seconds = summary.offset.map(|it| it.seconds());
+        let same_state = self.before.state == state.as_str();
         let mut status = NodeClockStatus {
             state: state.as_str().to_owned(),
             reason: summary.reason().to_owned(),
@@ -199,7 +223,7 @@ impl<'a> Draft<'a> {
             reference: summary.offset.map(|_| clip(summary.against, TEXT_BYTES)),
             since: if same_state { self.before.since } else { Some(self.time.clone()) },
             written: Some(self.time),
-            decisions,
+            decisions: room::decisions(&summary.decisions),
             history: vec![],
             dropped_until: None,
         };

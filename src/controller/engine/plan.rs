@@ -12,7 +12,7 @@ use crate::clock::{Mono, Sample, State};
 use crate::controller::evaluate::NodeView;
 use crate::controller::fleet::PolicyEntry;
 use crate::controller::policy_status;
-use crate::controller::record::{self, Due, Summary};
+use crate::controller::record::{self, Draft, Due, Ledger, Summary};
 use crate::controller::totals::Totals;
 use crate::controller::write::{Notice, Write};
 use crate::controller::{hands_off, suspect};
@@ -68,37 +68,43 @@ impl Engine {
         if print.is_some() && subject.told == print {
             return None;
         }
+        let mut ledger = std::mem::take(&mut self.subjects.get_mut(name)?.ledger);
         let summary = self.summary(name, clocks);
-        let due = condition(node, summary.as_ref(), self.is_forgotten(name), clocks).is_some();
-        drop(summary);
-        let due = match self.record(name, clocks) {
-            Due::Now(..) => true,
-            Due::Later(at) => {
-                self.queue.push_later(&About::Node(name.to_owned()), at);
-                due
-            }
-            Due::Nothing => due,
-        };
+        let is_due = condition(node, summary.as_ref(), self.is_forgotten(name), clocks).is_some();
+        let record = summary.and_then(|it| self.draft(name, &it, &mut ledger, clocks)?.when(&ledger));
         let subject = self.subjects.get_mut(name)?;
-        subject.told = print.filter(|_| !due);
-        due.then_some(Class::Tell)
+        subject.ledger = ledger;
+        let is_due = is_due || record.is_some_and(|at| at <= clocks.after);
+        subject.told = print.filter(|_| !is_due);
+        if let Some(at) = record.filter(|at| *at > clocks.after) {
+            self.queue.push_later(&About::Node(name.to_owned()), at);
+        }
+        is_due.then_some(Class::Tell)
     }
 
-    /// What is to be written into the node's NodeClock; each call is a look at its drift.
+    /// A node's NodeClock, as far as it is known; each call is a look at its drift.
+    fn draft<'a>(
+        &self,
+        name: &str,
+        summary: &'a Summary<'a>,
+        ledger: &mut Ledger,
+        clocks: &Sample,
+    ) -> Option<Draft<'a>> {
+        let node = self.fleet.nodes.get(name)?;
+        let stored = self.fleet.clocks.get(name).and_then(|clock| clock.status.as_ref());
+        Some(Draft::of(stored, summary, &self.jumps(name, clocks), node, ledger, clocks))
+    }
+
+    /// What is to be written into the node's NodeClock.
     fn record(&mut self, name: &str, clocks: &Sample) -> Due {
         let Some(subject) = self.subjects.get_mut(name) else { return Due::Nothing };
         let mut ledger = std::mem::take(&mut subject.ledger);
-        let stored = self.fleet.clocks.get(name).and_then(|clock| clock.status.as_ref());
-        let due = match (self.fleet.nodes.get(name), self.summary(name, clocks)) {
-            (Some(node), Some(summary)) => {
-                record::node_clock(stored, &summary, &self.jumps(name, clocks), node, &mut ledger, clocks)
-            }
-            _ => Due::Nothing,
-        };
+        let due =
+            self.summary(name, clocks).and_then(|it| Some(self.draft(name, &it, &mut ledger, clocks)?.due(&ledger)));
         if let Some(subject) = self.subjects.get_mut(name) {
             subject.ledger = ledger;
         }
-        due
+        due.unwrap_or(Due::Nothing)
     }
 
     /// Every policy that matches the node calls its clock synchronized.

@@ -75,9 +75,20 @@ const UNDECIDED: Decision = Decision { outcome: Outcome::Leave, because: Because
 struct Member {
     id: u32,
     evidence: NodeEvidence,
+    tallied: Option<Tallied>,
     claim: Claim,
     counts: bool,
     view: NodeView,
+}
+
+/// Of which reading the tally has a node's evidence, and what in it is not carried on with time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Tallied {
+    arrived: Mono,
+    age_then: Duration,
+    against_us: Option<OffsetInterval>,
+    own: Option<OffsetInterval>,
+    moved: Option<Delta>,
 }
 
 /// What is known of a node beside its clock.
@@ -127,6 +138,9 @@ impl Ward {
         self.looked = self.frame.clone();
         self.version = version;
         self.told = None;
+        for member in self.members.values_mut() {
+            member.tallied = None;
+        }
         self
     }
 
@@ -183,7 +197,7 @@ impl Ward {
         self.digest.add(&view);
         let (evidence, claim) = (NodeEvidence::default(), Claim::Settled(decision));
         self.by_id.insert(id, name.to_owned());
-        self.members.insert(name.to_owned(), Member { id, evidence, claim, counts: true, view });
+        self.members.insert(name.to_owned(), Member { id, evidence, tallied: None, claim, counts: true, view });
         self.counted = self.counted.saturating_add(1);
     }
 
@@ -202,9 +216,20 @@ impl Ward {
     pub fn gather(&mut self, name: &str, reading: Option<&NodeReading>, node: &Node, policy: &Policy, clocks: &Sample) {
         let Some(member) = self.members.get_mut(name) else { return };
         member.evidence = evaluate::evidence(reading, policy, clocks);
-        let zone = hands_off::zone(node);
         let known = member.evidence != NodeEvidence::default();
-        self.tally.set(member.id, known.then_some(member.evidence), clocks, zone);
+        let tallied = reading.filter(|_| known).map(|it| Tallied {
+            arrived: it.clocks.after,
+            age_then: it.age_then,
+            against_us: it.against_us,
+            own: it.own,
+            moved: member.evidence.moved,
+        });
+        let zone = hands_off::zone(node);
+        // What the tally has of a reading grows older by itself.
+        if tallied.is_none() || member.tallied != tallied || self.tally.zone(member.id) != zone {
+            self.tally.set(member.id, known.then_some(member.evidence), clocks, zone);
+            member.tallied = tallied;
+        }
     }
 
     /// Looks at what all nodes are measured against; true if it has changed for everybody.

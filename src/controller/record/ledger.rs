@@ -32,7 +32,7 @@ impl Ledger {
         self.drift.sums()
     }
 
-    pub(super) fn allows(&self, change: Change, now: Mono) -> Result<(), Mono> {
+    pub(super) fn allows(&self, change: Change, now: Mono) -> Mono {
         self.pace.allows(change, now)
     }
 

@@ -60,13 +60,12 @@ impl Pace {
         }
     }
 
-    /// Whether a change may be written now; otherwise when to look again.
-    pub(super) fn allows(&self, change: Change, now: Mono) -> Result<(), Mono> {
+    /// When a change may be written: now, or when to look again.
+    pub(super) fn allows(&self, change: Change, now: Mono) -> Mono {
         let rested = if self.spent < BURST { now } else { self.resting_since.after(REST) };
-        let due = match change {
+        match change {
             Change::Real => rested,
             Change::Figures => rested.max(self.seen_at.after(REST)),
-        };
-        if due <= now { Ok(()) } else { Err(due) }
+        }
     }
 }

@@ -53,14 +53,38 @@ pub(super) fn clip(text: &str, bytes: usize) -> String {
 
 /// Bytes of anything in JSON as the API server writes it. What cannot be written is taken for too large.
 pub(super) fn size(value: &impl Serialize) -> usize {
-    let Ok(text) = serde_json::to_string(value) else { return usize::MAX };
-    // `<` and the like grow from one byte to six, line and paragraph separators from three to six.
-    let grown = |c: char| match c {
-        '<' | '>' | '&' => 5,
-        '\u{2028}' | '\u{2029}' => 3,
-        _ => 0,
-    };
-    text.chars().map(grown).sum::<usize>().saturating_add(text.len())
+    let mut written = Written::default();
+    match serde_json::to_writer(&mut written, value) {
+        Ok(()) => written.bytes,
+        Err(_) => usize::MAX,
+    }
+}
+
+/// Counts bytes and keeps none. `<` and the like grow from one byte to six, line and paragraph separators (U+2028 and
+/// U+2029, which begin with E2 80 in UTF-8) from three to six.
+#[derive(Debug, Default)]
+struct Written {
+    bytes: usize,
+    last: [u8; 2],
+}
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        for byte in bytes {
+            let grown = match (self.last, byte) {
+                (_, b'<' | b'>' | b'&') => 5,
+                ([0xe2, 0x80], 0xa8 | 0xa9) => 3,
+                _ => 0,
+            };
+            self.bytes = self.bytes.saturating_add(grown).saturating_add(1);
+            self.last = [self.last[1], *byte];
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The decisions that fit: words are left out before decisions are, the last ones first.

@@ -72,7 +72,10 @@ struct Desk {
 impl Desk {
     /// What is due that many seconds after the start.
     fn due(&mut self, summary: &Summary<'_>, seconds: f64) -> Due {
-        node_clock(self.stored.as_ref(), summary, &self.jumps, &self.node, &mut self.ledger, &clocks(seconds))
+        let (stored, clocks) = (self.stored.as_ref(), clocks(seconds));
+        let draft = Draft::of(stored, summary, &self.jumps, &self.node, &mut self.ledger, &clocks);
+        let due = draft.due(&self.ledger);
+        due
     }
 
     /// Writes it, through JSON as the API server keeps it. Returns whether there was anything to write.
