@@ -58,8 +58,9 @@ deny: prerequisites
 	else echo "deny: the advisories were NOT checked, their database cannot be fetched (make check OFFLINE=1 accepts that)"; \
 	  [ -n "$(OFFLINE)" ]; fi
 
-bench: prerequisites ## Measure the webhook against a handler that admits everything (builds what is shipped)
+bench: prerequisites ## Measure the webhook against a handler that admits everything, and lint against a parser (builds what is shipped)
 	$(CARGO) bench --locked --profile dist --bench webhook
+	$(CARGO) bench --locked --profile dist --bench lint
 
 # In a network of its own: one process listens for the agents of all nodes, at every address.
 scale: prerequisites control-plane ## Measure the controller with NODES=50,1000,5000 nodes (half an hour)
