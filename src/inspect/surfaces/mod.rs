@@ -25,8 +25,12 @@ const SILENT_GROUPS: &[&str] = &[
     "templates.gatekeeper.sh",
 ];
 
-/// Copies of the whole object in its own annotations.
-const COPIES: &[&str] = &["kubectl.kubernetes.io/last-applied-configuration", "objectset.rio.cattle.io/applied"];
+/// Annotations that hold no settings: copies of the whole object that tools keep in it, and who leads an election.
+pub const SILENT_ANNOTATIONS: &[&str] = &[
+    "control-plane.alpha.kubernetes.io/leader",
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "objectset.rio.cattle.io/applied",
+];
 
 /// An object of this kind holds no settings.
 pub(crate) fn is_silent(group: &str, kind: &str) -> bool {
@@ -38,5 +42,5 @@ pub(crate) fn is_skipped(link: &Link<'_>, key: &str, kind: &str, is_root: bool) 
     let parent = |name: &str| link.key() == Some(name);
     (is_root && (key == "status" || (kind == "Secret" && matches!(key, "data" | "stringData"))))
         || (parent("metadata") && key == "managedFields")
-        || (parent("annotations") && COPIES.contains(&key))
+        || (parent("annotations") && SILENT_ANNOTATIONS.contains(&key))
 }
