@@ -9,6 +9,8 @@ mod objects;
 mod products;
 mod properties;
 mod rules;
+mod settings;
+mod written;
 
 use clockwarden::inspect::{Bounds, Catalogue, FileInspection, Limits, inspect_file};
 use std::fmt::Write as _;
