@@ -6,6 +6,7 @@
 
 mod formats;
 mod objects;
+mod page;
 mod products;
 mod properties;
 mod rules;

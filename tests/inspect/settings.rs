@@ -187,3 +187,44 @@ fn a_sample_is_the_setting_that_it_is_made_of() {
     wanted(Surface::Ini, "[realms.jwt.one]\nallowed_skew = 0");
     wanted(Surface::Xml, "<allowed_skew>0</allowed_skew>");
 }
+
+/// Names that several unrelated services share, as they stand in public files.
+#[test]
+fn the_names_that_many_services_use_are_refused_at_zero() {
+    let names = [
+        ("JWT_CLOCK_SKEW_SECONDS", "0"),
+        ("JWT_CLOCK_SKEW", "0s"),
+        ("OIDC_CLOCK_SKEW_SECONDS", "0"),
+        ("OIDC_CLOCK_SKEW", "0s"),
+        ("JWT_CLOCK_TOLERANCE_SECONDS", "0"),
+        ("AUTH_JWT_LEEWAY_SECONDS", "0"),
+        ("AUTH_JWT_CLOCK_SKEW_SECONDS", "0"),
+        ("APP_JWT_CLOCK_SKEW_LEEWAY", "0s"),
+        ("JWT_LEEWAY", "0"),
+        ("SHOP_JWT_LEEWAY", "0"),
+        ("AUTH0_CLOCK_TOLERANCE_SECONDS", "0"),
+        ("Jwt__ClockSkewSeconds", "0"),
+        ("JwtSettings__TokenValidation__ClockSkewMinutes", "0"),
+        ("JWT_MAX_CLOCK_SKEW_SECONDS", "0"),
+    ];
+    let keys = [
+        "jwt.clock-skew-seconds",
+        "app.security.jwt.clock-skew-seconds",
+        "security.jwt.clock-skew",
+        "jwt.allowed-clock-skew-seconds",
+    ];
+    let look = |file: &str, text: &str| -> Vec<(String, Said)> {
+        let seen = inspect_file(Some(file), text, Catalogue::builtin(), &Bounds::default(), &Limits::default());
+        let found = seen.documents.iter().flat_map(|(_, seen)| &seen.findings);
+        found.map(|found| (found.value.clone(), Some((found.rule, found.severity)))).collect()
+    };
+    for (name, value) in names {
+        assert_eq!(look(".env", &format!("{name}={value}\n")), [(value.to_owned(), ZERO)], "{name}");
+        let map = format!("services: {{app: {{environment: {{{name}: \"{value}\"}}}}}}");
+        assert_eq!(look("compose.yaml", &map), [(value.to_owned(), ZERO)], "{name}");
+        assert_eq!(look(".env", &format!("{name}=4\n")).len(), 0, "{name}");
+    }
+    for (key, file) in keys.iter().flat_map(|key| [(key, "application.properties"), (key, "shop.properties")]) {
+        assert_eq!(look(file, &format!("{key}=0\n")), [("0".to_owned(), ZERO)], "{key} in {file}");
+    }
+}
