@@ -160,7 +160,7 @@ pub struct Absence {
     pub key: String,
     /// Keys from the root to the map that would hold the setting; a star is each item of a list.
     pub holder: Vec<String>,
-    /// Beside the holder, any of them: the feature is used there.
+    /// Beside the holder, any of them: the feature is used there. None: the holder itself says so.
     pub when: Vec<Condition>,
 }
 
