@@ -6,9 +6,12 @@
 
 mod formats;
 mod objects;
+mod page;
 mod products;
 mod properties;
 mod rules;
+mod settings;
+mod written;
 
 use clockwarden::inspect::{Bounds, Catalogue, FileInspection, Limits, inspect_file};
 use std::fmt::Write as _;
