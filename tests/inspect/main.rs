@@ -9,6 +9,7 @@ mod objects;
 mod products;
 mod properties;
 mod rules;
+mod traps;
 
 use clockwarden::inspect::{Bounds, Catalogue, FileInspection, Limits, inspect_file};
 use std::fmt::Write as _;

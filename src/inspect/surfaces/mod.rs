@@ -10,10 +10,18 @@ pub(crate) mod pairs;
 pub(crate) mod shell;
 
 use super::link::Link;
+use super::tree::Tree;
 
 /// Kinds whose fields describe other objects, or report what happened.
-const SILENT_KINDS: &[&str] =
-    &["CustomResourceDefinition", "Event", "SubjectAccessReview", "TokenReview", "PolicyReport"];
+const SILENT_KINDS: &[&str] = &[
+    "CustomResourceDefinition",
+    "CompositeResourceDefinition",
+    "ControllerRevision",
+    "Event",
+    "SubjectAccessReview",
+    "TokenReview",
+    "PolicyReport",
+];
 
 /// Groups of policies: what stands in there is a pattern for other objects, often one that forbids the setting.
 const SILENT_GROUPS: &[&str] = &[
@@ -25,18 +33,38 @@ const SILENT_GROUPS: &[&str] = &[
     "templates.gatekeeper.sh",
 ];
 
-/// Copies of the whole object in its own annotations.
-const COPIES: &[&str] = &["kubectl.kubernetes.io/last-applied-configuration", "objectset.rio.cattle.io/applied"];
+/// Annotations that hold copies of the whole object, or examples of other ones.
+const COPIES: &[&str] = &[
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "objectset.rio.cattle.io/applied",
+    "kapp.k14s.io/original",
+    "alm-examples",
+];
+
+/// A field of this name describes other objects.
+const SCHEMA: &str = "openAPIV3Schema";
 
 /// An object of this kind holds no settings.
 pub(crate) fn is_silent(group: &str, kind: &str) -> bool {
     SILENT_KINDS.contains(&kind) || SILENT_GROUPS.contains(&group)
 }
 
+/// Does a document describe settings instead of making them: a JSON Schema, an OpenAPI or AsyncAPI document? Its
+/// defaults and examples are no more than that.
+///
+/// Source: JSON Schema draft 2020-12, section 8.1.1; OpenAPI 3.1, section 4.8.1.
+pub(crate) fn is_description(tree: &Tree) -> bool {
+    let text = |key: &str| tree.get(key).and_then(Tree::text);
+    let is_version = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    text("$schema").is_some_and(|schema| schema.contains("json-schema.org/"))
+        || ["openapi", "swagger", "asyncapi"].iter().any(|key| text(key).is_some_and(is_version))
+}
+
 /// Is this entry of an object no configuration? `link` is the map that holds it.
 pub(crate) fn is_skipped(link: &Link<'_>, key: &str, kind: &str, is_root: bool) -> bool {
     let parent = |name: &str| link.key() == Some(name);
     (is_root && (key == "status" || (kind == "Secret" && matches!(key, "data" | "stringData"))))
+        || key == SCHEMA
         || (parent("metadata") && key == "managedFields")
         || (parent("annotations") && COPIES.contains(&key))
 }
