@@ -4,10 +4,12 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot read its fixtures has to fail")]
 
+mod corpus;
 mod formats;
 mod objects;
 mod products;
 mod properties;
+mod roundtrip;
 mod rules;
 mod traps;
 
