@@ -12,6 +12,7 @@ fn finding(severity: Severity, key: &str) -> Finding {
         severity,
         path: Path(vec![Step::Key(key.into())]),
         at: Position::default(),
+        entry: "p#0".into(),
         product: "p".into(),
         value: "0".into(),
         message: "m".into(),
