@@ -67,7 +67,9 @@ pub(crate) fn recognise<'s>(
     let Written::Value { text, is_default } = value::written(scalar) else { return None };
     let span = duration::read(&text);
     let flag = value::flag(&text);
-    if span.is_none() && flag.is_none() {
+    let is_word =
+        |number: &usize| catalogue.known().get(*number).is_some_and(|known| matches!(known.reads, Reads::Word { .. }));
+    if span.is_none() && flag.is_none() && !found.iter().any(is_word) {
         return None;
     }
     let mut keys: Vec<&str> = link.keys().collect();
@@ -89,6 +91,7 @@ pub(crate) fn recognise<'s>(
             _ if known.role == Role::Exclusion => true,
             Reads::Span { .. } => span.is_some(),
             Reads::Switch { .. } => flag.is_some(),
+            Reads::Word { .. } => true,
         };
         if !fits_value {
             continue;
@@ -108,10 +111,11 @@ pub(crate) fn recognise<'s>(
     if known.role == Role::Exclusion || suspect.is_part_of_more(known) {
         return None;
     }
-    let effect = match known.reads {
+    let effect = match &known.reads {
         Reads::Span { .. } => effect(known, span?),
-        Reads::Switch { off_when } if flag? == off_when => Effect::Disabled,
-        Reads::Switch { .. } => Effect::Default,
+        Reads::Switch { off_when } if flag? == *off_when => Effect::Disabled,
+        Reads::Word { off, .. } if text.eq_ignore_ascii_case(off) => Effect::Disabled,
+        Reads::Switch { .. } | Reads::Word { .. } => Effect::Default,
     };
     let has_auth = suspect.has_auth();
     Some(Setting { known, text, is_default, effect, span, has_auth })
@@ -252,13 +256,13 @@ fn evidence(context: &Context) -> usize {
         .sum()
 }
 
-/// Like [`fits`], but capitals matter.
+/// Like [`fits`], but capitals matter. Of a key that is a path itself (`jwt.clockTolerance`) the end is enough.
 fn spelled(wanted: &str, key: &str) -> bool {
     match (wanted.strip_prefix('*'), wanted.strip_suffix('*')) {
         (Some(rest), Some(_)) => key.contains(rest.trim_end_matches('*')),
         (Some(end), None) => key.ends_with(end),
         (None, Some(start)) => key.starts_with(start),
-        (None, None) => key == wanted,
+        (None, None) => key == wanted || key.rsplit('.').next() == Some(wanted),
     }
 }
 

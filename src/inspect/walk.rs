@@ -212,7 +212,8 @@ impl<'c> Walk<'c> {
         let message = format!("{object}{what}{is} {meaning}");
         // What is to be done about it is for a person: no edit goes with it.
         let (at, spot) = (link.place(at), None);
-        self.out.findings.push(Finding { rule, severity, path, at, product, value, message, fix, spot });
+        let entry = String::new();
+        self.out.findings.push(Finding { rule, severity, path, at, entry, product, value, message, fix, spot });
     }
 
     fn judge(&mut self, link: &Link<'_>, scalar: &Scalar, setting: &Setting<'_>) {
@@ -238,6 +239,7 @@ impl<'c> Walk<'c> {
             rule: rule.name,
             severity,
             at: link.place(scalar.at),
+            entry: known.id.clone(),
             product: known.product.clone(),
             message: format!("{object}{what} is {value:?}{default}, {}{note}", verdict.meaning),
             fix: format!("write `{}`", fix::written(setting, link, scalar, self.bounds)),

@@ -8,11 +8,14 @@ mod convention;
 mod corpus;
 mod formats;
 mod objects;
+mod page;
 mod products;
 mod properties;
 mod roundtrip;
 mod rules;
+mod settings;
 mod traps;
+mod written;
 
 use clockwarden::inspect::{Bounds, Catalogue, FileInspection, Limits, inspect_file};
 use std::fmt::Write as _;

@@ -2,7 +2,11 @@
 
 use super::super::duration::{self, Nanos, SECOND, Unit};
 use super::super::words::{Letters, Pattern};
-use super::{Absence, Catalogue, Condition, Confidence, Context, Convention, Index, Known, Meaning, Reads, Role};
+use super::resources;
+use super::{
+    Absence, Catalogue, Condition, Confidence, Context, Convention, Index, Known, Meaning, Reads, Resource, Role, Scope,
+    Surface,
+};
 use serde::Deserialize;
 
 /// A file of the catalogue that does not hold what it should.
@@ -40,6 +44,18 @@ struct File {
     setting: Vec<Setting>,
     #[serde(default)]
     exclude: Vec<Exclude>,
+    #[serde(default)]
+    resource: Vec<RawResource>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawResource {
+    /// `group/Kind`.
+    kind: String,
+    plural: String,
+    scope: Scope,
+    versions: Vec<String>,
 }
 
 #[derive(Deserialize, Default, PartialEq)]
@@ -48,6 +64,7 @@ enum Type {
     #[default]
     Span,
     Switch,
+    Word,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +77,7 @@ struct Setting {
     confidence: Option<Confidence>,
     #[serde(default)]
     context: Vec<RawContext>,
+    surfaces: Vec<Surface>,
     #[serde(default)]
     requires: Vec<String>,
     #[serde(default)]
@@ -76,6 +94,13 @@ struct Setting {
     negative: Option<Meaning>,
     /// A switch: the position that switches the check off.
     disables: Option<bool>,
+    /// A word: the one that switches the check off, and the one that switches it on.
+    off: Option<String>,
+    on: Option<String>,
+    /// Which tokens pass then, where it is not the expired ones.
+    passes: Option<String>,
+    #[serde(default)]
+    only_issue: bool,
     recommended: Option<String>,
     #[serde(default)]
     note: String,
@@ -101,6 +126,7 @@ struct Exclude {
     source: Option<String>,
     #[serde(default)]
     context: Vec<RawContext>,
+    surfaces: Vec<Surface>,
     note: String,
 }
 
@@ -190,6 +216,11 @@ impl Reader<'_> {
             let off_when = raw.disables.ok_or_else(|| self.wrong("disables", "", "a switch needs it"))?;
             return Ok(Reads::Switch { off_when });
         }
+        if raw.kind == Type::Word {
+            let word =
+                |field, word: &Option<String>| word.clone().ok_or_else(|| self.wrong(field, "", "a word needs it"));
+            return Ok(Reads::Word { off: word("off", &raw.off)?, on: word("on", &raw.on)? });
+        }
         for (field, missing) in [("zero", raw.zero.is_none()), ("negative", raw.negative.is_none())] {
             if missing {
                 return Err(self.wrong(field, "", "a span needs it"));
@@ -197,6 +228,28 @@ impl Reader<'_> {
         }
         let bare = raw.unit.unwrap_or(Unit::Seconds);
         Ok(Reads::Span { bare, bare_means: raw.bare, unit_guessed: raw.unit_guessed })
+    }
+
+    fn resource(&self, product: &str, raw: RawResource) -> Result<Resource, CatalogueError> {
+        let wrong = |field, value: &str, why| self.wrong(field, value, why);
+        let (group, kind) =
+            raw.kind.split_once('/').ok_or_else(|| wrong("resource.kind", &raw.kind, "not group/Kind"))?;
+        let is_name =
+            |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        if !is_name(&raw.plural) {
+            return Err(wrong("resource.plural", &raw.plural, "not a plural in lower-case letters"));
+        }
+        if raw.versions.is_empty() || !raw.versions.iter().all(|version| is_name(version)) {
+            return Err(wrong("resource.versions", &raw.versions.join(","), "not versions, the newest first"));
+        }
+        Ok(Resource {
+            group: group.to_owned(),
+            versions: raw.versions,
+            kind: kind.to_owned(),
+            plural: raw.plural,
+            scope: raw.scope,
+            product: Some(product.to_owned()),
+        })
     }
 
     fn absence(&self, raw: Option<&RawAbsence>) -> Result<Option<Absence>, CatalogueError> {
@@ -227,6 +280,9 @@ impl Reader<'_> {
             zero: raw.zero.unwrap_or(Meaning::Unknown),
             negative: raw.negative.unwrap_or(Meaning::Unknown),
             note: raw.note,
+            surfaces: raw.surfaces,
+            only_issue: raw.only_issue,
+            passes: raw.passes.unwrap_or_else(|| EXPIRED.to_owned()),
         })
     }
 
@@ -240,10 +296,14 @@ impl Reader<'_> {
             confidence: file.confidence,
             role: Role::Exclusion,
             note: raw.note,
+            surfaces: raw.surfaces,
             ..unknown()
         })
     }
 }
+
+/// What passes where a check is switched off, unless the entry says otherwise.
+const EXPIRED: &str = "expired tokens";
 
 fn unknown() -> Known {
     Known {
@@ -254,12 +314,15 @@ fn unknown() -> Known {
         role: Role::Product,
         keys: Vec::new(),
         contexts: Vec::new(),
+        surfaces: Vec::new(),
         requires: Vec::new(),
         off_when: Vec::new(),
         reads: Reads::Span { bare: Unit::Seconds, bare_means: None, unit_guessed: false },
         default: String::new(),
         zero: Meaning::Zero,
         negative: Meaning::Unknown,
+        only_issue: false,
+        passes: EXPIRED.to_owned(),
         recommended: 30 * SECOND,
         absence: None,
         note: String::new(),
@@ -267,11 +330,14 @@ fn unknown() -> Known {
 }
 
 pub(super) fn parse(products: &[(&str, &str)], generic: &str) -> Result<Catalogue, CatalogueError> {
-    let mut catalogue = Catalogue::default();
+    let mut catalogue = Catalogue { resources: resources::built_in(), ..Catalogue::default() };
     for (name, text) in products {
         let reader = Reader { file: name };
         let mut file: File = reader.toml(text)?;
         let (settings, excludes) = (std::mem::take(&mut file.setting), std::mem::take(&mut file.exclude));
+        for resource in std::mem::take(&mut file.resource) {
+            catalogue.resources.push(reader.resource(&file.product, resource)?);
+        }
         for (number, setting) in settings.into_iter().enumerate() {
             catalogue.needles.extend(needles(&setting));
             let kinds = setting.unset.iter().flat_map(|unset| &unset.kind);
@@ -285,6 +351,7 @@ pub(super) fn parse(products: &[(&str, &str)], generic: &str) -> Result<Catalogu
         }
     }
     add_generic(&mut catalogue, generic)?;
+    catalogue.resources.sort_by(|a, b| (&a.group, &a.plural).cmp(&(&b.group, &b.plural)));
     catalogue.needles.sort();
     catalogue.needles.dedup();
     let mut index = Index::default();

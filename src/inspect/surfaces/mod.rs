@@ -33,12 +33,14 @@ const SILENT_GROUPS: &[&str] = &[
     "templates.gatekeeper.sh",
 ];
 
-/// Annotations that hold copies of the whole object, or examples of other ones.
-const COPIES: &[&str] = &[
+/// Annotations that hold no settings: copies of the whole object that tools keep in it, examples of other objects, and
+/// who leads an election.
+pub const SILENT_ANNOTATIONS: &[&str] = &[
+    "alm-examples",
+    "control-plane.alpha.kubernetes.io/leader",
+    "kapp.k14s.io/original",
     "kubectl.kubernetes.io/last-applied-configuration",
     "objectset.rio.cattle.io/applied",
-    "kapp.k14s.io/original",
-    "alm-examples",
 ];
 
 /// A field of this name describes other objects.
@@ -97,5 +99,5 @@ pub(crate) fn is_skipped(link: &Link<'_>, key: &str, kind: &str, is_root: bool) 
         // Labels are for selecting.
         || (parent("metadata") && matches!(key, "managedFields" | "labels"))
         || key == "matchLabels"
-        || (parent("annotations") && COPIES.contains(&key))
+        || (parent("annotations") && SILENT_ANNOTATIONS.contains(&key))
 }
