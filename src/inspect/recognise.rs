@@ -81,6 +81,10 @@ pub(crate) fn recognise<'s>(
     }
     keys.reverse();
     let suspect = Suspect { catalogue, kind, link, letters: Letters::of(keys.iter().copied()), key: keys.last()? };
+    // An example is nobody's setting, not even that of a product that is known.
+    if suspect.letters.keys().any(|key| catalogue.convention().is_silent_key(key)) {
+        return None;
+    }
     let mut best: Option<(bool, usize, &Known)> = None;
     for known in found.iter().filter_map(|number| catalogue.known().get(*number)) {
         let fits_value = match known.reads {
@@ -215,7 +219,6 @@ impl Suspect<'_, '_> {
     fn is_silenced(&self) -> bool {
         let convention = self.catalogue.convention();
         self.words().any(|word| convention.is_silencing(word))
-            || self.letters.keys().any(|key| convention.is_silent_key(key))
     }
 
     fn has_auth(&self) -> bool {
