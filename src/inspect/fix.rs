@@ -16,7 +16,7 @@ pub(crate) fn written(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, b
     let quoted = |value: &str| format!("\"{value}\"");
     match &link.step {
         Way::Named { name, .. } => format!("{{name: {name}, value: {}}}", quoted(&value)),
-        Way::Flag { prefix, name, joint } => format!("{prefix}{name}{joint}{value}"),
+        Way::Flag { prefix, name, joint, .. } => format!("{prefix}{name}{joint}{value}"),
         _ => {
             let key = link.key().unwrap_or("");
             match link.notation() {

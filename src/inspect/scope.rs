@@ -4,23 +4,26 @@
 //! counts, is the feature switched off, does a neighbour say whose setting this is? The facts are gathered once for
 //! each scope and only when the first suspect asks, so a large map full of suspects costs no more than reading it.
 
-use super::tree::{Entry, Tree};
+use super::catalogue::Condition;
+use super::surfaces::pairs;
+use super::tree::{Entry, Scalar, Tree};
 use super::value;
 use super::words::Letters;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-/// A map, or a list whose items have a `name` and a `value`.
+/// A map, or a list whose items have a `name` and a `value` or are `NAME=value`.
 pub(crate) struct Scope<'p> {
     pub(crate) entries: Entries<'p>,
     facts: OnceCell<Box<Facts>>,
 }
 
-/// The two kinds of scopes.
+/// The kinds of scopes.
 #[derive(Clone, Copy)]
 pub(crate) enum Entries<'p> {
     Map(&'p [Entry]),
     Pairs(&'p [Tree]),
+    Lines(&'p [Tree]),
 }
 
 #[derive(Default)]
@@ -54,18 +57,27 @@ impl<'p> Scope<'p> {
         match self.entries {
             Entries::Map(entries) => {
                 for (index, entry) in entries.iter().enumerate() {
-                    facts.add(index, &entry.key, &entry.value);
+                    facts.add(index, &entry.key, entry.value.scalar());
                 }
             }
             Entries::Pairs(items) => {
                 for (index, item) in items.iter().enumerate() {
                     if let (Some(name), Some(value)) = (item.get("name").and_then(Tree::text), item.get("value")) {
-                        facts.add(index, name, value);
+                        facts.add(index, name, value.scalar());
                     }
                 }
-                // A variable that is just called ENABLED says nothing about its neighbours.
-                facts.off.remove([].as_slice());
             }
+            Entries::Lines(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    if let Some((name, value)) = item.scalar().and_then(pairs::assignment) {
+                        facts.add(index, name, Some(&value));
+                    }
+                }
+            }
+        }
+        if !matches!(self.entries, Entries::Map(_)) {
+            // A variable that is just called ENABLED says nothing about its neighbours.
+            facts.off.remove([].as_slice());
         }
         facts
     }
@@ -85,6 +97,12 @@ impl<'p> Scope<'p> {
         self.facts().values.get(key).is_some_and(|values| values.iter().any(|value| fits(wanted, value)))
     }
 
+    /// Does the scope hold the condition's key with a value that fits, or with none that does?
+    pub(crate) fn meets(&self, condition: &Condition) -> bool {
+        let Some(values) = self.facts().values.get(&condition.key) else { return false };
+        values.iter().any(|value| fits(&condition.value, value)) != condition.is_other
+    }
+
     /// Is the feature switched off that a setting belongs to, whose letters from here on begin at `from`? The way
     /// goes through the entry `index`, which is no switch for itself.
     pub(crate) fn is_off(&self, letters: &Letters, from: usize, index: usize) -> bool {
@@ -100,9 +118,9 @@ impl<'p> Scope<'p> {
 }
 
 impl Facts {
-    fn add(&mut self, index: usize, key: &str, value: &Tree) {
+    fn add(&mut self, index: usize, key: &str, value: Option<&Scalar>) {
         self.last.insert(key.to_owned(), index);
-        let Some(scalar) = value.scalar().filter(|scalar| scalar.text.len() <= 256) else { return };
+        let Some(scalar) = value.filter(|scalar| scalar.text.len() <= 256) else { return };
         let letters = Letters::of([key]);
         if let value::Written::Value { text, .. } = value::written(scalar)
             && let Some(feature) = value::flag(&text).and_then(|on| feature(&letters, on))

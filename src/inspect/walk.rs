@@ -147,11 +147,14 @@ impl<'c> Walk<'c> {
             pairs::look(self, link, items);
         }
         let is_environment = matches!(link.key(), Some("environment" | "env" | "literals"));
+        if is_environment {
+            pairs::assignments(self, link, items);
+        }
         for (index, item) in items.iter().enumerate() {
             let name = item.get("name").and_then(Tree::text);
             let below = link.down(Way::Item { index, name });
             match item {
-                Tree::Scalar(scalar) if is_environment => pairs::assignment(self, &below, scalar),
+                Tree::Scalar(_) if is_environment => {}
                 _ => self.node(&below, item, depth.saturating_add(1)),
             }
         }

@@ -76,7 +76,7 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
             in_argument(link, argument, |link| {
                 let at = place::position(text, start);
                 walk.leaf(
-                    &link.down(Way::Flag { prefix: flag.prefix, name: flag.name, joint: "=" }),
+                    &link.down(Way::Flag { prefix: flag.prefix, name: flag.name, joint: "=", beside: None }),
                     &text_at(value, at),
                 );
             });
@@ -84,7 +84,7 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
         }
         let following = number.checked_add(1).filter(|next| script_at != Some(*next));
         if let Some(next) = following.and_then(|next| arguments.get(next)).filter(|next| is_value(&next.scalar.text)) {
-            let way = Way::Flag { prefix: flag.prefix, name: flag.name, joint: " " };
+            let way = Way::Flag { prefix: flag.prefix, name: flag.name, joint: " ", beside: None };
             with_way(link, next, |link| walk.leaf(&link.down(way), next.scalar));
         }
     }
@@ -199,7 +199,7 @@ pub(crate) fn script(walk: &mut Walk<'_>, link: &Link<'_>, text: &str, may_set_c
                 },
             };
             walk.leaf(
-                &link.down(Way::Flag { prefix: flag.prefix, name: flag.name, joint }),
+                &link.down(Way::Flag { prefix: flag.prefix, name: flag.name, joint, beside: None }),
                 &text_at(value, lines.place(at)),
             );
         }

@@ -21,11 +21,23 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, items: &[Tree]) {
     }
 }
 
-/// `- NAME=value`, as compose files write their environment and kustomize its literals; `link` is the list's item.
-pub(crate) fn assignment(walk: &mut Walk<'_>, link: &Link<'_>, scalar: &Scalar) {
-    let Some((name, value)) = scalar.text.split_once('=') else { return };
+/// `- NAME=value`, as compose files write their environment and kustomize its literals; `link` is the list.
+pub(crate) fn assignments(walk: &mut Walk<'_>, link: &Link<'_>, items: &[Tree]) {
+    let scope = Scope::new(Entries::Lines(items));
+    for (index, scalar) in items.iter().enumerate().filter_map(|(index, item)| Some((index, item.scalar()?))) {
+        let Some((name, value)) = assignment(scalar) else { continue };
+        let item = link.down(Way::Item { index, name: None });
+        let way = Way::Document { text: &scalar.text, notation: link.notation(), at: scalar.at, name: None };
+        walk.leaf(
+            &item.down(way).down(Way::Flag { prefix: "", name, joint: "=", beside: Some((&scope, index)) }),
+            &value,
+        );
+    }
+}
+
+/// The two sides of `NAME=value`; the place of the value is in the item's own text.
+pub(crate) fn assignment(scalar: &Scalar) -> Option<(&str, Scalar)> {
+    let (name, value) = scalar.text.split_once('=')?;
     let at = Position { line: 1, column: u32::try_from(name.chars().count()).unwrap_or(0).saturating_add(2) };
-    let inside = link.down(Way::Document { text: &scalar.text, notation: link.notation(), at: scalar.at, name: None });
-    let value = Scalar { text: value.to_owned(), kind: Kind::Text, at, extent: None };
-    walk.leaf(&inside.down(Way::Flag { prefix: "", name, joint: "=" }), &value);
+    Some((name, Scalar { text: value.to_owned(), kind: Kind::Text, at, extent: None }))
 }
