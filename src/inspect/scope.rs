@@ -58,6 +58,10 @@ impl<'p> Scope<'p> {
             Entries::Map(entries) => {
                 for (index, entry) in entries.iter().enumerate() {
                     facts.add(index, &entry.key, entry.value.scalar());
+                    // APISIX: a plugin is switched off by `_meta: {disable: true}` among its settings.
+                    for inner in entry.value.entries().iter().filter(|_| entry.key == "_meta") {
+                        facts.add(index, &inner.key, inner.value.scalar());
+                    }
                 }
             }
             Entries::Pairs(items) => {

@@ -6,8 +6,9 @@
 use crate::written::{self, Sample};
 use clockwarden::inspect::catalogue::{Condition, Context, Known, Meaning, Reads, Role, Surface};
 use clockwarden::inspect::duration::{SECOND, Unit};
+use clockwarden::inspect::json::tree_from_json;
 use clockwarden::inspect::words::Pattern;
-use clockwarden::inspect::{Bounds, Catalogue, Finding, Limits, Severity, inspect_file};
+use clockwarden::inspect::{Bounds, Catalogue, Finding, Limits, Severity, inspect, inspect_file, mentions_skew};
 
 /// What is said about a value: the rule and how bad; nothing where the value is harmless there.
 type Said = Option<(&'static str, Severity)>;
@@ -43,10 +44,35 @@ fn check(sample: &Sample, entry: &str, expected: Said) -> Result<(), String> {
     if !there.starts_with(value.as_str()) {
         return told(&format!("at {}:{} stands {there:?}", found.at.line, found.at.column));
     }
+    if let Some(fault) = at_admission(text, entry, expected) {
+        return told(&fault);
+    }
     match &found.spot {
         Some(spot) if spot.extent.of(text) != Some(value) => told("the spot is not the value"),
         _ => Ok(()),
     }
+}
+
+/// The same object as the API server sends it: it has to be read at all, and the same has to be said.
+fn at_admission(text: &str, entry: &str, expected: Said) -> Option<String> {
+    if !text.starts_with("apiVersion:") {
+        return None;
+    }
+    let object: serde_json::Value = match serde_saphyr::from_str(text) {
+        Ok(object) => object,
+        Err(error) => return Some(format!("the sample is no YAML: {error}")),
+    };
+    let json = object.to_string();
+    if !mentions_skew(json.as_bytes()) {
+        return Some("at admission it is not even read".to_owned());
+    }
+    let Ok(tree) = tree_from_json(json.as_bytes(), &Limits::default()) else {
+        return Some("the sample is no JSON".to_owned());
+    };
+    let found = inspect(&tree, Catalogue::builtin(), &Bounds::default(), &Limits::default()).findings;
+    let said: Vec<Said> = found.iter().map(|found| Some((found.rule, found.severity))).collect();
+    let is_same = said == [expected] && found.iter().all(|found| found.entry == entry);
+    (!is_same).then(|| format!("at admission {said:?}"))
 }
 
 /// Values to try, and what is said about each by an entry.
