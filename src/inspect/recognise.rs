@@ -75,7 +75,7 @@ pub(crate) fn recognise<'s>(
     let mut keys: Vec<&str> = link.keys().collect();
     if keys.iter().map(|key| key.len()).sum::<usize>() > PATH_BYTES
         || !keys.iter().any(|key| mentions_skew(key.as_bytes()))
-        || keys.iter().any(|key| is_comment(key))
+        || keys.iter().any(|key| is_comment(key) && !is_profile(key))
     {
         return None;
     }
@@ -132,6 +132,19 @@ fn is_choice(link: &Link<'_>) -> bool {
 fn is_comment(key: &str) -> bool {
     let key = key.trim_start();
     key.starts_with(['#', ';', '!', '%']) || key.starts_with("//") || key.starts_with("<!--")
+}
+
+/// Quarkus writes what holds in one profile as `%prod.key`, or below `"%prod"`. What holds in development and in tests
+/// only does not run in a cluster.
+///
+/// Source: <https://quarkus.io/guides/config-reference#profiles>.
+fn is_profile(key: &str) -> bool {
+    let Some(rest) = key.strip_prefix('%') else { return false };
+    let (name, below) = rest.split_once('.').map_or((rest, None), |(name, below)| (name, Some(below)));
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | ','));
+    // `%clockSkew` is a line that somebody switched off.
+    let is_set = below.is_some_and(|below| below.contains('.')) || (below.is_none() && !mentions_skew(name.as_bytes()));
+    is_name && is_set && !name.split(',').all(|name| matches!(name, "dev" | "test"))
 }
 
 /// What a span does in a product.
@@ -198,9 +211,7 @@ impl Suspect<'_, '_> {
             && any(context.within.is_empty(), context.within.iter().any(|p| p.stands_before(&self.letters, start)))
             && any(
                 context.beside.is_empty(),
-                context.beside.iter().any(|condition| {
-                    self.link.scopes().any(|(scope, _, _)| scope.holds(&condition.key, &condition.value))
-                }),
+                context.beside.iter().any(|condition| self.link.scopes().any(|(scope, _, _)| scope.meets(condition))),
             )
             && (!context.auth || (self.has_auth() && !self.is_silenced()))
     }
@@ -269,9 +280,7 @@ fn spelled(wanted: &str, key: &str) -> bool {
 /// Does something beside or above the setting make it one that does not count: a later entry of the same name, a
 /// switch that is off, a feature that is not on?
 pub(crate) fn is_idle(setting: &Setting<'_>, link: &Link<'_>) -> bool {
-    let holds = |condition: &super::catalogue::Condition| {
-        link.scopes().any(|(scope, _, _)| scope.holds(&condition.key, &condition.value))
-    };
+    let holds = |condition: &super::catalogue::Condition| link.scopes().any(|(scope, _, _)| scope.meets(condition));
     if !setting.known.requires.iter().all(holds) || setting.known.off_when.iter().any(holds) {
         return true;
     }

@@ -4,6 +4,7 @@
 //! counts, is the feature switched off, does a neighbour say whose setting this is? The facts are gathered once for
 //! each scope and only when the first suspect asks, so a large map full of suspects costs no more than reading it.
 
+use super::catalogue::Condition;
 use super::duration::{self, Unit};
 use super::tree::{Entry, Scalar, Tree};
 use super::value::{self, Written};
@@ -17,7 +18,7 @@ pub(crate) struct Scope<'p> {
     facts: OnceCell<Box<Facts>>,
 }
 
-/// The two kinds of scopes.
+/// The kinds of scopes.
 #[derive(Clone, Copy)]
 pub(crate) enum Entries<'p> {
     Map(&'p [Entry]),
@@ -75,6 +76,10 @@ impl<'p> Scope<'p> {
                 for (index, entry) in entries.iter().enumerate() {
                     facts.add(index, &entry.key, entry.value.scalar());
                     facts.below(index, entry);
+                    // APISIX: a plugin is switched off by `_meta: {disable: true}` among its settings.
+                    for inner in entry.value.entries().iter().filter(|_| entry.key == "_meta") {
+                        facts.add(index, &inner.key, inner.value.scalar());
+                    }
                 }
             }
             Entries::Pairs(items) => {
@@ -83,16 +88,17 @@ impl<'p> Scope<'p> {
                         facts.add(index, name, value.scalar());
                     }
                 }
-                // A variable that is just called ENABLED says nothing about its neighbours.
-                facts.off.remove([].as_slice());
             }
             Entries::Words(words) => {
                 for (index, (name, value)) in words.iter().enumerate() {
                     facts.name(index, name);
                     facts.value(index, name, value, value::resolved(value));
                 }
-                facts.off.remove([].as_slice());
             }
+        }
+        if !matches!(self.entries, Entries::Map(_)) {
+            // A variable that is just called ENABLED says nothing about its neighbours.
+            facts.off.remove([].as_slice());
         }
         facts
     }
@@ -111,6 +117,12 @@ impl<'p> Scope<'p> {
     /// Does the scope hold this key (letters) with a value that fits (stars at either end stand for anything)?
     pub(crate) fn holds(&self, key: &[u8], wanted: &str) -> bool {
         self.facts().values.get(key).is_some_and(|values| values.iter().any(|value| fits(wanted, value)))
+    }
+
+    /// Does the scope hold the condition's key with a value that fits, or with none that does?
+    pub(crate) fn meets(&self, condition: &Condition) -> bool {
+        let Some(values) = self.facts().values.get(&condition.key) else { return false };
+        values.iter().any(|value| fits(&condition.value, value)) != condition.is_other
     }
 
     /// Does the scope hold a part of a span that is not zero (`minutes: 0` beside `seconds: 30`)?
