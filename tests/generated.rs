@@ -1,4 +1,4 @@
-//! What is written twice is the same: CRDs, manifest, command line, rules, Dockerfile, catalogue.
+//! What is written twice is the same: CRDs, manifest, webhook configuration, command line, rules, Dockerfile, catalogue.
 
 #[path = "cluster/install/manifest.rs"]
 mod manifest;
@@ -143,47 +143,23 @@ fn the_image_is_that_of_this_version_and_built_with_its_compiler() -> Result<()>
     Ok(())
 }
 
-/// A product that the catalogue knows by a kind of its own is of no use to the webhook if it is never asked about it.
-#[test]
-fn the_webhook_is_asked_about_every_kind_that_the_catalogue_knows() -> Result<()> {
-    let manifest = Manifest::read()?;
-    let rules = manifest.get("ValidatingWebhookConfiguration", "clockwarden")?.pointer("/webhooks/0/rules");
-    let rules = rules.and_then(Value::as_array).context("no rules")?;
-    let list = |rule: &Value, field: &str| -> Vec<String> {
-        let texts = rule.get(field).and_then(Value::as_array).into_iter().flatten();
-        texts.filter_map(Value::as_str).map(str::to_owned).collect()
-    };
-    let is_asked = |group: &str, kind: &str| {
-        rules.iter().any(|rule| {
-            list(rule, "apiGroups").iter().any(|it| it == group)
-                && list(rule, "resources").iter().any(|resource| *resource == plural(kind))
-        })
-    };
-    let known = clockwarden::inspect::Catalogue::builtin().known();
-    let of_contexts = known.iter().flat_map(|known| &known.contexts).flat_map(|context| &context.kinds);
-    let of_absences = known.iter().filter_map(|known| known.absence.as_ref()).flat_map(|absence| &absence.kinds);
-    let kinds = of_contexts.chain(of_absences);
-    let mut missing: Vec<String> = Vec::new();
-    let mut count = 0;
-    for qualified in kinds {
-        let (group, kind) = qualified.split_once('/').with_context(|| format!("{qualified} has no group"))?;
-        count += 1;
-        if !is_asked(group, kind) {
-            missing.push(qualified.clone());
-        }
-    }
-    ensure!(count > 5, "the catalogue names {count} kinds: it is not read as it should be");
-    ensure!(missing.is_empty(), "add rules for these to the webhook configuration in deploy/install.yaml: {missing:?}");
-    for (group, kind) in [("", "ConfigMap"), ("", "Pod"), ("apps", "Deployment"), ("batch", "CronJob")] {
-        ensure!(is_asked(group, kind), "nobody asks about {group}/{kind}");
-    }
-    Ok(())
-}
+/// Between these two lines of the manifest stands what `clockwarden webhook --print-configuration` prints.
+const CONFIGURATION: (&str, &str) = (
+    "# ValidatingWebhookConfiguration: written by `UPDATE_GOLDEN=1 cargo test --test generated`. Begin.\n",
+    "# ValidatingWebhookConfiguration: end.\n",
+);
 
-/// As the kinds of the catalogue form it.
-fn plural(kind: &str) -> String {
-    let small = kind.to_lowercase();
-    if small.ends_with('s') || small.ends_with("ch") { format!("{small}es") } else { format!("{small}s") }
+/// With the arguments of the Deployment, so that name and namespace are those that it is installed with.
+#[test]
+fn the_webhook_configuration_of_the_manifest_is_made_from_the_catalogue() -> Result<()> {
+    let args = Manifest::read()?.args("Deployment", "clockwarden-webhook")?;
+    let output = Command::new(env!("CARGO_BIN_EXE_clockwarden")).args(args).arg("--print-configuration").output()?;
+    ensure!(output.status.success(), "--print-configuration: {}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout)?;
+    let text = read(manifest::PATH)?;
+    let (before, rest) = text.split_once(CONFIGURATION.0).context("the manifest lacks the line before it")?;
+    let (_, after) = rest.split_once(CONFIGURATION.1).context("the manifest lacks the line after it")?;
+    check_page(manifest::PATH, &format!("{before}{}---\n{printed}{}{after}", CONFIGURATION.0, CONFIGURATION.1))
 }
 
 /// `docs/cli.md`: what `--help` says, of every command. `UPDATE_GOLDEN=1 cargo test --test generated` rewrites it.

@@ -3,8 +3,9 @@
 //! A finding is complete: whoever prints it (text, JSON, an admission message) adds nothing and decides nothing.
 //! Severity here is what the rule says; whether an error refuses, warns or is ignored is the policy's decision.
 
-use super::tree::{Extent, Path, Position};
+use super::tree::{Extent, Path, Position, Step};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// How bad. The order is the order of badness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -82,25 +83,41 @@ impl Finding {
     pub fn identity(&self) -> (&'static str, &str, String, &str) {
         (self.rule, &self.product, self.path.identity(), &self.value)
     }
+
+    /// The same wherever the setting stands: rule, product, value, and the end of the path, which names the setting.
+    fn kinship(&self) -> (&'static str, &str, &str, Vec<&str>) {
+        let names = self.path.0.iter().rev().take(2).filter_map(|step| match step {
+            Step::Key(key) => Some(key.as_str()),
+            Step::Item { name, .. } => name.as_deref(),
+        });
+        (self.rule, &self.product, &self.value, names.collect())
+    }
 }
 
 /// The findings of `new` that `old` did not have: on UPDATE only these may be refused, so that an old sin never
 /// blocks an unrelated edit, a scale or the removal of a finalizer.
+///
+/// A sin that has moved (its container or its file has another name now) is the same one: what the same setting says
+/// elsewhere counts as introduced only as often as it did not stand somewhere before.
 #[must_use]
-pub fn introduced<'a>(old: &[Finding], new: &'a [Finding]) -> Vec<&'a Finding> {
-    let mut known: std::collections::HashMap<_, usize> = std::collections::HashMap::new();
+pub fn introduced<'a>(old: &'a [Finding], new: &'a [Finding]) -> Vec<&'a Finding> {
+    let (gone, fresh) = unmatched(old.iter().collect(), new.iter().collect(), Finding::identity);
+    unmatched(gone, fresh, Finding::kinship).1
+}
+
+/// Pairs them off by a key; those of `old` and those of `new` that found no partner.
+fn unmatched<'a, K: std::hash::Hash + Eq>(
+    old: Vec<&'a Finding>,
+    new: Vec<&'a Finding>,
+    key: impl Fn(&'a Finding) -> K,
+) -> (Vec<&'a Finding>, Vec<&'a Finding>) {
+    let mut waiting: HashMap<K, Vec<&'a Finding>> = HashMap::new();
     for finding in old {
-        let count = known.entry(finding.identity()).or_default();
-        *count = count.saturating_add(1);
+        waiting.entry(key(finding)).or_default().push(finding);
     }
-    let mut fresh = Vec::new();
-    for finding in new {
-        match known.get_mut(&finding.identity()) {
-            Some(count) if *count > 0 => *count = count.saturating_sub(1),
-            Some(_) | None => fresh.push(finding),
-        }
-    }
-    fresh
+    let alone = |finding: &&'a Finding| waiting.get_mut(&key(finding)).and_then(Vec::pop).is_none();
+    let fresh = new.into_iter().filter(alone).collect();
+    (waiting.into_values().flatten().collect(), fresh)
 }
 
 /// Something that could not be looked into (a file that does not parse, a limit that was reached). Never a

@@ -39,6 +39,7 @@ pub use levels::{Level, Levels};
 pub use limits::Limits;
 pub use mention::mentions_skew;
 pub use suppression::Suppressed;
+pub use surfaces::SILENT_ANNOTATIONS;
 
 use tree::{Path, Tree};
 

@@ -8,7 +8,8 @@
 
 use super::catalogue::{Catalogue, Context, Known, Meaning, Reads, Role};
 use super::duration::{self, Nanos, Span};
-use super::link::Link;
+use super::formats::Notation;
+use super::link::{Link, Way};
 use super::mention::mentions_skew;
 use super::scope::fits;
 use super::tree::Scalar;
@@ -60,7 +61,7 @@ pub(crate) fn recognise<'s>(
     found: &mut Vec<usize>,
 ) -> Option<Setting<'s>> {
     catalogue.index().candidates(link.keys(), found);
-    if found.is_empty() {
+    if found.is_empty() || is_choice(link) {
         return None;
     }
     let Written::Value { text, is_default } = value::written(scalar) else { return None };
@@ -80,6 +81,10 @@ pub(crate) fn recognise<'s>(
     }
     keys.reverse();
     let suspect = Suspect { catalogue, kind, link, letters: Letters::of(keys.iter().copied()), key: keys.last()? };
+    // An example is nobody's setting, not even that of a product that is known.
+    if suspect.letters.keys().any(|key| catalogue.convention().is_silent_key(key)) {
+        return None;
+    }
     let mut best: Option<(bool, usize, &Known)> = None;
     for known in found.iter().filter_map(|number| catalogue.known().get(*number)) {
         let fits_value = match known.reads {
@@ -103,7 +108,7 @@ pub(crate) fn recognise<'s>(
         }
     }
     let (_, _, known) = best?;
-    if known.role == Role::Exclusion {
+    if known.role == Role::Exclusion || suspect.is_part_of_more(known) {
         return None;
     }
     let effect = match &known.reads {
@@ -114,6 +119,13 @@ pub(crate) fn recognise<'s>(
     };
     let has_auth = suspect.has_auth();
     Some(Setting { known, text, is_default, effect, span, has_auth })
+}
+
+/// Is it one of several values: a matrix of tests, an enumeration? None of them is the setting's. In formats without
+/// lists several are a directive that was written again (nginx's `map`).
+fn is_choice(link: &Link<'_>) -> bool {
+    matches!(link.step, Way::Item { .. })
+        && matches!(link.notation(), Notation::Yaml | Notation::Json | Notation::Assignment | Notation::Plain)
 }
 
 /// A key that people write to switch a line off where the format has no comments, or other ones.
@@ -204,6 +216,13 @@ impl Suspect<'_, '_> {
             && (!context.auth || (self.has_auth() && !self.is_silenced()))
     }
 
+    /// Is the value one of several parts that make a span (`clockSkew: {minutes: 0, seconds: 30}`), which is not zero?
+    fn is_part_of_more(&self, known: &Known) -> bool {
+        matches!(known.role, Role::Generic { has_unit: true, .. })
+            && duration::unit_named(&self.key.to_ascii_lowercase()).is_some()
+            && self.link.scopes().next().is_some_and(|(scope, _, _)| scope.holds_more())
+    }
+
     fn words(&self) -> impl Iterator<Item = &[u8]> {
         self.letters.words(0, self.letters.text().len())
     }
@@ -211,7 +230,6 @@ impl Suspect<'_, '_> {
     fn is_silenced(&self) -> bool {
         let convention = self.catalogue.convention();
         self.words().any(|word| convention.is_silencing(word))
-            || self.letters.keys().any(|key| convention.is_silent_key(key))
     }
 
     fn has_auth(&self) -> bool {

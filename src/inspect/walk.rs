@@ -62,7 +62,10 @@ impl<'c> Walk<'c> {
         if object.kind.is_empty() || object.api_version.is_empty() {
             self.object = None;
             self.kind.clear();
-            return self.node(link, tree, 0);
+            if !surfaces::is_description(tree) {
+                self.node(link, tree, 0);
+            }
+            return;
         }
         if object.kind.ends_with("List") && tree.get("items").is_some() {
             return self.items(link, tree);
@@ -123,9 +126,11 @@ impl<'c> Walk<'c> {
         if has_command {
             command::look(self, link, entries);
         }
-        let is_pair = matches!(link.step, Way::Item { name: Some(_), .. });
+        let is_pair = matches!(link.step, Way::Item { name: Some(_), .. }) || pairs::alone(self, link, entries);
+        let is_schema = surfaces::is_schema(entries);
         for (index, entry) in entries.iter().enumerate() {
             let skipped = (has_command && command::is_vector(entry))
+                || (is_schema && matches!(entry.key.as_str(), "default" | "example" | "examples"))
                 || (is_pair && entry.key == "value" && entry.value.scalar().is_some())
                 || (self.object.is_some() && surfaces::is_skipped(link, &entry.key, self.object_kind(), depth == 0));
             if !skipped {
@@ -146,15 +151,15 @@ impl<'c> Walk<'c> {
         if items.iter().any(pairs::is_pair) {
             pairs::look(self, link, items);
         }
-        let is_environment = matches!(link.key(), Some("environment" | "env" | "literals"));
-        if is_environment {
+        let holds_assignments = matches!(link.key(), Some("environment" | "env" | "literals" | "labels"));
+        if holds_assignments {
             pairs::assignments(self, link, items);
         }
         for (index, item) in items.iter().enumerate() {
             let name = item.get("name").and_then(Tree::text);
             let below = link.down(Way::Item { index, name });
             match item {
-                Tree::Scalar(_) if is_environment => {}
+                Tree::Scalar(_) if holds_assignments => {}
                 _ => self.node(&below, item, depth.saturating_add(1)),
             }
         }
@@ -249,8 +254,9 @@ impl<'c> Walk<'c> {
         let text = scalar.text.trim_start();
         let key = link.key().unwrap_or("");
         let may_be_document = text.starts_with(['{', '[']) || text.contains('\n') || text.contains("LoginModule");
-        let may_be_options = !may_be_document && text.contains('-') && command::holds_options(key, text);
-        if (!may_be_document && !may_be_options) || formats::is_foreign(key) || !mentions_skew(text.as_bytes()) {
+        let may_be_options = !may_be_document && command::holds_options(key, text);
+        let is_read = (may_be_document && !surfaces::is_prose(key)) || may_be_options;
+        if !is_read || formats::is_foreign(key) || !mentions_skew(text.as_bytes()) {
             return;
         }
         if may_be_document {
@@ -283,8 +289,10 @@ impl<'c> Walk<'c> {
         for note in notes {
             self.note(&document, note.at, note.message);
         }
-        // Not 0 or 1: what is special at the root of an object is not special in here.
-        self.node(&document, &tree, 2);
+        if !surfaces::is_description(&tree) {
+            // Not 0 or 1: what is special at the root of an object is not special in here.
+            self.node(&document, &tree, 2);
+        }
     }
 
     pub(crate) fn note(&mut self, link: &Link<'_>, at: Position, message: String) {

@@ -15,7 +15,12 @@ pub struct WebhookArgs {
     pub metrics_listen: SocketAddr,
 
     /// Certificate chain in PEM form, the leaf first; read again when it changes
-    #[arg(long, value_name = "FILE", requires = "tls_key", required_unless_present = "tls_secret")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_key",
+        required_unless_present_any = ["tls_secret", "print_configuration"]
+    )]
     pub tls_cert: Option<PathBuf>,
 
     /// Private key of the certificate in PEM form; read again when it changes
@@ -33,6 +38,13 @@ pub struct WebhookArgs {
     /// Judge by the TimeSyncPolicies in these YAML files and ask no cluster; for development
     #[arg(long, value_name = "FILE")]
     pub policy_file: Vec<PathBuf>,
+
+    /// Print the ValidatingWebhookConfiguration for `kubectl apply -f -`, and do nothing else
+    ///
+    /// Its rules are the kinds that the catalogue knows. --webhook-configuration is its name, and the namespace of
+    /// --tls-secret the one of the Service clockwarden-webhook, where nothing is ever judged.
+    #[arg(long)]
+    pub print_configuration: bool,
 }
 
 /// `NAMESPACE/NAME`.
@@ -77,6 +89,8 @@ mod tests {
     fn a_certificate_comes_from_two_files_or_from_one_secret() {
         check("--tls-cert c --tls-key k", Ok(()));
         check("--tls-secret ns/s --webhook-configuration w --listen 127.0.0.1:0", Ok(()));
+        check("--print-configuration", Ok(()));
+        check("--print-configuration --tls-secret ns/s --webhook-configuration w", Ok(()));
         check("", Err("--tls-cert"));
         check("--tls-cert c", Err("--tls-key"));
         check("--tls-key k", Err("--tls-cert"));

@@ -5,14 +5,15 @@
 //!                                            -policies-> Ruling -verdict-> Verdict -review-> bytes
 //! ```
 //!
-//! Pure, a value in and a value out: `review`, `ruling`, `known`, `verdict`, `words`, `validity`,
-//! `selfsigned`. The edges: `server` (connections), `tls` and `managed` (certificates from files or of our own making),
+//! Pure, a value in and a value out: `configuration` (what the API server asks us about), `review`, `ruling`, `known`,
+//! `verdict`, `words`, `validity`, `selfsigned`. The edges: `server` (connections), `seats` (which of them make room), `tls` and `managed` (certificates from files or of our own making),
 //! `router` (HTTP and its limits), `policies` (watches).
 //!
 //! The webhook must never be what breaks a cluster: everything that it does not understand it lets in with a
 //! warning, and what it refuses it explains.
 
 mod args;
+pub mod configuration;
 pub mod known;
 pub mod managed;
 pub mod metrics;
@@ -20,6 +21,7 @@ pub mod policies;
 pub mod review;
 pub mod router;
 pub mod ruling;
+pub mod seats;
 pub mod selfsigned;
 pub mod server;
 pub mod tls;
@@ -30,7 +32,7 @@ pub mod words;
 pub use args::{SecretName, WebhookArgs};
 
 use crate::inspect::{self, Catalogue};
-use crate::runtime::Tasks;
+use crate::runtime::{self, Tasks};
 use anyhow::{Context, bail};
 use managed::Managed;
 use metrics::Metrics;
@@ -47,6 +49,9 @@ use tokio::net::TcpListener;
 /// # Errors
 /// If it cannot start (certificate, addresses, policy files, no cluster), or if one of its tasks ends unasked.
 pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
+    if args.print_configuration {
+        return runtime::print(&configuration(&args));
+    }
     // Both are built at their first use, which shall not be somebody's first review.
     let _ = (Catalogue::builtin(), inspect::mentions_skew(b""));
     let mut registry = Registry::default();
@@ -88,6 +93,7 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
         }
     };
 
+    server::raise_open_files();
     let (serving, observing) = (bind(args.listen).await?, bind(args.metrics_listen).await?);
     tracing::info!(listen = %serving.local_addr()?, metrics = %observing.local_addr()?, "webhook started");
     let webhook = Webhook::new(policies, metrics, Budget::default());
@@ -97,6 +103,14 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
     tasks.spawn("server", server::serve(serving, certificate, router::serving(webhook), stop));
     tasks.run().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration that fits these arguments.
+fn configuration(args: &WebhookArgs) -> String {
+    let (name, namespace) = configuration::DEFAULT;
+    let name = args.webhook_configuration.as_deref().unwrap_or(name);
+    let namespace = args.tls_secret.as_ref().map_or(namespace, |secret| &secret.namespace);
+    configuration::yaml(name, namespace, Catalogue::builtin().resources())
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -116,6 +116,12 @@ fn an_update_introduces_only_what_is_new() {
     let fresh = introduced(&old, &new);
     assert_eq!(fresh.len(), 1);
     assert!(fresh.iter().all(|f| f.path.identity().contains("name=b")), "{fresh:?}");
+    // Moved: to a container of another name, and beside a new one.
+    assert!(introduced(&pod(sinner), &pod(other)).is_empty());
+    let two = format!("{other},{}", sinner.replace("\"a\"", "\"c\""));
+    assert_eq!(introduced(&pod(sinner), &pod(&two)).len(), 1);
+    let worse = sinner.replace("JWT_LEEWAY", "OIDC_LEEWAY");
+    assert_eq!(introduced(&pod(sinner), &pod(&worse)).len(), 1, "another setting is another sin");
 }
 
 #[test]

@@ -10,6 +10,7 @@
 pub mod files;
 mod index;
 mod raw;
+mod resources;
 
 use super::duration::{Nanos, Unit};
 use super::words::Pattern;
@@ -18,6 +19,7 @@ use std::sync::LazyLock;
 
 pub use index::Index;
 pub use raw::CatalogueError;
+pub use resources::{Resource, Scope};
 
 /// What a kind of value does in a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -250,6 +252,7 @@ pub struct Catalogue {
     index: Index,
     convention: Convention,
     needles: Vec<String>,
+    resources: Vec<Resource>,
 }
 
 impl Catalogue {
@@ -287,6 +290,13 @@ impl Catalogue {
     #[must_use]
     pub fn convention(&self) -> &Convention {
         &self.convention
+    }
+
+    /// The kinds of objects that settings are judged in, in the order of group and plural: the core workloads and
+    /// ConfigMaps, and those that products bring along.
+    #[must_use]
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
     }
 
     /// Lower-case texts, one of which stands in every key that is recognised.

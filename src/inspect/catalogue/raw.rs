@@ -2,8 +2,10 @@
 
 use super::super::duration::{self, Nanos, SECOND, Unit};
 use super::super::words::{Letters, Pattern};
+use super::resources;
 use super::{
-    Absence, Catalogue, Condition, Confidence, Context, Convention, Index, Known, Meaning, Reads, Role, Surface,
+    Absence, Catalogue, Condition, Confidence, Context, Convention, Index, Known, Meaning, Reads, Resource, Role,
+    Scope, Surface,
 };
 use serde::Deserialize;
 
@@ -42,6 +44,18 @@ struct File {
     setting: Vec<Setting>,
     #[serde(default)]
     exclude: Vec<Exclude>,
+    #[serde(default)]
+    resource: Vec<RawResource>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawResource {
+    /// `group/Kind`.
+    kind: String,
+    plural: String,
+    scope: Scope,
+    versions: Vec<String>,
 }
 
 #[derive(Deserialize, Default, PartialEq)]
@@ -222,6 +236,28 @@ impl Reader<'_> {
         Ok(Reads::Span { bare, bare_means: raw.bare, unit_guessed: raw.unit_guessed })
     }
 
+    fn resource(&self, product: &str, raw: RawResource) -> Result<Resource, CatalogueError> {
+        let wrong = |field, value: &str, why| self.wrong(field, value, why);
+        let (group, kind) =
+            raw.kind.split_once('/').ok_or_else(|| wrong("resource.kind", &raw.kind, "not group/Kind"))?;
+        let is_name =
+            |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        if !is_name(&raw.plural) {
+            return Err(wrong("resource.plural", &raw.plural, "not a plural in lower-case letters"));
+        }
+        if raw.versions.is_empty() || !raw.versions.iter().all(|version| is_name(version)) {
+            return Err(wrong("resource.versions", &raw.versions.join(","), "not versions, the newest first"));
+        }
+        Ok(Resource {
+            group: group.to_owned(),
+            versions: raw.versions,
+            kind: kind.to_owned(),
+            plural: raw.plural,
+            scope: raw.scope,
+            product: Some(product.to_owned()),
+        })
+    }
+
     fn absence(&self, raw: Option<&RawAbsence>) -> Result<Option<Absence>, CatalogueError> {
         let Some(raw) = raw else { return Ok(None) };
         Ok(Some(Absence {
@@ -300,11 +336,14 @@ fn unknown() -> Known {
 }
 
 pub(super) fn parse(products: &[(&str, &str)], generic: &str) -> Result<Catalogue, CatalogueError> {
-    let mut catalogue = Catalogue::default();
+    let mut catalogue = Catalogue { resources: resources::built_in(), ..Catalogue::default() };
     for (name, text) in products {
         let reader = Reader { file: name };
         let mut file: File = reader.toml(text)?;
         let (settings, excludes) = (std::mem::take(&mut file.setting), std::mem::take(&mut file.exclude));
+        for resource in std::mem::take(&mut file.resource) {
+            catalogue.resources.push(reader.resource(&file.product, resource)?);
+        }
         for (number, setting) in settings.into_iter().enumerate() {
             catalogue.needles.extend(needles(&setting));
             let kinds = setting.unset.iter().flat_map(|unset| &unset.kind);
@@ -318,6 +357,7 @@ pub(super) fn parse(products: &[(&str, &str)], generic: &str) -> Result<Catalogu
         }
     }
     add_generic(&mut catalogue, generic)?;
+    catalogue.resources.sort_by(|a, b| (&a.group, &a.plural).cmp(&(&b.group, &b.plural)));
     catalogue.needles.sort();
     catalogue.needles.dedup();
     let mut index = Index::default();

@@ -2,7 +2,7 @@
 
 use super::super::link::{Link, Way};
 use super::super::scope::{Entries, Scope};
-use super::super::tree::{Kind, Position, Scalar, Tree};
+use super::super::tree::{Entry, Kind, Position, Scalar, Tree};
 use super::super::walk::Walk;
 
 /// Is the value of this item looked at under its name?
@@ -21,23 +21,41 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, items: &[Tree]) {
     }
 }
 
-/// `- NAME=value`, as compose files write their environment and kustomize its literals; `link` is the list.
-pub(crate) fn assignments(walk: &mut Walk<'_>, link: &Link<'_>, items: &[Tree]) {
-    let scope = Scope::new(Entries::Lines(items));
-    for (index, scalar) in items.iter().enumerate().filter_map(|(index, item)| Some((index, item.scalar()?))) {
-        let Some((name, value)) = assignment(scalar) else { continue };
-        let item = link.down(Way::Item { index, name: None });
-        let way = Way::Document { text: &scalar.text, notation: link.notation(), at: scalar.at, name: None };
-        walk.leaf(
-            &item.down(way).down(Way::Flag { prefix: "", name, joint: "=", beside: Some((&scope, index)) }),
-            &value,
-        );
-    }
+/// Looks at a map that is a pair itself (`env { name = "A" value = "0" }` in HCL, which has no list where there is one),
+/// or an operation of a JSON patch, whose path is the name (RFC 6902); `link` is the map. Whether it is.
+pub(crate) fn alone(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) -> bool {
+    let find = |key: &str| entries.iter().rposition(|entry| entry.key == key);
+    let text = |key: &str| entries.get(find(key)?)?.value.text();
+    let value = find("value").and_then(|index| Some((index, entries.get(index)?.value.scalar()?)));
+    let is_patch = matches!(text("op"), Some("add" | "replace"));
+    let (Some((index, scalar)), Some(name)) = (value, text(if is_patch { "path" } else { "name" })) else {
+        return false;
+    };
+    let scope = Scope::new(Entries::Words(&[]));
+    walk.leaf(&link.down(Way::Named { name, scope: &scope, index }), scalar);
+    true
 }
 
-/// The two sides of `NAME=value`; the place of the value is in the item's own text.
-pub(crate) fn assignment(scalar: &Scalar) -> Option<(&str, Scalar)> {
-    let (name, value) = scalar.text.split_once('=')?;
-    let at = Position { line: 1, column: u32::try_from(name.chars().count()).unwrap_or(0).saturating_add(2) };
-    Some((name, Scalar { text: value.to_owned(), kind: Kind::Text, at, extent: None }))
+/// `- NAME=value`, as compose files write their environment and labels, and kustomize its literals; `link` is the list.
+pub(crate) fn assignments(walk: &mut Walk<'_>, link: &Link<'_>, items: &[Tree]) {
+    let written: Vec<(usize, &Scalar, &str, &str)> = items
+        .iter()
+        .enumerate()
+        .filter_map(|(index, item)| {
+            let scalar = item.scalar()?;
+            let (name, value) = scalar.text.split_once('=')?;
+            Some((index, scalar, name, value))
+        })
+        .collect();
+    let words: Vec<(&str, &str)> = written.iter().map(|(_, _, name, value)| (*name, *value)).collect();
+    let scope = Scope::new(Entries::Words(&words));
+    for (number, (index, scalar, name, value)) in written.iter().enumerate() {
+        let column = u32::try_from(name.chars().count()).unwrap_or(0).saturating_add(2);
+        let item = link.down(Way::Item { index: *index, name: None });
+        let notation = link.notation();
+        let inside = item.down(Way::Document { text: &scalar.text, notation, at: scalar.at, name: None });
+        let at = Position { line: 1, column };
+        let value = Scalar { text: (*value).to_owned(), kind: Kind::Text, at, extent: None };
+        walk.leaf(&inside.down(Way::Flag { prefix: "", name, joint: "=", scope: &scope, index: number }), &value);
+    }
 }
