@@ -112,7 +112,7 @@ pub(crate) fn recognise<'s>(
         return None;
     }
     let effect = match &known.reads {
-        Reads::Span { .. } => effect(known, span?),
+        Reads::Span { .. } => effect(known, span?, link.unit_beside(scalar)),
         Reads::Switch { off_when } if flag? == *off_when => Effect::Disabled,
         Reads::Word { off, .. } if text.eq_ignore_ascii_case(off) => Effect::Disabled,
         Reads::Switch { .. } | Reads::Word { .. } => Effect::Default,
@@ -147,10 +147,10 @@ fn is_profile(key: &str) -> bool {
     is_name && is_set && !name.split(',').all(|name| matches!(name, "dev" | "test"))
 }
 
-/// What a span does in a product.
-fn effect(known: &Known, span: Span) -> Effect {
+/// What a span does in a product; `unit` is what a number counts, where the document itself says so.
+fn effect(known: &Known, span: Span, unit: Option<Nanos>) -> Effect {
     let Reads::Span { bare, bare_means, .. } = known.reads else { return Effect::Unclear };
-    let nanos = span.nanos(bare);
+    let nanos = span.nanos_in(unit.unwrap_or(bare.nanos()));
     let meaning = match nanos.signum() {
         1 if span.form == duration::Form::Bare => match bare_means {
             None => return Effect::Tolerance(nanos),
