@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use clockwarden::agent::report::JumpReport;
 use clockwarden::api::{self, NodeClock, NodeClockStatus, NodeDecision, TimeSyncPolicy};
 use clockwarden::clock::{Boot, Delta, Judgement, Mono, OffsetInterval, Raw, Sample, Standing, Tolerance, Wall};
-use clockwarden::controller::record::{Due, Ledger, Summary, node_clock};
+use clockwarden::controller::record::{Draft, Due, Ledger, Summary};
 use clockwarden::runtime::{timestamp, wall_now};
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -367,9 +367,8 @@ fn hostile() -> Result<NodeClockStatus> {
             },
             decisions: (0..40).map(|n| NodeDecision::of(&"p".repeat(200 + n), "Act/Drifting", &awkward)).collect(),
         };
-        if let Due::Now(status, _) =
-            node_clock(stored.as_ref(), &summary, &jumps, &Node::default(), &mut ledger, &sample)
-        {
+        let draft = Draft::of(stored.as_ref(), &summary, &jumps, &Node::default(), &mut ledger, &sample);
+        if let Due::Now(status, _) = draft.due(&ledger) {
             stored = Some(*status);
         }
     }
