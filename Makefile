@@ -58,8 +58,9 @@ deny: prerequisites
 	else echo "deny: the advisories were NOT checked, their database cannot be fetched (make check OFFLINE=1 accepts that)"; \
 	  [ -n "$(OFFLINE)" ]; fi
 
-bench: prerequisites ## Measure the webhook against a handler that admits everything (builds what is shipped)
+bench: prerequisites ## Measure the webhook against a handler that admits everything, and lint against a parser (builds what is shipped)
 	$(CARGO) bench --locked --profile dist --bench webhook
+	$(CARGO) bench --locked --profile dist --bench lint
 
 # In a network of its own: one process listens for the agents of all nodes, at every address.
 scale: prerequisites control-plane ## Measure the controller with NODES=50,1000,5000 nodes (half an hour)
@@ -69,14 +70,11 @@ scale: prerequisites control-plane ## Measure the controller with NODES=50,1000,
 	unshare $$as --net sh -c 'ip link set lo up && exec "$$0" "$$@"' \
 	  $(or $(CARGO_TARGET_DIR),target)/release/examples/scale --nodes $(NODES) $(SCALE_FLAGS)
 
-# Without a sanitizer the stable compiler will do: the parsers have no unsafe code that one would watch.
-fuzz: prerequisites ## Fuzz every parser for FUZZ_SECONDS (60) each
+# Without a sanitizer the stable compiler will do: the parsers have no unsafe code that one would watch. FUZZ=yaml fuzzes
+# one target or format alone.
+fuzz: prerequisites ## Fuzz every parser and format for FUZZ_SECONDS (60) each
 	@command -v c++ >/dev/null || { echo "fuzz: libFuzzer needs a C++ compiler: apt-get install g++"; exit 2; }
-	@fuzz=$$(scripts/cargo-tool cargo-fuzz $(CARGO_FUZZ_VERSION)) && targets=$$("$$fuzz" list) && \
-	for target in $$targets; do \
-	  echo "fuzz: $$target for $(FUZZ_SECONDS) s"; \
-	  "$$fuzz" run --sanitizer none "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
-	done
+	@fuzz=$$(scripts/cargo-tool cargo-fuzz $(CARGO_FUZZ_VERSION)) && scripts/fuzz "$$fuzz" $(FUZZ_SECONDS) $(FUZZ)
 
 faults: prerequisites tools control-plane ## Let every fault strike a real control plane, ROUNDS times, and print the table
 	@echo "faults: ROUNDS=$(ROUNDS), an hour if it is long; the log is target/faults.log"

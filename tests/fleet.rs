@@ -1,8 +1,8 @@
 //! The whole controller, drilled: named scenarios with their timelines, a random search, and planted bugs.
 //!
 //! `tests/fleet/NAME.scenario` says what happens, `NAME.decisions` what was decided and written (`UPDATE_GOLDEN=1`
-//! rewrites it: read the diff). The search takes `SEEDS=…` scenarios from `SEED=…` on, as many as is bearable; more
-//! with `make soak`. A seed that fails is shrunk, and printed as a scenario that can be put into a file.
+//! rewrites it: read the diff). The search takes `SEEDS=…` scenarios from `SEED=…` on; `make
+//! soak` takes larger ones, and more. A seed that fails is shrunk, and printed as a scenario that can be put into a file.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test: what it cannot read is its failure")]
 
@@ -10,6 +10,7 @@ use clockwarden::drill::random::{self, Size};
 use clockwarden::drill::{Plant, Ran, Rule, Scenario, script, shrink};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn drill(scenario: &Scenario, plant: Option<Plant>) -> Ran {
     clockwarden::drill::run(scenario, plant)
@@ -75,12 +76,24 @@ fn report(seed: u64, scenario: &Scenario, ran: &Ran, plant: Option<Plant>) -> St
 
 #[test]
 fn whatever_happens_no_rule_is_broken() {
-    let (first, count) = (number("SEED", 1), number("SEEDS", 20));
-    for seed in first..first + count {
-        let scenario = random::scenario(seed, Size::SHORT);
-        let ran = drill(&scenario, None);
-        assert!(ran.broken.is_empty(), "{}", report(seed, &scenario, &ran, None));
-    }
+    let (first, count) = (number("SEED", 1), number("SEEDS", 2_000));
+    let next = AtomicU64::new(first);
+    let search = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + count {
+                return;
+            }
+            let scenario = random::scenario(seed, Size::SHORT);
+            let ran = drill(&scenario, None);
+            assert!(ran.broken.is_empty(), "{}", report(seed, &scenario, &ran, None));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(search);
+        }
+    });
 }
 
 #[test]

@@ -29,6 +29,8 @@ mod ntpd_rs_document;
 mod objects;
 #[path = "../fuzz/checks/prometheus.rs"]
 mod prometheus;
+#[path = "../fuzz/checks/review.rs"]
+mod review;
 #[path = "../fuzz/checks/sntp_packet.rs"]
 mod sntp_packet;
 
@@ -46,6 +48,7 @@ const TARGETS: &[Target] = &[
     ("ntpd_rs_document", ntpd_rs_document::check, 5_000, &[]),
     ("objects", objects::check, 2_000, &[]),
     ("prometheus", prometheus::check, 5_000, &[]),
+    ("review", review::check, 2_000, &[]),
     ("sntp_packet", sntp_packet::check, 20_000, &[]),
 ];
 

@@ -2,8 +2,8 @@
 //!
 //! Two server processes of this same program, on the same TLS and HTTP stack: `ours` is the webhook with one enforcing
 //! policy; `baseline` is an axum handler that parses the review as `kube` does and admits it. One client posts the
-//! same 4 KiB ConfigMap to each in turn, over 1 and over 8 kept-alive TLS connections, in many short rounds, so that
-//! whatever else the machine does meets both alike. The servers tell their own CPU time (CLOCK_PROCESS_CPUTIME_ID,
+//! same ConfigMap to each in turn, over kept-alive TLS connections, in many short rounds, so that whatever else the
+//! machine does meets both alike. The servers tell their own CPU time (CLOCK_PROCESS_CPUTIME_ID,
 //! to the nanosecond, where /proc/PID/stat counts in 10 ms).
 //!
 //! `cargo bench --bench webhook --profile dist [-- --rounds N --reviews N]`
@@ -14,6 +14,7 @@ mod client;
 mod objects;
 mod server;
 mod stages;
+mod start;
 
 use client::{Client, Round};
 use std::fmt::Write as _;
@@ -49,7 +50,8 @@ async fn measure(rounds: usize, reviews: usize) -> anyhow::Result<()> {
          median / p99 | baseline latency median / p99 |\n|---|---|---|---|---|---|---|"
     );
     for object in objects::all() {
-        for connections in [1, 8] {
+        let reviews = (reviews / object.fewer).max(4);
+        for &connections in object.connections {
             let mut clients = Vec::new();
             for server in &servers {
                 clients.push(Client::connect(server.port, &identity, connections).await?);
@@ -66,7 +68,7 @@ async fn measure(rounds: usize, reviews: usize) -> anyhow::Result<()> {
                     }
                 }
             }
-            println!("{}", line(object.name, connections, &mut measured));
+            println!("{}", line(&object.name, connections, &mut measured));
         }
     }
     println!(
@@ -77,12 +79,20 @@ async fn measure(rounds: usize, reviews: usize) -> anyhow::Result<()> {
     }
     println!();
     for (kind, server) in KINDS.iter().zip(&servers) {
-        println!("{kind}: {} resident at the end", server.resident()?);
+        println!("{kind}: {} resident at the end, {} at most", server.memory("VmRSS:")?, server.memory("VmHWM:")?);
     }
+    let mut started = Vec::new();
+    for _ in 0..STARTS {
+        started.push(start::until_ready(&identity).await?.as_secs_f64() * 1e3);
+    }
+    let (median, most) = quantiles(started);
+    println!("clockwarden webhook: start to ready {median:.0} ms (median of {STARTS}), {most:.0} ms at most");
     Ok(())
 }
 
 const WARM_UP: usize = 10;
+/// Starts of the program.
+const STARTS: usize = 20;
 
 fn line(object: &str, connections: usize, measured: &mut [Vec<Round>; 2]) -> String {
     let mut out = format!("| {object} | {connections} ");

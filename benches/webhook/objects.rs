@@ -1,32 +1,45 @@
-//! The ConfigMaps that are reviewed: 4 KiB each, as an application's configuration looks.
+//! The ConfigMaps that are reviewed, as an application's configuration looks: of 1 KiB to 1 MiB.
 
 use serde_json::json;
 
 pub(crate) struct Object {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// As the API server would send it.
     pub(crate) review: Vec<u8>,
     pub(crate) admitted: bool,
+    /// Over so many connections.
+    pub(crate) connections: &'static [usize],
+    /// This part of the reviews of a round: larger ones take longer.
+    pub(crate) fewer: usize,
 }
 
-pub(crate) fn all() -> [Object; 3] {
-    [
-        object("benign", "server.name=shop\n", true),
-        object("mentions leeway, all fine", "jwt.leeway.seconds=30\nauth.clock-skew=60s\n", true),
-        object("refused", "jwt.leeway.seconds=0\n", false),
-    ]
+pub(crate) fn all() -> Vec<Object> {
+    const ONE: &[usize] = &[1];
+    const BOTH: &[usize] = &[1, 8];
+    let mut all = Vec::new();
+    for (kib, connections, fewer) in [(1, ONE, 1), (4, BOTH, 1), (64, ONE, 8), (1_000, ONE, 100)] {
+        for (what, first, admitted) in [
+            ("nothing about skew", "server.name=shop\n", true),
+            ("skew, all fine", "jwt.leeway.seconds=30\nauth.clock-skew=60s\n", true),
+            ("refused", "jwt.leeway.seconds=0\n", false),
+        ] {
+            let review = review(kib << 10, first);
+            all.push(Object { name: format!("{kib} KiB, {what}"), review, admitted, connections, fewer });
+        }
+    }
+    all
 }
 
-fn object(name: &'static str, first: &str, admitted: bool) -> Object {
+fn review(bytes: usize, first: &str) -> Vec<u8> {
     let mut properties = first.to_owned();
     let mut line = 0;
-    while properties.len() < 4 << 10 {
+    while properties.len() < bytes {
         line += 1;
         properties.push_str(&format!(
             "service.endpoint.{line}.url=https://backend-{line}.shop.svc:8443/api?retries={line}\n"
         ));
     }
-    properties.truncate(4 << 10);
+    properties.truncate(bytes);
     let review = json!({
         "kind": "AdmissionReview",
         "apiVersion": "admission.k8s.io/v1",
@@ -54,5 +67,5 @@ fn object(name: &'static str, first: &str, admitted: bool) -> Object {
             "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1", "fieldManager": "kubectl"},
         },
     });
-    Object { name, review: review.to_string().into_bytes(), admitted }
+    review.to_string().into_bytes()
 }

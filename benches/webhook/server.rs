@@ -37,6 +37,11 @@ impl Identity {
         std::fs::write(folder.path().join(KEY), made.signing_key.serialize_pem())?;
         Ok(Identity { der: made.cert.der().to_vec(), folder })
     }
+
+    /// Certificate and key.
+    pub(crate) fn files(&self) -> (std::path::PathBuf, std::path::PathBuf) {
+        (self.folder.path().join(CERTIFICATE), self.folder.path().join(KEY))
+    }
 }
 
 /// A server process; ends with this value.
@@ -73,9 +78,10 @@ impl Child {
         self.line()
     }
 
-    pub(crate) fn resident(&self) -> anyhow::Result<String> {
+    /// A line of proc_pid_status(5).
+    pub(crate) fn memory(&self, what: &str) -> anyhow::Result<String> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(what)).with_context(|| format!("no {what}"))?;
         Ok(line.trim().to_owned())
     }
 }

@@ -133,8 +133,10 @@ pub fn read(text: &str) -> Option<Span> {
 
 /// An unsigned number times 10^9: decimal with a fraction, an exponent or a base.
 fn number(text: &str) -> Option<Nanos> {
-    if let Some(hex) = text.strip_prefix("0x") {
-        return i64::from_str_radix(hex, 16).ok().map(|n| Nanos::from(n).saturating_mul(SECOND));
+    for (prefix, base) in [("0x", 16), ("0o", 8), ("0b", 2)] {
+        if let Some(digits) = text.strip_prefix(prefix).filter(|digits| !digits.starts_with(['+', '-'])) {
+            return i64::from_str_radix(digits, base).ok().map(|n| Nanos::from(n).saturating_mul(SECOND));
+        }
     }
     let (mantissa, exponent) = match text.split_once('e') {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
@@ -199,17 +201,25 @@ pub fn unit_named(name: &str) -> Option<Nanos> {
     })
 }
 
-/// What follows the P of ISO 8601: `t1h30m`, `1d`, `2dt3s`, `-` inside (Java) is not read.
+/// What follows the P of ISO 8601: `t1h30m`, `1d`, `2dt3s`, `-` inside (Java) is not read. Years and months are counted
+/// as 365 and 30 days: nobody asks for more than that they are not zero.
 fn iso8601(text: &str) -> Option<Nanos> {
     let (days, time) = text.split_once('t').unwrap_or((text, ""));
-    let part = |text: &str, allowed: &str| {
-        let named = |c: char| c.is_ascii_digit() || matches!(c, '.') || allowed.contains(c);
-        if text.is_empty() { Some(0) } else { text.chars().all(named).then(|| units(text)).flatten() }
+    let part = |text: &str, allowed: &[(char, Nanos)]| {
+        let mut sum: Nanos = 0;
+        for piece in text.split_inclusive(|c: char| c.is_ascii_alphabetic()) {
+            let sign = piece.chars().last()?;
+            let (_, unit) = allowed.iter().find(|(letter, _)| *letter == sign)?;
+            let amount = number(piece.strip_suffix(sign)?).filter(|_| !piece.contains('_'))?;
+            sum = sum.saturating_add(times(amount, *unit)).min(MOST);
+        }
+        Some(sum)
     };
     if days.is_empty() && time.is_empty() {
         return None;
     }
-    Some(part(days, "dw")?.saturating_add(part(time, "hms")?))
+    let dates = part(days, &[('y', 365 * DAY), ('m', 30 * DAY), ('w', 7 * DAY), ('d', DAY)])?;
+    Some(dates.saturating_add(part(time, &[('h', HOUR), ('m', MINUTE), ('s', SECOND)])?))
 }
 
 /// `[d.]hh:mm[:ss[.fffffff]]`.
@@ -270,6 +280,13 @@ mod tests {
             ("0.0", Some(0)),
             ("0e0", Some(0)),
             ("0x0", Some(0)),
+            ("0o0", Some(0)),
+            ("0b0", Some(0)),
+            ("0x-1", None),
+            ("P0Y0M0DT0H0M0S", Some(0)),
+            ("P1M", Some(30 * DAY)),
+            ("PT1M", Some(60 * SECOND)),
+            ("P0D", Some(0)),
             ("00", Some(0)),
             ("5", Some(5 * SECOND)),
             (" 5 ", Some(5 * SECOND)),

@@ -126,6 +126,11 @@ fn documents_of(format: &Format, text: &str, limits: &Limits) -> (Vec<Tree>, Vec
         return formats::yaml::documents(text, limits);
     }
     let (tree, notes) = (format.parse)(text, limits);
-    let is_empty = tree == Tree::Map(Vec::new());
-    (if is_empty { Vec::new() } else { vec![tree] }, notes)
+    let documents = match tree {
+        Tree::Map(entries) if entries.is_empty() => Vec::new(),
+        // Documents of their own, which know nothing of one another.
+        Tree::List(documents) if format.name == formats::properties::FORMAT.name => documents,
+        tree => vec![tree],
+    };
+    (documents, notes)
 }

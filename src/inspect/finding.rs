@@ -53,6 +53,8 @@ pub struct Finding {
     pub path: Path,
     /// Place of the value in the file that was read; unknown at admission.
     pub at: Position,
+    /// The catalogue entry that recognised the setting (`trino#0`); empty where none did.
+    pub entry: String,
     /// Product of the catalogue entry that recognised the setting.
     pub product: String,
     /// The value as written.

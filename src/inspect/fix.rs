@@ -2,7 +2,7 @@
 
 use super::Bounds;
 use super::catalogue::{Reads, Role};
-use super::duration::{Form, Nanos, SECOND, Unit};
+use super::duration::{Form, Nanos, SECOND, Unit, unit_named};
 use super::finding::Spot;
 use super::formats::{self, Notation};
 use super::link::{Link, Way};
@@ -12,11 +12,11 @@ use super::tree::{Extent, Kind, Scalar};
 
 /// The setting as it should be written, e.g. `clockTolerance: 5` or `--jwt-leeway=30s`.
 pub(crate) fn written(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, bounds: &Bounds) -> String {
-    let value = value(setting, scalar, bounds);
+    let value = value(setting, link, scalar, bounds);
     let quoted = |value: &str| format!("\"{value}\"");
     match &link.step {
         Way::Named { name, .. } => format!("{{name: {name}, value: {}}}", quoted(&value)),
-        Way::Flag { prefix, name, joint } => format!("{prefix}{name}{joint}{value}"),
+        Way::Flag { prefix, name, joint, .. } => format!("{prefix}{name}{joint}{value}"),
         _ => {
             let key = link.key().unwrap_or("");
             match link.notation() {
@@ -26,7 +26,9 @@ pub(crate) fn written(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, b
                 Notation::Json if is_literal(&value) => format!("{}: {value}", quoted(key)),
                 Notation::Json => format!("{}: {}", quoted(key), quoted(&value)),
                 Notation::Yaml if scalar.kind == Kind::Text && needs_quotes(&value, &scalar.text) => {
-                    format!("{key}: {}", quoted(&value))
+                    let value =
+                        if value.contains('"') { format!("'{}'", value.replace('\'', "''")) } else { quoted(&value) };
+                    format!("{key}: {value}")
                 }
                 Notation::Yaml => format!("{key}: {value}"),
                 notation => assigned(notation, link, scalar, &value),
@@ -56,7 +58,7 @@ fn replacement(
     if !is_certain || setting.effect == Effect::Unclear {
         return None;
     }
-    let value = value(setting, scalar, bounds);
+    let value = value(setting, link, scalar, bounds);
     if setting.is_default {
         // A default that is put together of several pieces is for a person.
         return scalar.text.contains(setting.text.as_ref()).then_some(value);
@@ -96,10 +98,14 @@ fn unquoted_root<'p>(link: &Link<'p>) -> Option<&'p str> {
 }
 
 /// What the value should be, placeholders kept.
-fn value(setting: &Setting<'_>, scalar: &Scalar, bounds: &Bounds) -> String {
-    let value = match setting.known.reads {
+fn value(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, bounds: &Bounds) -> String {
+    let value = match &setting.known.reads {
         Reads::Switch { off_when } => switch(&setting.text, !off_when),
-        Reads::Span { bare, .. } => span(setting, bare, bounds),
+        Reads::Span { bare, .. } => {
+            let unit = unit_beside(link, scalar).unwrap_or(bare.nanos());
+            span(setting, *bare, unit, bounds)
+        }
+        Reads::Word { on, .. } => on.clone(),
     };
     match scalar.text.rfind(setting.text.as_ref()) {
         // Only the default inside of the placeholder changes.
@@ -110,6 +116,14 @@ fn value(setting: &Setting<'_>, scalar: &Scalar, bounds: &Bounds) -> String {
         }
         _ => value,
     }
+}
+
+/// The length of the unit that an XML element's attribute gives its number.
+fn unit_beside(link: &Link<'_>, scalar: &Scalar) -> Option<Nanos> {
+    let (text, extent) = link.text().zip(scalar.extent).filter(|_| link.notation() == Notation::Xml)?;
+    let (tag, _) = formats::around(Notation::Xml, text, extent)?;
+    let after = tag.split_once(" unit=")?.1;
+    unit_named(&after.get(1..)?.split(['"', '\'']).next()?.to_ascii_lowercase())
 }
 
 /// The words for on and off that [`super::value::flag`] reads.
@@ -163,8 +177,8 @@ fn needs_quotes(value: &str, before: &str) -> bool {
         || value.starts_with(['{', '[', '*', '&', '$'])
 }
 
-/// A span within the bounds, in the form of the one that stands there.
-fn span(setting: &Setting<'_>, bare: Unit, bounds: &Bounds) -> String {
+/// A span within the bounds, in the form of the one that stands there; `unit` is what a number counts there.
+fn span(setting: &Setting<'_>, bare: Unit, unit: Nanos, bounds: &Bounds) -> String {
     let nanos = |d: std::time::Duration| Nanos::try_from(d.as_nanos()).unwrap_or(Nanos::MAX);
     let least = nanos(bounds.skew_min);
     let wanted = setting.known.recommended.max(least).min(nanos(bounds.skew_max).max(least));
@@ -176,7 +190,7 @@ fn span(setting: &Setting<'_>, bare: Unit, bounds: &Bounds) -> String {
     };
     let seconds = ceil(wanted, SECOND);
     match form {
-        Form::Bare => ceil(wanted, bare.nanos()).to_string(),
+        Form::Bare => ceil(wanted, unit).to_string(),
         Form::Units => format!("{seconds}s"),
         Form::Iso => format!("PT{seconds}S"),
         Form::TimeSpan => format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),

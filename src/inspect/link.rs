@@ -28,8 +28,9 @@ pub(crate) enum Way<'p> {
     Item { index: usize, name: Option<&'p str> },
     /// From an item with a name to its value, which the name is the key of.
     Named { name: &'p str, scope: &'p Scope<'p>, index: usize },
-    /// A flag of a command line: `--`, its name, what joins it to its value.
-    Flag { prefix: &'p str, name: &'p str, joint: &'p str },
+    /// A flag of a command line, or an assignment in a text: `--`, its name, what joins it to its value, and those
+    /// beside it with its own number.
+    Flag { prefix: &'p str, name: &'p str, joint: &'p str, scope: &'p Scope<'p>, index: usize },
     /// Into a document inside of a value: its text, how it is written, where the value stands in the outer document.
     Document { text: &'p str, notation: Notation, at: Position, name: Option<&'p str> },
 }
@@ -79,7 +80,9 @@ impl<'p> Link<'p> {
             link.key()?;
             keys = keys.saturating_sub(1);
             match link.step {
-                Way::Key { scope, index, .. } | Way::Named { scope, index, .. } => Some((scope, keys, index)),
+                Way::Key { scope, index, .. } | Way::Named { scope, index, .. } | Way::Flag { scope, index, .. } => {
+                    Some((scope, keys, index))
+                }
                 _ => None,
             }
         })

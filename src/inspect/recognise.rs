@@ -8,7 +8,8 @@
 
 use super::catalogue::{Catalogue, Context, Known, Meaning, Reads, Role};
 use super::duration::{self, Nanos, Span};
-use super::link::Link;
+use super::formats::Notation;
+use super::link::{Link, Way};
 use super::mention::mentions_skew;
 use super::scope::fits;
 use super::tree::Scalar;
@@ -60,13 +61,15 @@ pub(crate) fn recognise<'s>(
     found: &mut Vec<usize>,
 ) -> Option<Setting<'s>> {
     catalogue.index().candidates(link.keys(), found);
-    if found.is_empty() {
+    if found.is_empty() || is_choice(link) {
         return None;
     }
     let Written::Value { text, is_default } = value::written(scalar) else { return None };
     let span = duration::read(&text);
     let flag = value::flag(&text);
-    if span.is_none() && flag.is_none() {
+    let is_word =
+        |number: &usize| catalogue.known().get(*number).is_some_and(|known| matches!(known.reads, Reads::Word { .. }));
+    if span.is_none() && flag.is_none() && !found.iter().any(is_word) {
         return None;
     }
     let mut keys: Vec<&str> = link.keys().collect();
@@ -84,6 +87,7 @@ pub(crate) fn recognise<'s>(
             _ if known.role == Role::Exclusion => true,
             Reads::Span { .. } => span.is_some(),
             Reads::Switch { .. } => flag.is_some(),
+            Reads::Word { .. } => true,
         };
         if !fits_value {
             continue;
@@ -100,16 +104,24 @@ pub(crate) fn recognise<'s>(
         }
     }
     let (_, _, known) = best?;
-    if known.role == Role::Exclusion {
+    if known.role == Role::Exclusion || suspect.is_part_of_more(known) {
         return None;
     }
-    let effect = match known.reads {
+    let effect = match &known.reads {
         Reads::Span { .. } => effect(known, span?),
-        Reads::Switch { off_when } if flag? == off_when => Effect::Disabled,
-        Reads::Switch { .. } => Effect::Default,
+        Reads::Switch { off_when } if flag? == *off_when => Effect::Disabled,
+        Reads::Word { off, .. } if text.eq_ignore_ascii_case(off) => Effect::Disabled,
+        Reads::Switch { .. } | Reads::Word { .. } => Effect::Default,
     };
     let has_auth = suspect.has_auth();
     Some(Setting { known, text, is_default, effect, span, has_auth })
+}
+
+/// Is it one of several values: a matrix of tests, an enumeration? None of them is the setting's. In formats without
+/// lists several are a directive that was written again (nginx's `map`).
+fn is_choice(link: &Link<'_>) -> bool {
+    matches!(link.step, Way::Item { .. })
+        && matches!(link.notation(), Notation::Yaml | Notation::Json | Notation::Assignment | Notation::Plain)
 }
 
 /// A key that people write to switch a line off where the format has no comments, or other ones.
@@ -189,6 +201,13 @@ impl Suspect<'_, '_> {
             && (!context.auth || (self.has_auth() && !self.is_silenced()))
     }
 
+    /// Is the value one of several parts that make a span (`clockSkew: {minutes: 0, seconds: 30}`), which is not zero?
+    fn is_part_of_more(&self, known: &Known) -> bool {
+        matches!(known.role, Role::Generic { has_unit: true, .. })
+            && duration::unit_named(&self.key.to_ascii_lowercase()).is_some()
+            && self.link.scopes().next().is_some_and(|(scope, _, _)| scope.holds_more())
+    }
+
     fn words(&self) -> impl Iterator<Item = &[u8]> {
         self.letters.words(0, self.letters.text().len())
     }
@@ -234,13 +253,13 @@ fn evidence(context: &Context) -> usize {
         .sum()
 }
 
-/// Like [`fits`], but capitals matter.
+/// Like [`fits`], but capitals matter. Of a key that is a path itself (`jwt.clockTolerance`) the end is enough.
 fn spelled(wanted: &str, key: &str) -> bool {
     match (wanted.strip_prefix('*'), wanted.strip_suffix('*')) {
         (Some(rest), Some(_)) => key.contains(rest.trim_end_matches('*')),
         (Some(end), None) => key.ends_with(end),
         (None, Some(start)) => key.starts_with(start),
-        (None, None) => key == wanted,
+        (None, None) => key == wanted || key.rsplit('.').next() == Some(wanted),
     }
 }
 

@@ -1,16 +1,17 @@
-//! What stands beside a setting: the map, or the list of names and values, that holds it.
+//! What stands beside a setting: the map, the list of names and values, or the command's flags that hold it.
 //!
 //! Three questions are asked about every ancestor of a suspect: is a later entry of the same name the one that
 //! counts, is the feature switched off, does a neighbour say whose setting this is? The facts are gathered once for
 //! each scope and only when the first suspect asks, so a large map full of suspects costs no more than reading it.
 
-use super::tree::{Entry, Tree};
-use super::value;
+use super::duration::{self, Unit};
+use super::tree::{Entry, Scalar, Tree};
+use super::value::{self, Written};
 use super::words::Letters;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-/// A map, or a list whose items have a `name` and a `value`.
+/// A map, a list whose items have a `name` and a `value`, or flags and assignments beside one another.
 pub(crate) struct Scope<'p> {
     pub(crate) entries: Entries<'p>,
     facts: OnceCell<Box<Facts>>,
@@ -21,6 +22,8 @@ pub(crate) struct Scope<'p> {
 pub(crate) enum Entries<'p> {
     Map(&'p [Entry]),
     Pairs(&'p [Tree]),
+    /// Names and values that stand in texts: the flags of one command, the assignments of a list.
+    Words(&'p [(&'p str, &'p str)]),
 }
 
 #[derive(Default)]
@@ -54,16 +57,23 @@ impl<'p> Scope<'p> {
         match self.entries {
             Entries::Map(entries) => {
                 for (index, entry) in entries.iter().enumerate() {
-                    facts.add(index, &entry.key, &entry.value);
+                    facts.add(index, &entry.key, entry.value.scalar());
                 }
             }
             Entries::Pairs(items) => {
                 for (index, item) in items.iter().enumerate() {
                     if let (Some(name), Some(value)) = (item.get("name").and_then(Tree::text), item.get("value")) {
-                        facts.add(index, name, value);
+                        facts.add(index, name, value.scalar());
                     }
                 }
                 // A variable that is just called ENABLED says nothing about its neighbours.
+                facts.off.remove([].as_slice());
+            }
+            Entries::Words(words) => {
+                for (index, (name, value)) in words.iter().enumerate() {
+                    facts.name(index, name);
+                    facts.value(index, name, value, value::resolved(value));
+                }
                 facts.off.remove([].as_slice());
             }
         }
@@ -85,6 +95,13 @@ impl<'p> Scope<'p> {
         self.facts().values.get(key).is_some_and(|values| values.iter().any(|value| fits(wanted, value)))
     }
 
+    /// Does the scope hold a part of a span that is not zero (`minutes: 0` beside `seconds: 30`)?
+    pub(crate) fn holds_more(&self) -> bool {
+        let is_part = |key: &[u8]| std::str::from_utf8(key).ok().and_then(duration::unit_named).is_some();
+        let is_more = |value: &String| duration::read(value).is_none_or(|span| span.nanos(Unit::Seconds) != 0);
+        self.facts().values.iter().any(|(key, values)| is_part(key) && values.iter().any(is_more))
+    }
+
     /// Is the feature switched off that a setting belongs to, whose letters from here on begin at `from`? The way
     /// goes through the entry `index`, which is no switch for itself.
     pub(crate) fn is_off(&self, letters: &Letters, from: usize, index: usize) -> bool {
@@ -100,12 +117,24 @@ impl<'p> Scope<'p> {
 }
 
 impl Facts {
-    fn add(&mut self, index: usize, key: &str, value: &Tree) {
+    fn name(&mut self, index: usize, key: &str) {
         self.last.insert(key.to_owned(), index);
-        let Some(scalar) = value.scalar().filter(|scalar| scalar.text.len() <= 256) else { return };
+    }
+
+    fn add(&mut self, index: usize, key: &str, scalar: Option<&Scalar>) {
+        self.name(index, key);
+        if let Some(scalar) = scalar {
+            self.value(index, key, &scalar.text, value::written(scalar));
+        }
+    }
+
+    fn value(&mut self, index: usize, key: &str, text: &str, written: Written<'_>) {
+        if text.len() > 256 {
+            return;
+        }
         let letters = Letters::of([key]);
-        if let value::Written::Value { text, .. } = value::written(scalar)
-            && let Some(feature) = value::flag(&text).and_then(|on| feature(&letters, on))
+        if let Written::Value { text, .. } = written
+            && let Some(feature) = value::flag(&text).and_then(|on| feature(&letters, &text, on))
         {
             // Two are enough to tell whether there is another than the one that is asked about.
             let by = self.off.entry(feature).or_default();
@@ -113,13 +142,13 @@ impl Facts {
         }
         let values = self.values.entry(letters.text().to_vec()).or_default();
         if values.len() < 64 {
-            values.push(scalar.text.clone());
+            values.push(text.to_owned());
         }
     }
 }
 
-/// The feature that this switch switches off, if it does: `jwt` of `jwt.enabled=false`.
-fn feature(letters: &Letters, on: bool) -> Option<Vec<u8>> {
+/// The feature that this switch switches off, if it does: `jwt` of `jwt.enabled=false`, `auth_jwt` of `auth_jwt off`.
+fn feature(letters: &Letters, text: &str, on: bool) -> Option<Vec<u8>> {
     let mut words: Vec<&[u8]> = letters.words(0, letters.text().len()).collect();
     if words.first() == Some(&b"is".as_slice()) {
         words.remove(0);
@@ -129,7 +158,8 @@ fn feature(letters: &Letters, on: bool) -> Option<Vec<u8>> {
         words.pop();
     } else if words.first().is_some_and(|word| switch.contains(word)) {
         words.remove(0);
-    } else {
+    } else if on || text.trim() == "0" {
+        // A number is no switch unless its name says so.
         return None;
     }
     while words.len() > 1 && words.last().is_some_and(|word| VAGUE.contains(word)) {
@@ -157,7 +187,8 @@ mod tests {
     #[test]
     fn a_switch_names_its_feature() {
         let check = |key: &str, on: bool, expected: Option<&str>| {
-            let found = feature(&Letters::of([key]), on).map(|f| String::from_utf8_lossy(&f).into_owned());
+            let text = if on { "true" } else { "false" };
+            let found = feature(&Letters::of([key]), text, on).map(|f| String::from_utf8_lossy(&f).into_owned());
             assert_eq!(found.as_deref(), expected, "{key} {on}");
         };
         check("enabled", false, Some(""));
@@ -169,7 +200,9 @@ mod tests {
         check("jwt.validation.enabled", false, Some("jwt"));
         check("isActive", false, Some(""));
         check("jwtAuthDisabled", true, Some("jwtauth"));
-        check("leeway", false, None);
+        check("auth_jwt", false, Some("authjwt"));
+        check("auth_jwt", true, None);
+        assert_eq!(feature(&Letters::of(["jwt"]), "0", false), None);
     }
 
     #[test]

@@ -31,6 +31,11 @@ pub fn written(scalar: &Scalar) -> Written<'_> {
     if scalar.kind == Kind::Null { Written::Unset } else { resolve(&scalar.text, 0) }
 }
 
+/// The same for a text that is nothing else.
+pub(crate) fn resolved(text: &str) -> Written<'_> {
+    resolve(text, 0)
+}
+
 fn resolve(text: &str, depth: usize) -> Written<'_> {
     let text = unquoted(text.trim());
     if text.is_empty() {

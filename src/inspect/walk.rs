@@ -62,7 +62,10 @@ impl<'c> Walk<'c> {
         if object.kind.is_empty() || object.api_version.is_empty() {
             self.object = None;
             self.kind.clear();
-            return self.node(link, tree, 0);
+            if !surfaces::is_description(tree) {
+                self.node(link, tree, 0);
+            }
+            return;
         }
         if object.kind.ends_with("List") && tree.get("items").is_some() {
             return self.items(link, tree);
@@ -146,12 +149,15 @@ impl<'c> Walk<'c> {
         if items.iter().any(pairs::is_pair) {
             pairs::look(self, link, items);
         }
-        let is_environment = matches!(link.key(), Some("environment" | "env" | "literals"));
+        let holds_assignments = matches!(link.key(), Some("environment" | "env" | "literals" | "labels"));
+        if holds_assignments {
+            pairs::assignments(self, link, items);
+        }
         for (index, item) in items.iter().enumerate() {
             let name = item.get("name").and_then(Tree::text);
             let below = link.down(Way::Item { index, name });
             match item {
-                Tree::Scalar(scalar) if is_environment => pairs::assignment(self, &below, scalar),
+                Tree::Scalar(_) if holds_assignments => {}
                 _ => self.node(&below, item, depth.saturating_add(1)),
             }
         }
@@ -204,7 +210,8 @@ impl<'c> Walk<'c> {
         let message = format!("{object}{what}{is} {meaning}");
         // What is to be done about it is for a person: no edit goes with it.
         let (at, spot) = (link.place(at), None);
-        self.out.findings.push(Finding { rule, severity, path, at, product, value, message, fix, spot });
+        let entry = String::new();
+        self.out.findings.push(Finding { rule, severity, path, at, entry, product, value, message, fix, spot });
     }
 
     fn judge(&mut self, link: &Link<'_>, scalar: &Scalar, setting: &Setting<'_>) {
@@ -230,6 +237,7 @@ impl<'c> Walk<'c> {
             rule: rule.name,
             severity,
             at: link.place(scalar.at),
+            entry: known.id.clone(),
             product: known.product.clone(),
             message: format!("{object}{what} is {value:?}{default}, {}{note}", verdict.meaning),
             fix: format!("write `{}`", fix::written(setting, link, scalar, self.bounds)),
@@ -278,8 +286,10 @@ impl<'c> Walk<'c> {
         for note in notes {
             self.note(&document, note.at, note.message);
         }
-        // Not 0 or 1: what is special at the root of an object is not special in here.
-        self.node(&document, &tree, 2);
+        if !surfaces::is_description(&tree) {
+            // Not 0 or 1: what is special at the root of an object is not special in here.
+            self.node(&document, &tree, 2);
+        }
     }
 
     pub(crate) fn note(&mut self, link: &Link<'_>, at: Position, message: String) {

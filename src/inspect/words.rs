@@ -91,6 +91,8 @@ impl Letters {
 /// most, which keeps matching linear) stands for one or more whole words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
+    /// As written.
+    text: String,
     /// Letters between the stars, in order; the last one ends the path.
     parts: Vec<Vec<u8>>,
 }
@@ -100,7 +102,14 @@ impl Pattern {
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let parts: Vec<Vec<u8>> = text.split('*').map(|part| Letters::of([part]).text).collect();
-        (parts.len() <= 2 && parts.last().is_some_and(|last| !last.is_empty())).then_some(Pattern { parts })
+        (parts.len() <= 2 && parts.last().is_some_and(|last| !last.is_empty()))
+            .then(|| Pattern { text: text.to_owned(), parts })
+    }
+
+    /// The key as the catalogue writes it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The letters that end every match: what the index looks for.

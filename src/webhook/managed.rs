@@ -107,7 +107,7 @@ impl Managed {
     /// # Errors
     /// [`ManagedError`].
     pub async fn open(self, metrics: &Metrics) -> Result<FollowedSecret, ManagedError> {
-        let pem = self.ensure().await?;
+        let pem = self.ensure(None).await?;
         let loaded = pem.load(&self.origin())?;
         report(&loaded, metrics);
         Ok(FollowedSecret { certificate: Certificate::new(&loaded), served: pem, managed: self })
@@ -117,9 +117,10 @@ impl Managed {
         format!("Secret {}/{}", self.secret.0, self.secret.1)
     }
 
-    async fn ensure(&self) -> Result<Pem, ManagedError> {
+    /// `served` is what this process serves meanwhile: should the Secret have gone, it stays trusted.
+    async fn ensure(&self, served: Option<&Pem>) -> Result<Pem, ManagedError> {
         for _ in 0..TRIES {
-            if let Some(pem) = self.try_once().await? {
+            if let Some(pem) = self.try_once(served).await? {
                 return Ok(pem);
             }
         }
@@ -127,7 +128,7 @@ impl Managed {
     }
 
     /// `None`: somebody else was quicker; look again.
-    async fn try_once(&self) -> Result<Option<Pem>, ManagedError> {
+    async fn try_once(&self, served: Option<&Pem>) -> Result<Option<Pem>, ManagedError> {
         let failed = |what: &str| {
             let what = what.to_owned();
             |source| ManagedError::Kube { what, source }
@@ -141,7 +142,7 @@ impl Managed {
         }
 
         let secret = self.secrets.get_opt(&self.secret.1).await.map_err(failed(&format!("get {}", self.origin())))?;
-        let secret = match next(secret.as_ref(), &names, wall_now(), &self.origin())? {
+        let secret = match next(secret.as_ref(), &names, wall_now(), &self.origin(), served)? {
             Next::Keep(secret) => secret,
             Next::Write(mut new) => {
                 new.metadata.name = Some(self.secret.1.clone());
@@ -215,7 +216,7 @@ impl FollowedSecret {
     }
 
     async fn look(&mut self, metrics: &Metrics) -> Result<(), ManagedError> {
-        let pem = self.managed.ensure().await?;
+        let pem = self.managed.ensure(Some(&self.served)).await?;
         if pem != self.served {
             let loaded = pem.load(&self.managed.origin())?;
             tokio::time::sleep(SETTLE).await;
@@ -242,7 +243,13 @@ enum Next {
     Write(Secret),
 }
 
-fn next(found: Option<&Secret>, names: &BTreeSet<String>, now: Wall, origin: &str) -> Result<Next, ManagedError> {
+fn next(
+    found: Option<&Secret>,
+    names: &BTreeSet<String>,
+    now: Wall,
+    origin: &str,
+    served: Option<&Pem>,
+) -> Result<Next, ManagedError> {
     let mut secret = found.cloned().unwrap_or_default();
     let wanted = names.iter().cloned().collect::<Vec<_>>().join(",");
     let ours = secret.annotations().get(NAMES).cloned();
@@ -250,18 +257,24 @@ fn next(found: Option<&Secret>, names: &BTreeSet<String>, now: Wall, origin: &st
     if filled && ours.is_none() {
         return Err(ManagedError::Foreign(origin.to_owned()));
     }
-    let former = pem(&secret).load(origin).ok().and_then(|loaded| loaded.validity);
+    let in_secret = pem(&secret);
+    let former = in_secret.load(origin).ok().and_then(|loaded| loaded.validity);
     let good = former.is_some_and(|validity| !due(validity, now)) && !field(&secret, TRUSTED).is_empty();
     if good && ours.as_deref() == Some(wanted.as_str()) {
         return Ok(Next::Keep(secret));
     }
     let list: Vec<String> = names.iter().cloned().collect();
+    // Somebody deleted the Secret, or spoilt it: what is served is all that is left of the former one.
+    let (former_pem, former) = match (former, served) {
+        (None, Some(served)) => (served, served.load(origin).ok().and_then(|loaded| loaded.validity)),
+        _ => (&in_secret, former),
+    };
     let made = issue(&list, now, former.map(|validity| validity.not_before))
         .map_err(|source| ManagedError::Issue { names: wanted.clone(), source })?;
     let mut trusted = made.certificates.clone();
     if former.is_some() {
-        // Replicas that have not looked yet still serve it.
-        trusted.extend_from_slice(field(&secret, CERTIFICATE));
+        // It is still served: by us until the new one is known everywhere, by other replicas until they have looked.
+        trusted.extend_from_slice(&former_pem.certificates);
     }
     let contents = [(CERTIFICATE, made.certificates), (KEY, made.key), (TRUSTED, trusted)];
     secret.data = Some(contents.into_iter().map(|(key, value)| (key.to_owned(), ByteString(value))).collect());
@@ -322,14 +335,14 @@ mod tests {
     }
 
     fn written(found: Option<&Secret>, names: &[&str], now: Wall) -> Secret {
-        match next(found, &set(names), now, "Secret ns/s").unwrap() {
+        match next(found, &set(names), now, "Secret ns/s", None).unwrap() {
             Next::Write(secret) => secret,
             Next::Keep(_) => panic!("kept {found:?}"),
         }
     }
 
     fn kept(found: &Secret, names: &[&str], now: Wall) -> bool {
-        matches!(next(Some(found), &set(names), now, "Secret ns/s"), Ok(Next::Keep(_)))
+        matches!(next(Some(found), &set(names), now, "Secret ns/s", None), Ok(Next::Keep(_)))
     }
 
     #[test]
@@ -361,10 +374,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_served_stays_trusted_when_its_secret_was_deleted_or_spoilt() {
+        let first = written(None, &["a.b.svc"], NOW);
+        let serves = pem(&first);
+        let mut spoilt = first.clone();
+        spoilt.data.as_mut().unwrap().clear();
+        for left in [None, Some(&spoilt)] {
+            let Ok(Next::Write(second)) = next(left, &set(&["a.b.svc"]), later(1), "Secret ns/s", Some(&serves)) else {
+                panic!("kept {left:?}");
+            };
+            let expected = [field(&second, CERTIFICATE), &serves.certificates].concat();
+            assert_eq!(field(&second, TRUSTED), expected);
+        }
+    }
+
+    #[test]
     fn a_secret_of_somebody_else_is_not_touched() {
         let data = |value: &str| Some([(CERTIFICATE.to_owned(), ByteString(value.into()))].into());
         let foreign = Secret { data: data("x"), ..Secret::default() };
-        let refused = next(Some(&foreign), &set(&["a.b.svc"]), NOW, "Secret ns/s");
+        let refused = next(Some(&foreign), &set(&["a.b.svc"]), NOW, "Secret ns/s", None);
         assert!(matches!(refused, Err(ManagedError::Foreign(ref name)) if name == "Secret ns/s"), "{refused:?}");
         // An empty one, as charts make them, is ours to fill, with its labels and its version.
         let mut empty = Secret { data: data(""), ..Secret::default() };

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Pure, a value in and a value out: `configuration` (what the API server asks us about), `review`, `ruling`, `known`,
-//! `verdict`, `words`, `validity`, `selfsigned`. The edges: `server` (connections), `tls` and `managed` (certificates from files or of our own making),
+//! `verdict`, `words`, `validity`, `selfsigned`. The edges: `server` (connections), `seats` (which of them make room), `tls` and `managed` (certificates from files or of our own making),
 //! `router` (HTTP and its limits), `policies` (watches).
 //!
 //! The webhook must never be what breaks a cluster: everything that it does not understand it lets in with a
@@ -21,6 +21,7 @@ pub mod policies;
 pub mod review;
 pub mod router;
 pub mod ruling;
+pub mod seats;
 pub mod selfsigned;
 pub mod server;
 pub mod tls;
@@ -92,6 +93,7 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
         }
     };
 
+    server::raise_open_files();
     let (serving, observing) = (bind(args.listen).await?, bind(args.metrics_listen).await?);
     tracing::info!(listen = %serving.local_addr()?, metrics = %observing.local_addr()?, "webhook started");
     let webhook = Webhook::new(policies, metrics, Budget::default());

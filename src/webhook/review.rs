@@ -110,7 +110,10 @@ pub struct Answer<'a> {
     pub refusal: Option<&'a str>,
     /// Shown to whoever asked, one line each.
     pub warnings: &'a [String],
-    /// For the audit log; the API server puts the webhook's name before each key.
+    /// What became of it, in a word, for the audit log: every answer has it, so that the log tells an object that was
+    /// admitted from one that was never asked about.
+    pub decision: &'static str,
+    /// More for the audit log; the API server puts the webhook's name before each key.
     pub audit: &'a [(&'static str, String)],
 }
 
@@ -125,7 +128,7 @@ impl Answer<'_> {
             allowed: self.refusal.is_none(),
             status: self.refusal.map(|message| Status::failure(403, "Forbidden", message)),
             warnings: self.warnings,
-            audit_annotations: Pairs(self.audit),
+            audit_annotations: Annotations { decision: self.decision, more: self.audit },
         };
         serde_json::to_vec(&Reply { api_version: API_VERSION, kind: KIND, response })
     }
@@ -148,8 +151,7 @@ struct Response<'a> {
     status: Option<Status<'a>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'a [String],
-    #[serde(skip_serializing_if = "Pairs::is_empty")]
-    audit_annotations: Pairs<'a>,
+    audit_annotations: Annotations<'a>,
 }
 
 /// A `metav1.Status`: why a review was refused, and the body of every HTTP error, because the API server's client
@@ -173,17 +175,15 @@ impl<'a> Status<'a> {
     }
 }
 
-struct Pairs<'a>(&'a [(&'static str, String)]);
-
-impl Pairs<'_> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
+struct Annotations<'a> {
+    decision: &'static str,
+    more: &'a [(&'static str, String)],
 }
 
-impl Serialize for Pairs<'_> {
+impl Serialize for Annotations<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+        let more = self.more.iter().map(|(key, value)| (*key, value.as_str()));
+        serializer.collect_map(std::iter::once(("decision", self.decision)).chain(more))
     }
 }
 
@@ -244,17 +244,18 @@ mod tests {
 
     #[test]
     fn answers_have_the_form_that_the_api_server_reads() {
-        let admitted = Answer { uid: "u\"1", refusal: None, warnings: &[], audit: &[] };
+        let admitted = Answer { uid: "u\"1", refusal: None, warnings: &[], decision: "admitted", audit: &[] };
         assert_eq!(
             String::from_utf8(admitted.to_json().unwrap()).unwrap(),
-            r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"u\"1","allowed":true}}"#
+            r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"u\"1","allowed":true,"auditAnnotations":{"decision":"admitted"}}}"#
         );
         let warnings = ["w".to_owned()];
         let audit = [("rules", "jwt-skew-zero".to_owned())];
-        let refused = Answer { uid: "u", refusal: Some("no\nreally"), warnings: &warnings, audit: &audit };
+        let (refusal, decision) = (Some("no\nreally"), "refused");
+        let refused = Answer { uid: "u", refusal, warnings: &warnings, decision, audit: &audit };
         let json: serde_json::Value = serde_json::from_slice(&refused.to_json().unwrap()).unwrap();
         let expected = serde_json::json!({
-            "uid": "u", "allowed": false, "warnings": ["w"], "auditAnnotations": {"rules": "jwt-skew-zero"},
+            "uid": "u", "allowed": false, "warnings": ["w"], "auditAnnotations": {"decision": "refused", "rules": "jwt-skew-zero"},
             "status": {"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": 403,
                        "reason": "Forbidden", "message": "no\nreally"},
         });

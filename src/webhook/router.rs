@@ -4,6 +4,9 @@
 //! is a `metav1.Status` that says what was wrong, because the API server shows its message. Nothing that is sent
 //! can make it use more than a bounded amount of memory or time; what would is turned away before it is read.
 //!
+//! Bodies take memory as they arrive and not before, and when too many are on their way the oldest is given up: a
+//! client that sends slowly, or never goes on, keeps nobody else from being answered.
+//!
 //! Reviews are judged where they arrive, without a change of thread, because nearly all take microseconds. Those
 //! with large bodies are judged elsewhere and a few at a time, so that the small ones and the health checks do
 //! not wait for them.
@@ -11,6 +14,7 @@
 use super::metrics::Metrics;
 use super::policies::Policies;
 use super::review::{self, Answer, Malformed, Request as Review, Status};
+use super::seats::Seats;
 use super::verdict::{Decision, Question, Verdict, judge};
 use crate::inspect::{Catalogue, Limits};
 use crate::runtime::mono_now;
@@ -35,11 +39,13 @@ pub struct Budget {
     pub body: usize,
     /// From the head of a request to the end of its body. API servers wait 10 s for a webhook unless told otherwise.
     pub body_time: Duration,
-    /// Reviews at once; one more gets 429.
-    pub reviews: usize,
-    /// Bytes up to which a review is small: read and judged without asking for more.
+    /// Reviews whose bodies are on their way at once; one more, and the oldest of them gets 429.
+    pub arriving: usize,
+    /// Bytes up to which a review is small.
     pub small: usize,
-    /// Bytes of all reviews that are not small, at once.
+    /// Bytes of all small reviews whose bodies are on their way.
+    pub small_total: usize,
+    /// Bytes of all reviews that are not small, on their way or being judged.
     pub large_total: usize,
     /// Reviews that are not small, judged at once.
     pub large_judged: usize,
@@ -52,8 +58,9 @@ impl Default for Budget {
         Budget {
             body: 7 << 20,
             body_time: Duration::from_secs(10),
-            reviews: 256,
+            arriving: 512,
             small: 128 << 10,
+            small_total: 32 << 20,
             large_total: 56 << 20,
             large_judged: 2,
             // Some 150 bytes each, twice per update.
@@ -67,7 +74,8 @@ pub struct Webhook {
     policies: Policies,
     metrics: Metrics,
     budget: Budget,
-    reviews: Arc<Semaphore>,
+    arriving: Arc<Seats>,
+    small_bytes: Arc<Semaphore>,
     large_bytes: Arc<Semaphore>,
     large_judged: Arc<Semaphore>,
 }
@@ -79,12 +87,17 @@ impl Webhook {
         Arc::new(Webhook {
             policies,
             metrics,
-            reviews: Arc::new(Semaphore::new(budget.reviews)),
-            large_bytes: Arc::new(Semaphore::new(budget.large_total.min(Semaphore::MAX_PERMITS))),
+            arriving: Seats::new(budget.arriving),
+            small_bytes: bytes(budget.small_total),
+            large_bytes: bytes(budget.large_total),
             large_judged: Arc::new(Semaphore::new(budget.large_judged)),
             budget,
         })
     }
+}
+
+fn bytes(most: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)))
 }
 
 /// What is served over TLS: `/validate`, and `/healthz` and `/readyz` for probes that come this way.
@@ -194,45 +207,69 @@ async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Resp
 impl Webhook {
     async fn answer(self: &Arc<Webhook>, request: Request) -> Result<(Verdict, Vec<u8>), Fault> {
         content_type(request.headers())?;
-        let review = Arc::clone(&self.reviews).try_acquire_owned().map_err(|_| Fault::Busy)?;
-        let mut body = request.into_body();
+        let seat = self.arriving.take().ok_or(Fault::Busy)?;
+        let body = request.into_body();
         let length = body.size_hint().upper().and_then(|most| usize::try_from(most).ok()).unwrap_or(self.budget.body);
-        if length > self.budget.body {
-            return Err(self.discard(body).await);
-        }
-        if length <= self.budget.small {
-            let body = self.read(&mut body).await?;
+        let is_small = length <= self.budget.small;
+        let memory = if is_small { &self.small_bytes } else { &self.large_bytes };
+        let arrived = tokio::select! {
+            () = seat.asked_to_leave() => Err(Fault::Busy),
+            arrived = self.read(body, length, memory) => arrived,
+        };
+        drop(seat);
+        let (body, memory) = arrived?;
+        if is_small {
             return self.judge(&body).await;
         }
-        // In this order, so that whoever waits for a turn has its memory already. The permits go along to the thread
-        // that judges, because it goes on when the client has long gone away.
-        let memory = self.memory(length).await?;
-        let body = self.read(&mut body).await?;
+        // The permits go along to the thread that judges, because it goes on when the client has long gone away.
         let turn = Arc::clone(&self.large_judged).acquire_owned().await.map_err(|_| Fault::Busy)?;
         let (webhook, runtime) = (Arc::clone(self), tokio::runtime::Handle::current());
         let judged = tokio::task::spawn_blocking(move || {
-            let _held = (review, memory, turn);
+            let _held = (memory, turn);
             runtime.block_on(webhook.judge(&body))
         });
         judged.await.map_err(|error| Fault::Bug(error.to_string()))?
     }
 
-    /// Memory for a large body; waits for it as long as a body may take.
-    async fn memory(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Fault> {
-        let permits = u32::try_from(bytes).map_err(|_| Fault::TooLarge(self.budget.body))?;
-        let permits = Arc::clone(&self.large_bytes).acquire_many_owned(permits);
-        match tokio::time::timeout(self.budget.body_time, permits).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(Fault::Busy),
+    /// The whole body with the permits for its memory; both have to come within the time of a body.
+    ///
+    /// Memory is taken piece by piece: a body that was announced and does not come holds none. One that came in one
+    /// piece, as nearly all do, is not copied.
+    async fn read(&self, mut body: Body, length: usize, memory: &Arc<Semaphore>) -> Result<Arrived, Fault> {
+        if length > self.budget.body {
+            return Err(self.discard(body).await);
         }
-    }
-
-    async fn read(&self, body: &mut Body) -> Result<Bytes, Fault> {
-        match tokio::time::timeout(self.budget.body_time, collect(body, self.budget.body)).await {
-            Ok(Ok(Some(bytes))) => Ok(bytes),
-            Ok(Ok(None)) => Err(self.discard(std::mem::take(body)).await),
-            Ok(Err(error)) => Err(Fault::Broken(error.to_string())),
-            Err(_) => Err(Fault::Slow(self.budget.body_time)),
+        let mut late = std::pin::pin!(tokio::time::sleep(self.budget.body_time));
+        let (mut first, mut all, mut held) = (Bytes::new(), Vec::new(), None::<OwnedSemaphorePermit>);
+        loop {
+            let frame = tokio::select! {
+                frame = body.frame() => frame,
+                () = &mut late => return Err(Fault::Slow(self.budget.body_time)),
+            };
+            let piece = match frame {
+                None => return Ok((if all.is_empty() { first } else { Bytes::from(all) }, held)),
+                Some(Err(error)) => return Err(Fault::Broken(error.to_string())),
+                Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+            };
+            if first.len().max(all.len()).saturating_add(piece.len()) > self.budget.body {
+                drop((first, all, held));
+                return Err(self.discard(body).await);
+            }
+            let permits = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+            let more = tokio::select! {
+                more = Arc::clone(memory).acquire_many_owned(permits) => more.map_err(|_| Fault::Busy)?,
+                () = &mut late => return Err(Fault::Busy),
+            };
+            match &mut held {
+                Some(held) => held.merge(more),
+                None => held = Some(more),
+            }
+            if first.is_empty() && all.is_empty() {
+                first = piece;
+            } else {
+                all.extend_from_slice(&std::mem::take(&mut first));
+                all.extend_from_slice(&piece);
+            }
         }
     }
 
@@ -276,6 +313,7 @@ impl Webhook {
             uid: &review.uid,
             refusal: verdict.refusal.as_deref(),
             warnings: &verdict.warnings,
+            decision: verdict.decision.as_str(),
             audit: &verdict.audit,
         };
         let body = answer.to_json().map_err(|error| Fault::Bug(error.to_string()))?;
@@ -283,25 +321,8 @@ impl Webhook {
     }
 }
 
-/// The whole body; `None` if it has more than `limit` bytes. One that came in one piece, as nearly all do, is not
-/// copied.
-async fn collect(body: &mut Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
-    let mut first = Bytes::new();
-    let mut all = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(piece) = frame?.into_data() else { continue };
-        if first.len().max(all.len()).saturating_add(piece.len()) > limit {
-            return Ok(None);
-        }
-        if first.is_empty() && all.is_empty() {
-            first = piece;
-        } else {
-            all.extend_from_slice(&std::mem::take(&mut first));
-            all.extend_from_slice(&piece);
-        }
-    }
-    Ok(Some(if all.is_empty() { first } else { Bytes::from(all) }))
-}
+/// A body and the permits for its bytes.
+type Arrived = (Bytes, Option<OwnedSemaphorePermit>);
 
 fn question<'a>(review: &'a Review<'_>) -> Question<'a> {
     Question {

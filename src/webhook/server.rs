@@ -1,25 +1,27 @@
 //! TLS connections in, HTTP requests out to a router, and a clean end.
 //!
-//! An accept loop of our own, because what keeps a webhook alive under stress is in it: a bound on connections, a
-//! time limit on handshakes and on silence, no delayed packets, no task that is not owned. HTTP/1.1 or HTTP/2 as the
-//! handshake agreed.
+//! An accept loop of our own, because what keeps a webhook alive under stress is in it: a bound on connections of which
+//! the idlest makes room, a time limit on handshakes and on silence, no delayed packets, no task that is not owned.
+//! HTTP/1.1 or HTTP/2 as the handshake agreed.
 //!
 //! Does not know: what is served.
 
+use super::seats::{Seat, Seats};
 use super::tls::Certificate;
 use axum::Router;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-/// Open connections; more wait in the kernel's queue. An API server keeps a handful.
+/// Open connections; one more closes the idlest. An API server keeps a handful.
 const CONNECTIONS: usize = 1024;
 /// From the connection to the end of the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -46,15 +48,10 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let acceptor = TlsAcceptor::from(Arc::new(certificate.server_config()?));
     let http = Http::new();
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let seats = Seats::new(CONNECTIONS);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
-        let slot = tokio::select! {
-            () = stop.cancelled() => break,
-            Some(ended) = connections.join_next() => { note_end(ended); continue }
-            slot = Arc::clone(&slots).acquire_owned() => slot?,
-        };
         let stream = tokio::select! {
             () = stop.cancelled() => break,
             Some(ended) = connections.join_next() => { note_end(ended); continue }
@@ -67,10 +64,16 @@ pub async fn serve(
                 }
             },
         };
+        let Some(seat) = seats.take() else {
+            tracing::debug!(most = CONNECTIONS, "a connection is closed: all others are at work");
+            continue;
+        };
         let (http, acceptor, router, watcher) = (http.clone(), acceptor.clone(), router.clone(), graceful.watcher());
         connections.spawn(async move {
-            http.connection(stream, acceptor, router, watcher).await;
-            drop(slot);
+            tokio::select! {
+                () = seat.asked_to_leave() => tracing::debug!("a connection is closed to make room for another one"),
+                () = http.connection(stream, acceptor, router, watcher, &seat) => {}
+            }
         });
     }
     drop(listener);
@@ -79,6 +82,18 @@ pub async fn serve(
     }
     connections.shutdown().await;
     Ok(())
+}
+
+/// As many open files as the system lets us have. Connections are files, and the soft limit that a shell or an old
+/// container runtime hands down (1024, for the sake of `select(2)`) is less than what we take.
+///
+/// Source: setrlimit(2); Go's runtime does the same in every Go program.
+pub fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit on open files stays as it is");
+    }
 }
 
 fn note_end(ended: Result<(), tokio::task::JoinError>) {
@@ -112,6 +127,7 @@ impl Http {
         acceptor: TlsAcceptor,
         router: Router,
         watcher: hyper_util::server::graceful::Watcher,
+        seat: &Arc<Seat>,
     ) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
@@ -123,7 +139,16 @@ impl Http {
             Err(_) => return tracing::debug!(limit = ?HANDSHAKE, "TLS handshake took too long"),
         };
         let agreed_on_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let (io, service) = (TokioIo::new(stream), TowerToHyperService::new(router));
+        let (io, router) = (TokioIo::new(stream), TowerToHyperService::new(router));
+        let seat = Arc::clone(seat);
+        let service = service_fn(move |request| {
+            let (working, answer) = (seat.work(), router.call(request));
+            async move {
+                let answer = answer.await;
+                drop(working);
+                answer
+            }
+        });
         let served = if agreed_on_h2 {
             watcher.watch(self.two.serve_connection(io, service)).await
         } else {

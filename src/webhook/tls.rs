@@ -28,6 +28,9 @@ use std::time::Duration;
 /// How often the files are looked at.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How often a pair that changes while it is read is read again.
+const READS: usize = 3;
+
 /// Why a pair of files cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -160,7 +163,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// What they hold now.
+    /// What they hold now. Should they be exchanged between the reading of the one and of the other, both are read again.
     ///
     /// # Errors
     /// [`TlsError::Read`], naming the file.
@@ -168,7 +171,16 @@ impl Files {
         let read = async |path: &PathBuf| {
             tokio::fs::read(path).await.map_err(|source| TlsError::Read { path: path.clone(), source })
         };
-        Ok(Pem { certificates: read(&self.certificates).await?, key: read(&self.key).await? })
+        let mut certificates = read(&self.certificates).await?;
+        for _ in 0..READS {
+            let key = read(&self.key).await?;
+            let same = read(&self.certificates).await?;
+            if same == certificates {
+                return Ok(Pem { certificates, key });
+            }
+            certificates = same;
+        }
+        Ok(Pem { certificates, key: read(&self.key).await? })
     }
 
     fn origin(&self) -> String {

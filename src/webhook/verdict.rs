@@ -78,7 +78,7 @@ pub struct Verdict {
     pub refusal: Option<String>,
     /// One line each, bounded in number and length.
     pub warnings: Vec<String>,
-    /// For the audit log: key and value.
+    /// For the audit log, beside the decision: key and value.
     pub audit: Vec<(&'static str, String)>,
     /// The rule of each finding in the object, for counting; old sins included.
     pub rules: Vec<&'static str>,
@@ -185,20 +185,16 @@ fn weigh(object: &ObjectRef, new: &Inspection, before: &Before, maker: Option<&s
         decision,
         refusal: (!refused.is_empty()).then(|| words::refusal(object, &refused, &ruling.policies)),
         warnings: words::bounded(warnings),
-        audit: if rules.is_empty() { Vec::new() } else { audit(decision, &rules, ruling) },
+        audit: if rules.is_empty() { Vec::new() } else { audit(&rules, ruling) },
         rules,
     }
 }
 
-fn audit(decision: Decision, rules: &[&'static str], ruling: &Ruling) -> Vec<(&'static str, String)> {
+fn audit(rules: &[&'static str], ruling: &Ruling) -> Vec<(&'static str, String)> {
     let mut distinct = rules.to_vec();
     distinct.sort_unstable();
     distinct.dedup();
-    vec![
-        ("decision", decision.as_str().to_owned()),
-        ("policies", words::names(&ruling.policies)),
-        ("rules", distinct.join(",")),
-    ]
+    vec![("policies", words::names(&ruling.policies)), ("rules", distinct.join(","))]
 }
 
 /// Only its finalizers keep it: refusing their removal would keep it for ever.

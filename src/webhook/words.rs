@@ -134,6 +134,7 @@ mod tests {
             severity: Severity::Error,
             path: Path(vec![Step::Key("data".into()), Step::Key(path.into())]),
             at: Position::default(),
+            entry: "p#0".into(),
             product: "jsonwebtoken".into(),
             value: value.into(),
             message: message.into(),

@@ -1,22 +1,30 @@
 //! The webhook, called by a real API server: its answers are understood, its watches bring what holds, and it makes
-//! its own certificate trusted. With exactly the rights that it needs, and failurePolicy Fail, so that nothing
-//! passes because it was not asked.
+//! its own certificate trusted. With exactly the rights that it needs, the configuration that is shipped, and
+//! failurePolicy Fail, so that nothing passes because it was not asked.
+
+mod calls;
+mod kinds;
+mod rotation;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use clockwarden::inspect::Catalogue;
 use clockwarden::runtime::CancellationToken;
+use clockwarden::webhook::configuration::yaml;
 use clockwarden::webhook::managed::Managed;
 use clockwarden::webhook::metrics::Metrics;
 use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::Resource;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
 use kube::core::ApiResource;
 use prometheus_client::registry::Registry;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::support::{Clockwarden, Component, ControlPlane, Options, Outcome, run, wait_for};
+use crate::support::{Clockwarden, Component, ControlPlane, Options, Outcome, http, run, wait_for};
 
 const SOON: Duration = Duration::from_secs(30);
 const HOME: &str = "clockwarden";
@@ -53,26 +61,14 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: webhook}
 subjects: [{kind: User, name: webhook}]
 "#;
 
-fn configuration(port: u16) -> Value {
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": CONFIGURATION},
-        "webhooks": [{
-            "name": "skew.clockwarden.io", "admissionReviewVersions": ["v1"], "sideEffects": "None",
-            "failurePolicy": "Fail", "timeoutSeconds": 5,
-            "clientConfig": {"url": format!("https://127.0.0.1:{port}/validate")},
-            "namespaceSelector": {"matchExpressions": [
-                {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", HOME]}]},
-            "rules": [
-                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
-                 "resources": ["configmaps", "pods", "pods/ephemeralcontainers", "replicationcontrollers"]},
-                {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
-                 "resources": ["*"]},
-                {"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
-                 "resources": ["*"]},
-            ],
-        }],
-    })
+/// What is shipped, at another address and with another failurePolicy.
+fn configuration(port: u16) -> Result<Value> {
+    let shipped = yaml(CONFIGURATION, HOME, Catalogue::builtin().resources());
+    let mut made: Value = serde_saphyr::from_str(&shipped)?;
+    let hook = made.pointer_mut("/webhooks/0").and_then(Value::as_object_mut).context("no webhook")?;
+    hook.insert("clientConfig".to_owned(), json!({"url": format!("https://127.0.0.1:{port}/validate")}));
+    hook.insert("failurePolicy".to_owned(), json!("Fail"));
+    Ok(made)
 }
 
 fn policy(mode: &str) -> String {
@@ -150,6 +146,64 @@ impl Webhook {
     }
 }
 
+impl Webhook {
+    /// A line of its metrics.
+    async fn metric(&self, name: &str) -> Result<f64> {
+        let page = http::get(&format!("http://127.0.0.1:{}/metrics", self.metrics)).await?.body;
+        let values = page.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' ')?.1.parse::<f64>().ok());
+        Ok(values.sum())
+    }
+
+    /// How many reviews there were, whatever became of them.
+    async fn asked(&self) -> Result<f64> {
+        self.metric("clockwarden_admission_requests_total{").await
+    }
+}
+
+/// Waits until the API server's cache has what is stored. An update is first tried with what is in the cache, admission
+/// included, so that just after a write it may be asked about a change that is none.
+async fn cached<K>(api: &Api<K>, name: &str) -> Result<()>
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    wait_for("the API server's cache", SOON, async || {
+        let stored = api.get(name).await?.meta().resource_version.clone();
+        let params = ListParams::default().match_any().fields(&format!("metadata.name={name}"));
+        let listed = api.list(&params).await?.items;
+        let listed = listed.first().and_then(|object| object.meta().resource_version.clone());
+        ensure!(listed == stored, "{name}: {listed:?} is in the cache, {stored:?} is stored");
+        Ok(())
+    })
+    .await
+}
+
+/// Our CRDs and the webhook's rights, and the namespace `shop` to which the policy applies.
+async fn prepare(plane: &ControlPlane) -> Result<()> {
+    apply(plane, &clockwarden::api::crds_yaml()?).await?;
+    apply(plane, RIGHTS).await?;
+    plane.create_namespace("shop").await?;
+    let labelled = plane.kubectl(&["label", "namespace", "shop", "team=shop"]).await?;
+    ensure!(labelled.success, "{labelled:?}");
+    wait_for("the CRDs", SOON, async || {
+        let listed = plane.kubectl(&["get", "timesyncpolicies"]).await?;
+        ensure!(listed.success, "{listed:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// A webhook that enforces in `shop` and whom the API server asks.
+async fn enforcing(plane: &ControlPlane, policy: &str) -> Result<Webhook> {
+    let port = free_port()?;
+    let kubeconfig = plane.kubeconfig_for("webhook", &[])?;
+    apply(plane, &configuration(port)?.to_string()).await?;
+    let webhook = Webhook::start("webhook", port, &kubeconfig).await?;
+    wait_for("the API server to call", SOON, async || apply(plane, &config_map("shop", "fine", "30")).await).await?;
+    apply(plane, policy).await?;
+    wait_for("the policy", SOON, async || refused(plane, &config_map("shop", "probe", "0")).await).await?;
+    Ok(webhook)
+}
+
 #[test]
 fn unsafe_settings_are_refused_by_a_real_api_server_and_old_ones_stay_in_service() -> Outcome {
     run(async {
@@ -174,7 +228,7 @@ fn unsafe_settings_are_refused_by_a_real_api_server_and_old_ones_stay_in_service
             Ok(())
         })
         .await?;
-        apply(&plane, &configuration(port).to_string()).await?;
+        apply(&plane, &configuration(port)?.to_string()).await?;
         let mut first = Webhook::start("webhook-1", port, &kubeconfig).await?;
 
         // Without a policy everything passes.
@@ -246,7 +300,7 @@ fn many_replicas_agree_on_one_certificate_and_make_the_next_one_together() -> Ou
     run(async {
         let plane = plane(false).await?;
         let client = plane.client().await?;
-        apply(&plane, &configuration(9443).to_string()).await?;
+        apply(&plane, &configuration(9443)?.to_string()).await?;
         let secrets: Api<Secret> = Api::namespaced(client.clone(), HOME);
         let managed = || Managed::new(client.clone(), (HOME.into(), "webhook-tls".into()), CONFIGURATION.into());
         let metrics = Metrics::new(&mut Registry::default());
@@ -272,7 +326,7 @@ fn many_replicas_agree_on_one_certificate_and_make_the_next_one_together() -> Ou
         ensure!(bundle(&client).await? == data(&secrets, "ca.crt").await?);
 
         // Somebody else writes the configuration, as a deployment tool would.
-        apply(&plane, &configuration(9443).to_string()).await?;
+        apply(&plane, &configuration(9443)?.to_string()).await?;
         let resource =
             ApiResource::erase::<k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration>(&());
         let configurations = Api::<DynamicObject>::all_with(client.clone(), &resource);

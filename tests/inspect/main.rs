@@ -4,11 +4,17 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot read its fixtures has to fail")]
 
+mod corpus;
 mod formats;
 mod objects;
+mod page;
 mod products;
 mod properties;
+mod roundtrip;
 mod rules;
+mod settings;
+mod traps;
+mod written;
 
 use clockwarden::inspect::{Bounds, Catalogue, FileInspection, Limits, inspect_file};
 use std::fmt::Write as _;

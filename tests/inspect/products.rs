@@ -1,4 +1,4 @@
-//! Every product of the catalogue has a hit and a near miss of its own.
+//! Every product of the catalogue has a hit and a near miss of its own, and every setting a hit.
 
 use super::{check_golden, fixtures, golden_of, look, shown};
 use clockwarden::inspect::catalogue::{Role, files};
@@ -20,10 +20,9 @@ fn each_has_a_hit_and_a_near_miss() {
             let findings = || file.documents.iter().flat_map(|(_, inspection)| &inspection.findings);
             if file_name.starts_with("hit-") {
                 hits += 1;
-                let named: Vec<_> = findings().map(|f| f.product.clone()).collect();
-                let own = own().any(|known| named.contains(&known.product));
-                if !own {
-                    faults.push(format!("{}: found {named:?}, none of this file's products", path.display()));
+                let named: Vec<_> = findings().map(|f| f.entry.clone()).collect();
+                if !own().any(|known| named.contains(&known.id)) {
+                    faults.push(format!("{}: found {named:?}, none of this file's settings", path.display()));
                 }
                 seen.extend(named);
             } else {
@@ -38,8 +37,9 @@ fn each_has_a_hit_and_a_near_miss() {
         assert!(hits > 0 || !has_settings, "{name}: no hit");
     }
     for known in catalogue.known().iter().filter(|known| known.role == Role::Product) {
-        if !seen.contains(&known.product) {
-            faults.push(format!("{} ({}) has no hit", known.product, known.id));
+        if !seen.contains(&known.id) {
+            let keys: Vec<_> = known.keys.iter().map(|key| key.text()).collect();
+            faults.push(format!("{} ({}, {keys:?}) has no hit", known.product, known.id));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));

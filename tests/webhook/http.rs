@@ -6,7 +6,8 @@ use axum::http::{Request, StatusCode, header};
 use clockwarden::inspect::Limits;
 use clockwarden::webhook::policies::Policies;
 use clockwarden::webhook::router::Budget;
-use futures::stream;
+use futures::stream::{self, StreamExt as _};
+use http_body_util::Limited;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::time::Duration;
@@ -136,57 +137,92 @@ async fn a_body_that_does_not_come_is_not_waited_for_and_one_that_breaks_off_is_
     refused_as(&hook, post(Body::from_stream(broken)), StatusCode::BAD_REQUEST, "broke off").await;
 }
 
+/// A body that is begun and goes on when the test says so.
+fn slow(begun: &'static str) -> (tokio::sync::oneshot::Sender<Bytes>, Body) {
+    let (sender, receiver) = tokio::sync::oneshot::channel::<Bytes>();
+    let begun = stream::iter([Ok(Bytes::from_static(begun.as_bytes()))]);
+    (sender, Body::from_stream(begun.chain(stream::once(receiver))))
+}
+
 #[tokio::test]
-async fn one_review_too_many_is_told_to_come_back_and_then_served() {
-    let hook = hook(enforcing(), Budget { reviews: 2, ..Budget::default() });
+async fn the_oldest_of_too_many_bodies_on_their_way_is_told_to_come_back_and_the_others_are_served() {
+    let hook = hook(enforcing(), Budget { arriving: 3, ..Budget::default() });
     let (mut senders, mut waiting) = (Vec::new(), Vec::new());
-    for _ in 0..2 {
-        let (sender, receiver) = tokio::sync::oneshot::channel::<Vec<u8>>();
-        let body = Body::from_stream(stream::once(async { receiver.await.map(Bytes::from) }));
+    for _ in 0..4 {
+        let (sender, body) = slow("");
         let router = hook.serving.clone();
-        waiting.push(tokio::spawn(async move { call(&router, post(body)).await.0 }));
+        let mut answer = Box::pin(async move { call(&router, post(body)).await });
+        // One poll, and it waits for its body.
+        assert!(futures::poll!(answer.as_mut()).is_pending());
         senders.push(sender);
+        waiting.push(answer);
     }
-    // Both hold their places once a third one is turned away.
-    let deadline = tokio::time::timeout(Duration::from_secs(10), async {
-        loop {
-            let (code, headers, _) = call(&hook.serving, post(benign())).await;
-            if code == StatusCode::TOO_MANY_REQUESTS {
-                break headers;
-            }
-            tokio::task::yield_now().await;
-        }
-    });
-    assert_eq!(deadline.await.unwrap().get(header::RETRY_AFTER).unwrap(), "1");
-    refused_as(&hook, post(benign()), StatusCode::TOO_MANY_REQUESTS, "try again").await;
-    for sender in senders {
-        sender.send(benign()).unwrap();
-    }
-    for answer in waiting {
-        assert_eq!(answer.await.unwrap(), StatusCode::OK);
-    }
+    let mut waiting = waiting.into_iter();
+    let (code, headers, body) = waiting.next().unwrap().await;
+    assert_eq!(code, StatusCode::TOO_MANY_REQUESTS, "{body:?}");
+    assert_eq!(headers.get(header::RETRY_AFTER).unwrap(), "1");
+    // One that does arrive is answered, whoever else does not go on.
     assert_eq!(call(&hook.serving, post(benign())).await.0, StatusCode::OK);
-    assert!(metric(&hook, r#"clockwarden_admission_requests_total{verdict="overloaded"}"#).await >= 2.0);
+    for (sender, answer) in senders.into_iter().skip(2).zip(waiting.skip(1)) {
+        sender.send(Bytes::from(benign())).unwrap();
+        assert_eq!(answer.await.0, StatusCode::OK);
+    }
+    assert_eq!(metric(&hook, r#"clockwarden_admission_requests_total{verdict="overloaded"}"#).await, 1.0);
+}
+
+#[tokio::test]
+async fn bodies_that_are_announced_and_do_not_come_hold_no_memory() {
+    let budget = Budget {
+        small: 1000,
+        small_total: 2000,
+        large_total: 10_000,
+        body_time: Duration::from_millis(200),
+        ..Budget::default()
+    };
+    let hook = hook(enforcing(), Budget { body: 8000, ..budget });
+    let mut large = benign();
+    large.resize(6000, b' ');
+    let mut stuck = Vec::new();
+    for length in [900, 900, 900, 7000, 7000, 7000] {
+        let (sender, body) = slow("{");
+        let request = post(Body::new(Limited::new(body, length)));
+        let router = hook.serving.clone();
+        let mut answer = Box::pin(async move { call(&router, request).await.0 });
+        assert!(futures::poll!(answer.as_mut()).is_pending());
+        stuck.push((sender, answer));
+    }
+    for body in [large, benign()] {
+        assert_eq!(call(&hook.serving, post(body)).await.0, StatusCode::OK);
+    }
+    drop(stuck);
 }
 
 #[tokio::test]
 async fn large_reviews_wait_for_memory_and_small_ones_do_not_wait_for_them() {
     let budget =
-        Budget { small: 1000, large_total: 10_000, body_time: Duration::from_millis(200), ..Budget::default() };
-    let hook = hook(enforcing(), Budget { body: 8000, ..budget });
-    let (_keep, receiver) = tokio::sync::oneshot::channel::<Bytes>();
-    let stuck = Body::from_stream(stream::once(receiver));
+        Budget { small: 1000, large_total: 10_000, body_time: Duration::from_millis(300), ..Budget::default() };
+    let budget = Budget { body: 8000, ..budget };
+    let hook = hook(enforcing(), budget);
+    let big = "[".repeat(7000).leak();
+    let (sender, first) = slow(big);
     let router = hook.serving.clone();
-    let first = tokio::spawn(async move { call(&router, post(stuck)).await.0 });
+    let mut first = Box::pin(async move { call(&router, post(first)).await.0 });
+    assert!(futures::poll!(first.as_mut()).is_pending());
     let mut large = benign();
     large.resize(6000, b' ');
-    let second = call(&hook.serving, post(large.clone()));
-    let small = call(&hook.serving, post(benign()));
-    let (second, small) = tokio::join!(second, small);
-    assert_eq!(small.0, StatusCode::OK);
-    // It got its memory when the first one was given up.
-    assert_eq!(second.0, StatusCode::OK, "{:?}", second.2);
-    assert_eq!(first.await.unwrap(), StatusCode::REQUEST_TIMEOUT);
+    let router = hook.serving.clone();
+    let mut second = Box::pin(async move { call(&router, post(large)).await.0 });
+    assert!(futures::poll!(second.as_mut()).is_pending());
+    assert_eq!(call(&hook.serving, post(benign())).await.0, StatusCode::OK);
+    // It gets its memory when the first one is through with it.
+    drop(sender);
+    assert_eq!(first.await, StatusCode::BAD_REQUEST);
+    assert_eq!(second.await, StatusCode::OK);
+    // One that waits in vain is told to come back.
+    let hook = self::hook(enforcing(), Budget { large_total: 5000, ..budget });
+    let mut large = benign();
+    large.resize(6000, b' ');
+    refused_as(&hook, post(large), StatusCode::TOO_MANY_REQUESTS, "try again").await;
 }
 
 #[tokio::test]
@@ -203,7 +239,7 @@ async fn the_uid_comes_back_as_it_was() {
                 answer,
                 json!({
                     "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-                    "response": {"uid": uid, "allowed": true},
+                    "response": {"uid": uid, "allowed": true, "auditAnnotations": {"decision": "admitted"}},
                 })
             );
         }

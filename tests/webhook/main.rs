@@ -10,6 +10,7 @@
     reason = "a test says what went wrong by failing"
 )]
 
+mod crowds;
 mod http;
 mod support;
 mod tls;

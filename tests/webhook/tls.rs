@@ -5,13 +5,12 @@ use clockwarden::runtime::CancellationToken;
 use clockwarden::webhook::router::Budget;
 use clockwarden::webhook::server;
 use clockwarden::webhook::tls::Files;
-use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Bytes, Frame};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion, version};
-use std::convert::Infallible;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,17 +20,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// A self-signed certificate for `localhost`.
-struct Certificate {
-    der: Vec<u8>,
-    pem: String,
-    key: String,
+pub(crate) struct Certificate {
+    pub(crate) der: Vec<u8>,
+    pub(crate) pem: String,
+    pub(crate) key: String,
 }
 
 impl Certificate {
-    fn new() -> Certificate {
+    pub(crate) fn new() -> Certificate {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         Certificate { der: made.cert.der().to_vec(), pem: made.cert.pem(), key: made.signing_key.serialize_pem() }
     }
@@ -39,15 +38,15 @@ impl Certificate {
 
 /// A running server whose certificate lies in files, laid out as the kubelet does it: `tls.crt` is a link into
 /// `..data`, which is a link to a directory, and a change swaps `..data`.
-struct Running {
-    hook: Hook,
-    port: u16,
-    folder: tempfile::TempDir,
-    stop: CancellationToken,
+pub(crate) struct Running {
+    pub(crate) hook: Hook,
+    pub(crate) port: u16,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) stop: CancellationToken,
     server: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
 
-fn write_secret(folder: &Path, version: &str, certificates: &str, key: &str) {
+pub(crate) fn write_secret(folder: &Path, version: &str, certificates: &str, key: &str) {
     let inner = folder.join(version);
     std::fs::create_dir(&inner).unwrap();
     std::fs::write(inner.join("tls.crt"), certificates).unwrap();
@@ -56,17 +55,13 @@ fn write_secret(folder: &Path, version: &str, certificates: &str, key: &str) {
     std::fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
 }
 
-async fn start(certificate: &Certificate) -> Running {
-    start_with(certificate, Budget::default()).await
-}
-
-async fn start_with(certificate: &Certificate, budget: Budget) -> Running {
+pub(crate) async fn start(certificate: &Certificate) -> Running {
     let folder = tempfile::tempdir().unwrap();
     write_secret(folder.path(), "..v1", &certificate.pem, &certificate.key);
     for name in ["tls.crt", "tls.key"] {
         symlink(Path::new("..data").join(name), folder.path().join(name)).unwrap();
     }
-    let hook = hook(enforcing(), budget);
+    let hook = hook(enforcing(), Budget::default());
     let files = Files { certificates: folder.path().join("tls.crt"), key: folder.path().join("tls.key") };
     let files = files.open(&hook.metrics).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -79,7 +74,7 @@ async fn start_with(certificate: &Certificate, budget: Budget) -> Running {
 }
 
 /// Trusts exactly this certificate.
-async fn connect(
+pub(crate) async fn connect(
     port: u16,
     trusted: &[u8],
     version: &'static SupportedProtocolVersion,
@@ -95,7 +90,7 @@ async fn connect(
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
 
-fn request(authority: bool) -> hyper::Request<Full<Bytes>> {
+pub(crate) fn request(authority: bool) -> hyper::Request<Full<Bytes>> {
     let uri = if authority { "https://localhost/validate" } else { "/validate" };
     hyper::Request::post(uri)
         .header("host", "localhost")
@@ -104,13 +99,21 @@ fn request(authority: bool) -> hyper::Request<Full<Bytes>> {
         .unwrap()
 }
 
-async fn http1(stream: TlsStream<TcpStream>) -> http1::SendRequest<Full<Bytes>> {
+/// The head of a review that waits to be told to go on.
+pub(crate) fn head(length: usize) -> String {
+    format!(
+        "POST /validate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\nexpect: 100-continue\r\n\r\n"
+    )
+}
+
+pub(crate) async fn http1(stream: TlsStream<TcpStream>) -> http1::SendRequest<Full<Bytes>> {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     sender
 }
 
-async fn admitted(response: hyper::Response<hyper::body::Incoming>) {
+pub(crate) async fn admitted(response: hyper::Response<hyper::body::Incoming>) {
     assert_eq!(response.status(), 200);
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert!(String::from_utf8_lossy(&body).contains(r#""allowed":true"#), "{body:?}");
@@ -243,38 +246,30 @@ async fn it_does_not_start_with_files_that_cannot_serve_and_names_them() {
 #[tokio::test]
 async fn a_request_under_way_is_answered_when_the_process_is_told_to_stop() {
     let certificate = Certificate::new();
-    let running = start_with(&certificate, Budget { reviews: 1, ..Budget::default() }).await;
+    let running = start(&certificate).await;
     let idle = connect(running.port, &certificate.der, &version::TLS13, &[]).await.unwrap();
     let mut idle = http1(idle).await;
     admitted(idle.send_request(request(false)).await.unwrap()).await;
 
-    let busy = connect(running.port, &certificate.der, &version::TLS13, &[]).await.unwrap();
-    let (mut sender, connection) = http1::handshake(TokioIo::new(busy)).await.unwrap();
-    tokio::spawn(connection);
-    let (pieces, receiver) = tokio::sync::mpsc::unbounded_channel::<Bytes>();
-    let body = futures::stream::unfold(receiver, |mut receiver| async {
-        receiver.recv().await.map(|piece| (Ok::<_, Infallible>(Frame::data(piece)), receiver))
-    });
-    let slow = hyper::Request::post("/validate").header("host", "x").header("content-type", "application/json");
-    let slow = slow.body(BodyExt::boxed(StreamBody::new(body))).unwrap();
-    let whole = benign();
-    let (head, tail) = whole.split_at(10);
-    pieces.send(Bytes::copy_from_slice(head)).unwrap();
-    let answer = tokio::spawn(async move { sender.send_request(slow).await.unwrap() });
-    // It is under way once there is no place for another one.
-    until("the slow request was never read", async || {
-        idle.send_request(request(false)).await.is_ok_and(|response| response.status() == 429)
-    })
-    .await;
+    let mut busy = connect(running.port, &certificate.der, &version::TLS13, &[]).await.unwrap();
+    busy.write_all(head(benign().len()).as_bytes()).await.unwrap();
+    // It says so when it begins to read the body.
+    let mut said = Vec::new();
+    while !said.ends_with(b"\r\n\r\n") {
+        said.push(busy.read_u8().await.unwrap());
+    }
+    assert!(said.starts_with(b"HTTP/1.1 100 "), "{said:?}");
 
     running.stop.cancel();
     until("connections are still accepted", async || {
         connect(running.port, &certificate.der, &version::TLS13, &[]).await.is_err()
     })
     .await;
-    pieces.send(Bytes::copy_from_slice(tail)).unwrap();
-    drop(pieces);
-    admitted(answer.await.unwrap()).await;
+    busy.write_all(&benign()).await.unwrap();
+    let mut answer = Vec::new();
+    busy.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#""allowed":true"#), "{answer}");
     let ended = tokio::time::timeout(SOON, running.server).await;
     assert!(matches!(ended, Ok(Ok(Ok(())))), "{ended:?}");
 }

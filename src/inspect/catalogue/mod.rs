@@ -67,8 +67,42 @@ pub enum Role {
     },
 }
 
+/// Where a product's settings are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Surface {
+    /// A variable of a container, or a line of a dotenv file.
+    Env,
+    /// A flag of a command line, or a system property of a JVM.
+    Arg,
+    /// A field of a custom resource.
+    Resource,
+    /// A YAML file.
+    Yaml,
+    /// A JSON file.
+    Json,
+    /// Java properties, or anything else that is `key=value`.
+    Properties,
+    /// A TOML file.
+    Toml,
+    /// An INI file.
+    Ini,
+    /// An XML file.
+    Xml,
+    /// HCL.
+    Hcl,
+    /// HOCON.
+    Hocon,
+    /// A configuration of nginx.
+    Nginx,
+    /// A configuration of httpd.
+    Apache,
+    /// An option of a login module.
+    Jaas,
+}
+
 /// What the value of a setting is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reads {
     /// A span of time.
     Span {
@@ -83,6 +117,13 @@ pub enum Reads {
     Switch {
         /// `true` for `ignoreExpiration`, `false` for `verifyExpiration`.
         off_when: bool,
+    },
+    /// One of several words, of which one switches a check off.
+    Word {
+        /// That word.
+        off: String,
+        /// The one that switches it on again.
+        on: String,
     },
 }
 
@@ -121,7 +162,7 @@ pub struct Absence {
     pub key: String,
     /// Keys from the root to the map that would hold the setting; a star is each item of a list.
     pub holder: Vec<String>,
-    /// Beside the holder, any of them: the feature is used there.
+    /// Beside the holder, any of them: the feature is used there. None: the holder itself says so.
     pub when: Vec<Condition>,
 }
 
@@ -142,6 +183,8 @@ pub struct Known {
     pub keys: Vec<Pattern>,
     /// Any of these makes it this product; none given: the spelling is enough.
     pub contexts: Vec<Context>,
+    /// Where it is written. For people, and for the test that writes it there.
+    pub surfaces: Vec<Surface>,
     /// All of these must stand beside or above.
     pub requires: Vec<Condition>,
     /// Any of these switches the feature off.
@@ -154,6 +197,10 @@ pub struct Known {
     pub zero: Meaning,
     /// What a value below 0 does.
     pub negative: Meaning,
+    /// It bounds the time of issue alone: a large value keeps no expired token alive.
+    pub only_issue: bool,
+    /// Which tokens pass where the check is switched off.
+    pub passes: String,
     /// What the fix proposes.
     pub recommended: Nanos,
     /// Where its absence is a real zero; none where that cannot be told from an object.
@@ -269,6 +316,7 @@ mod tests {
             assert!(!known.product.is_empty() && !known.keys.is_empty(), "{}", known.id);
             assert!(known.source.starts_with("https://"), "{}: {}", known.id, known.source);
             assert!(known.role == Role::Exclusion || known.recommended > 0, "{}", known.id);
+            assert!(matches!(known.role, Role::Generic { .. }) || !known.surfaces.is_empty(), "{}", known.id);
         }
     }
 }

@@ -5,6 +5,7 @@ use super::super::words::{Letters, Pattern};
 use super::resources;
 use super::{
     Absence, Catalogue, Condition, Confidence, Context, Convention, Index, Known, Meaning, Reads, Resource, Role, Scope,
+    Surface,
 };
 use serde::Deserialize;
 
@@ -63,6 +64,7 @@ enum Type {
     #[default]
     Span,
     Switch,
+    Word,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +77,7 @@ struct Setting {
     confidence: Option<Confidence>,
     #[serde(default)]
     context: Vec<RawContext>,
+    surfaces: Vec<Surface>,
     #[serde(default)]
     requires: Vec<String>,
     #[serde(default)]
@@ -91,6 +94,13 @@ struct Setting {
     negative: Option<Meaning>,
     /// A switch: the position that switches the check off.
     disables: Option<bool>,
+    /// A word: the one that switches the check off, and the one that switches it on.
+    off: Option<String>,
+    on: Option<String>,
+    /// Which tokens pass then, where it is not the expired ones.
+    passes: Option<String>,
+    #[serde(default)]
+    only_issue: bool,
     recommended: Option<String>,
     #[serde(default)]
     note: String,
@@ -116,6 +126,7 @@ struct Exclude {
     source: Option<String>,
     #[serde(default)]
     context: Vec<RawContext>,
+    surfaces: Vec<Surface>,
     note: String,
 }
 
@@ -205,6 +216,11 @@ impl Reader<'_> {
             let off_when = raw.disables.ok_or_else(|| self.wrong("disables", "", "a switch needs it"))?;
             return Ok(Reads::Switch { off_when });
         }
+        if raw.kind == Type::Word {
+            let word =
+                |field, word: &Option<String>| word.clone().ok_or_else(|| self.wrong(field, "", "a word needs it"));
+            return Ok(Reads::Word { off: word("off", &raw.off)?, on: word("on", &raw.on)? });
+        }
         for (field, missing) in [("zero", raw.zero.is_none()), ("negative", raw.negative.is_none())] {
             if missing {
                 return Err(self.wrong(field, "", "a span needs it"));
@@ -264,6 +280,9 @@ impl Reader<'_> {
             zero: raw.zero.unwrap_or(Meaning::Unknown),
             negative: raw.negative.unwrap_or(Meaning::Unknown),
             note: raw.note,
+            surfaces: raw.surfaces,
+            only_issue: raw.only_issue,
+            passes: raw.passes.unwrap_or_else(|| EXPIRED.to_owned()),
         })
     }
 
@@ -277,10 +296,14 @@ impl Reader<'_> {
             confidence: file.confidence,
             role: Role::Exclusion,
             note: raw.note,
+            surfaces: raw.surfaces,
             ..unknown()
         })
     }
 }
+
+/// What passes where a check is switched off, unless the entry says otherwise.
+const EXPIRED: &str = "expired tokens";
 
 fn unknown() -> Known {
     Known {
@@ -291,12 +314,15 @@ fn unknown() -> Known {
         role: Role::Product,
         keys: Vec::new(),
         contexts: Vec::new(),
+        surfaces: Vec::new(),
         requires: Vec::new(),
         off_when: Vec::new(),
         reads: Reads::Span { bare: Unit::Seconds, bare_means: None, unit_guessed: false },
         default: String::new(),
         zero: Meaning::Zero,
         negative: Meaning::Unknown,
+        only_issue: false,
+        passes: EXPIRED.to_owned(),
         recommended: 30 * SECOND,
         absence: None,
         note: String::new(),

@@ -1,18 +1,19 @@
 //! Apache httpd: `Directive argument …`, one a line, and sections `<Name argument …> … </Name>`.
 //!
 //! A directive with one argument is a value, one with several a list of them. Sections are items of a list, and their
-//! arguments are the `name` of the item. A backslash at the end joins two lines; `#` makes a comment only where a line
-//! begins. A section that is not closed, or closed by another's name, makes httpd refuse the file: no settings and a
+//! arguments are the `name` of the item. Directives of mod_oauth2 are
+//! lists even where one is alone, and its options, `name=value&name=value` in one argument, are a map. A
+//! backslash at the end joins two lines; `#` makes a comment only where a line begins. A section that is not closed, or closed by another's name, makes httpd refuse the file: no settings and a
 //! note. A repeated directive keeps both values, of which in httpd the last one holds. Does not know: which directives
 //! there are, `Include`, variables, whether an `<IfModule>` holds.
 //!
-//! Source: <https://httpd.apache.org/docs/2.4/configuring.html#syntax>.
+//! Source: <https://httpd.apache.org/docs/2.4/configuring.html#syntax>; for the options mod_oauth2's oauth2.conf.
 
 use super::text::{Block, Cursor};
 use super::{Format, Notation, empty, entry, note, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
-use crate::inspect::tree::{Entry, Kind, Position, Scalar, Tree};
+use crate::inspect::tree::{Entry, Extent, Kind, Position, Scalar, Tree};
 
 /// See [`super::FORMATS`].
 pub const FORMAT: Format = Format {
@@ -125,6 +126,11 @@ fn clip(text: &str) -> String {
 }
 
 fn directive(name: String, at: Position, mut words: Vec<Tree>, into: &mut Block) {
+    if name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("OAuth2")) {
+        words = words.into_iter().map(|word| options(&word).unwrap_or(word)).collect();
+        // Each of them is tried in turn, so a later one takes nothing back.
+        return into.item(name, at, Tree::List(words));
+    }
     match words.pop() {
         None => {}
         Some(only) if words.is_empty() => into.value(name, at, only),
@@ -133,6 +139,41 @@ fn directive(name: String, at: Position, mut words: Vec<Tree>, into: &mut Block)
             into.value(name, at, Tree::List(words));
         }
     }
+}
+
+/// `verify.exp=skip&verify.iat=skip` as a map; `None` where it is something else, or not written letter for letter.
+fn options(word: &Tree) -> Option<Tree> {
+    let scalar = word.scalar()?;
+    let Scalar { text, at, extent: Some(extent), .. } = scalar else { return None };
+    let start = usize::try_from(extent.start).ok()?;
+    if usize::try_from(extent.end).ok()?.checked_sub(start)? != text.len() {
+        return None;
+    }
+    let is_name = |name: &str| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+    };
+    let mut before = 0_usize;
+    let mut entries = Vec::new();
+    for option in text.split('&') {
+        let (name, value) = option.split_once('=').filter(|(name, _)| is_name(name))?;
+        let place = |offset: usize| {
+            let columns = text.get(..offset).map_or(0, |text| text.chars().count());
+            Position { column: at.column.saturating_add(u32::try_from(columns).unwrap_or(u32::MAX)), ..*at }
+        };
+        let begins = before.saturating_add(name.len()).saturating_add(1);
+        let extent =
+            Extent::new(start.saturating_add(begins), start.saturating_add(begins).saturating_add(value.len()));
+        let value = Scalar { text: value.to_owned(), kind: Kind::Text, at: place(begins), extent };
+        entries.push(entry(name.to_owned(), place(before), Tree::Scalar(value)));
+        before = before.saturating_add(option.len()).saturating_add(1);
+    }
+    Some(Tree::Map(entries))
+}
+
+/// The name of an option and its sign, in front of its value; `before` is all before it.
+pub(super) fn around(before: &str) -> Option<(String, String)> {
+    let name = before.strip_suffix('=')?.rsplit(['&', '"', '\'', ' ', '\t', '\n']).next()?;
+    (!name.is_empty()).then(|| (format!("{name}="), String::new()))
 }
 
 /// The arguments of a section as one text; their place is the first one's.

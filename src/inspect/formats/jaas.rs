@@ -13,12 +13,17 @@ use crate::inspect::tree::{Kind, Tree};
 
 /// See [`super::FORMATS`].
 pub const FORMAT: Format =
-    Format { name: "jaas", notation: Notation::Jaas, extensions: &["jaas"], names: &[], sniff, parse };
+    Format { name: "jaas", notation: Notation::Jaas, extensions: &["jaas"], names: &["jaas.conf"], sniff, parse };
 
 const FLAGS: &[&str] = &["required", "requisite", "sufficient", "optional"];
 
 fn sniff(text: &str) -> bool {
-    let mut words = text.split_whitespace();
+    // A file has a section around the modules: `KafkaServer { … };`.
+    let section = text.split_once('{').filter(|(name, _)| {
+        !name.trim().is_empty()
+            && name.trim().chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+    });
+    let mut words = section.map_or(text, |(_, inside)| inside).split_whitespace();
     let module = words.next().is_some_and(|word| word.contains('.') && word.ends_with("LoginModule"));
     module && words.next().is_some_and(|word| FLAGS.contains(&word))
 }

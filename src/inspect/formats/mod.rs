@@ -97,6 +97,7 @@ pub(super) fn around(notation: Notation, text: &str, extent: Extent) -> Option<(
     let (before, after) = match notation {
         Notation::Xml => xml::around(before)?,
         Notation::Nginx => nginx::around(before)?,
+        Notation::Apache => apache::around(before)?,
         _ => return None,
     };
     let is_short = before.chars().count() <= 80 && !before.contains(['\n', '\r']);

@@ -45,7 +45,7 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
         return (empty(), vec![note]);
     }
     let mut notes = Vec::new();
-    let mut entries = Vec::new();
+    let (mut documents, mut entries, mut count) = (Vec::new(), Vec::new(), 0_usize);
     let mut cursor = Cursor::new(text);
     loop {
         cursor.skip_while(|c| c.is_ascii_whitespace() || c == '\u{c}');
@@ -53,12 +53,17 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
         match cursor.peek() {
             None => break,
             Some('#' | '!') => {
+                let line = cursor.rest.split(['\n', '\r']).next().unwrap_or("").trim_end();
+                if at.column == 1 && matches!(line, "#---" | "!---") && !entries.is_empty() {
+                    documents.push(Tree::Map(std::mem::take(&mut entries)));
+                }
                 cursor.line();
                 continue;
             }
             Some(_) => {}
         }
-        if entries.len() >= limits.nodes {
+        count = count.saturating_add(1);
+        if count > limits.nodes {
             notes.push(note(at, format!("the rest was not read: more than {} entries", limits.nodes)));
             break;
         }
@@ -73,7 +78,11 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
         entries.push(entry(key, at, begin.value(value, Kind::Text, cursor.offset)));
         cursor.next();
     }
-    (Tree::Map(entries), notes)
+    if documents.is_empty() {
+        return (Tree::Map(entries), notes);
+    }
+    documents.push(Tree::Map(entries));
+    (Tree::List(documents), notes)
 }
 
 /// Blanks, and line ends that a backslash takes back.

@@ -33,13 +33,13 @@ fn check(setting: &Setting<'_>, _: &Bounds) -> Option<Verdict> {
     if setting.effect != Effect::Disabled {
         return None;
     }
-    let product = &setting.known.product;
+    let (product, passes) = (&setting.known.product, &setting.known.passes);
     match setting.known.reads {
-        Reads::Switch { .. } => {
-            error(format!("which switches a check of token times off in {product}: expired tokens pass"))
+        Reads::Switch { .. } | Reads::Word { .. } => {
+            error(format!("which switches a check of token times off in {product}: {passes} pass"))
         }
         Reads::Span { .. } => {
-            error(format!("which is no tolerance in {product} but switches the check off: expired tokens pass"))
+            error(format!("which is no tolerance in {product} but switches the check off: {passes} pass"))
         }
     }
 }

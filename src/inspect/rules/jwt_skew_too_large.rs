@@ -43,9 +43,13 @@ fn check(setting: &Setting<'_>, bounds: &Bounds) -> Option<Verdict> {
         Reads::Span { unit_guessed: true, .. } if is_bare => " (if it counts seconds; its unit is not written)",
         _ => "",
     };
+    let result = if setting.known.only_issue {
+        "by so much may a token's time of issue be wrong"
+    } else {
+        "so long is a token valid after it has expired"
+    };
     warning(format!(
-        "{} a tolerance for clock skew of {}{how}, more than the {} that the policy allows: so long is a token valid \
-         after it has expired",
+        "{} a tolerance for clock skew of {}{how}, more than the {} that the policy allows: {result}",
         means(setting),
         shown(tolerance),
         shown(most)

@@ -6,7 +6,7 @@
 //! common way to no tolerance, because nobody reviews a line that is not there.
 //!
 //! **Example.** A `KongPlugin` with `plugin: openid-connect` and no `config.leeway`; an identity provider of a
-//! `KeycloakRealmImport` with no `allowedClockSkew`.
+//! `KeycloakRealmImport` with no `allowedClockSkew`; an `ApisixConsumer` whose `jwtAuth` has no `lifetime_grace_period`.
 //!
 //! **Fix.** Write the setting: `leeway: 30`.
 //!
@@ -14,7 +14,8 @@
 //! object; a plugin or provider that is switched off; a `configFrom` that this object does not show. It never refuses.
 //!
 //! **Sources.** <https://developer.konghq.com/plugins/openid-connect/reference/>,
-//! <https://github.com/keycloak/keycloak/blob/main/server-spi/src/main/java/org/keycloak/models/IdentityProviderModel.java>
+//! <https://github.com/keycloak/keycloak/blob/main/server-spi/src/main/java/org/keycloak/models/IdentityProviderModel.java>,
+//! <https://github.com/apache/apisix/blob/master/apisix/plugins/jwt-auth.lua>
 
 use super::{Look, Rule, Severity};
 use crate::inspect::catalogue::{Absence, Condition, Known, Reads};
@@ -71,7 +72,8 @@ fn judge(around: &Branch<'_>, holder: &str, known: &Known, absence: &Absence) ->
     };
     let switch = |key: &str, off: &str| around.tree.get(key).and_then(Tree::text).is_some_and(|value| value != off);
     let is_elsewhere = entries.iter().any(|entry| entry.key != holder && entry.key.starts_with(holder));
-    if !absence.when.iter().any(holds) || switch("enabled", "true") || switch("disabled", "false") || is_elsewhere {
+    let is_used = absence.when.is_empty() || absence.when.iter().any(holds);
+    if !is_used || switch("enabled", "true") || switch("disabled", "false") || is_elsewhere {
         return None;
     }
     let config = around.get(holder).filter(|config| matches!(config.tree, Tree::Map(_)))?;

@@ -5,6 +5,7 @@
 //! What a script only prints or compares (`echo`, `grep`) is no flag.
 
 use super::super::link::{Link, Way};
+use super::super::scope::{Entries, Scope};
 use super::super::tree::{Entry, Kind, Position, Scalar, Step, Tree};
 use super::super::walk::Walk;
 use super::shell::{self, Word};
@@ -65,28 +66,26 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
         let words = arguments.iter().map(Argument::word).collect();
         walk.see(link, What::Command(&Command { words, may_set_clocks, is_repeated: false }));
     }
-    for (number, argument) in arguments.iter().enumerate() {
-        let text = &argument.scalar.text;
-        if script_at == Some(number) {
-            in_argument(link, argument, |link| script(walk, link, text, may_set_clocks));
+    if let Some(argument) = script_at.and_then(|at| arguments.get(at)) {
+        in_argument(link, argument, |link| script(walk, link, &argument.scalar.text, may_set_clocks));
+    }
+    let texts: Vec<&str> = arguments.iter().map(|argument| argument.scalar.text.as_str()).collect();
+    let given = given(&texts, script_at);
+    let names = names(&given);
+    let scope = Scope::new(Entries::Words(&names));
+    for (index, Given { flag, value }) in given.iter().enumerate() {
+        let Some((word, start, text)) = *value else { continue };
+        let Some(argument) = arguments.get(word) else { continue };
+        let joint = if start == 0 { " " } else { "=" };
+        let way = Way::Flag { prefix: flag.prefix, name: flag.name, joint, scope: &scope, index };
+        if start == 0 {
+            with_way(link, argument, |link| walk.leaf(&link.down(way), argument.scalar));
             continue;
         }
-        let Some(flag) = Flag::of(text) else { continue };
-        if let Some((value, start)) = flag.value {
-            in_argument(link, argument, |link| {
-                let at = place::position(text, start);
-                walk.leaf(
-                    &link.down(Way::Flag { prefix: flag.prefix, name: flag.name, joint: "=" }),
-                    &text_at(value, at),
-                );
-            });
-            continue;
-        }
-        let following = number.checked_add(1).filter(|next| script_at != Some(*next));
-        if let Some(next) = following.and_then(|next| arguments.get(next)).filter(|next| is_value(&next.scalar.text)) {
-            let way = Way::Flag { prefix: flag.prefix, name: flag.name, joint: " " };
-            with_way(link, next, |link| walk.leaf(&link.down(way), next.scalar));
-        }
+        in_argument(link, argument, |link| {
+            let at = place::position(&argument.scalar.text, start);
+            walk.leaf(&link.down(way), &text_at(text, at));
+        });
     }
 }
 
@@ -96,6 +95,36 @@ impl<'t> Argument<'t> {
         let steps = [Step::Key(self.key.key.clone())].into_iter().chain(item).collect();
         sight::Word { text: &self.scalar.text, steps, at: self.scalar.at }
     }
+}
+
+/// A flag with its value, or without one.
+struct Given<'t> {
+    flag: Flag<'t>,
+    /// The word that holds the value, the byte where it begins in there (0: it is all of the word), and the value.
+    value: Option<(usize, usize, &'t str)>,
+}
+
+/// The flags among the words of one command, but for the word that is a script.
+fn given<'t>(words: &[&'t str], script_at: Option<usize>) -> Vec<Given<'t>> {
+    let mut found = Vec::new();
+    for (number, text) in words.iter().enumerate().filter(|(number, _)| script_at != Some(*number)) {
+        let Some(flag) = Flag::of(text) else { continue };
+        let value = match flag.value {
+            Some((value, start)) => Some((number, start, value)),
+            None => {
+                let next = number.saturating_add(1);
+                let text = words.get(next).filter(|text| script_at != Some(next) && is_value(text));
+                text.map(|text| (next, 0, *text))
+            }
+        };
+        found.push(Given { flag, value });
+    }
+    found
+}
+
+/// Names and values as those beside them see them: a flag without a value is set.
+fn names<'t>(given: &[Given<'t>]) -> Vec<(&'t str, &'t str)> {
+    given.iter().map(|given| (given.flag.name, given.value.map_or("true", |(_, _, value)| value))).collect()
 }
 
 /// A flag that stands alone in a word.
@@ -144,7 +173,7 @@ fn script_index(arguments: &[Argument<'_>]) -> Option<usize> {
 
 /// Calls with the way to an argument.
 fn with_way(link: &Link<'_>, argument: &Argument<'_>, then: impl FnOnce(&Link<'_>)) {
-    let scope = super::super::scope::Scope::new(super::super::scope::Entries::Map(std::slice::from_ref(argument.key)));
+    let scope = Scope::new(Entries::Map(std::slice::from_ref(argument.key)));
     let key = link.down(Way::Key { name: &argument.key.key, scope: &scope, index: 0 });
     match argument.index {
         Some(index) => then(&key.down(Way::Item { index, name: None })),
@@ -186,22 +215,16 @@ pub(crate) fn script(walk: &mut Walk<'_>, link: &Link<'_>, text: &str, may_set_c
         }
         let words = command.iter().map(|word| word_at(word, &mut word_lines)).collect();
         walk.see(link, What::Command(&Command { words, may_set_clocks, is_repeated: loops > 0 }));
-        for (number, word) in command.iter().enumerate() {
-            let Some(flag) = Flag::of(&word.text) else { continue };
-            let (value, at, joint) = match flag.value {
-                Some((value, start)) => {
-                    let offset = if word.plain { word.start.saturating_add(start) } else { word.start };
-                    (value, offset, "=")
-                }
-                None => match number.checked_add(1).and_then(|next| command.get(next)) {
-                    Some(Word { text, start, .. }) if is_value(text) => (text.as_str(), *start, " "),
-                    _ => continue,
-                },
-            };
-            walk.leaf(
-                &link.down(Way::Flag { prefix: flag.prefix, name: flag.name, joint }),
-                &text_at(value, lines.place(at)),
-            );
+        let texts: Vec<&str> = command.iter().map(|word| word.text.as_str()).collect();
+        let given = given(&texts, None);
+        let names = names(&given);
+        let scope = Scope::new(Entries::Words(&names));
+        for (index, Given { flag, value }) in given.iter().enumerate() {
+            let Some((word, start, text)) = *value else { continue };
+            let Some(at) = command.get(word).map(|word| word.source_of(start)) else { continue };
+            let joint = if start == 0 { " " } else { "=" };
+            let way = Way::Flag { prefix: flag.prefix, name: flag.name, joint, scope: &scope, index };
+            walk.leaf(&link.down(way), &text_at(text, lines.place(at)));
         }
     }
 }

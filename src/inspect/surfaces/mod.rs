@@ -10,10 +10,18 @@ pub(crate) mod pairs;
 pub(crate) mod shell;
 
 use super::link::Link;
+use super::tree::Tree;
 
 /// Kinds whose fields describe other objects, or report what happened.
-const SILENT_KINDS: &[&str] =
-    &["CustomResourceDefinition", "Event", "SubjectAccessReview", "TokenReview", "PolicyReport"];
+const SILENT_KINDS: &[&str] = &[
+    "CustomResourceDefinition",
+    "CompositeResourceDefinition",
+    "ControllerRevision",
+    "Event",
+    "SubjectAccessReview",
+    "TokenReview",
+    "PolicyReport",
+];
 
 /// Groups of policies: what stands in there is a pattern for other objects, often one that forbids the setting.
 const SILENT_GROUPS: &[&str] = &[
@@ -25,22 +33,40 @@ const SILENT_GROUPS: &[&str] = &[
     "templates.gatekeeper.sh",
 ];
 
-/// Annotations that hold no settings: copies of the whole object that tools keep in it, and who leads an election.
+/// Annotations that hold no settings: copies of the whole object that tools keep in it, examples of other objects, and
+/// who leads an election.
 pub const SILENT_ANNOTATIONS: &[&str] = &[
+    "alm-examples",
     "control-plane.alpha.kubernetes.io/leader",
+    "kapp.k14s.io/original",
     "kubectl.kubernetes.io/last-applied-configuration",
     "objectset.rio.cattle.io/applied",
 ];
+
+/// A field of this name describes other objects.
+const SCHEMA: &str = "openAPIV3Schema";
 
 /// An object of this kind holds no settings.
 pub(crate) fn is_silent(group: &str, kind: &str) -> bool {
     SILENT_KINDS.contains(&kind) || SILENT_GROUPS.contains(&group)
 }
 
+/// Does a document describe settings instead of making them: a JSON Schema, an OpenAPI or AsyncAPI document? Its
+/// defaults and examples are no more than that.
+///
+/// Source: JSON Schema draft 2020-12, section 8.1.1; OpenAPI 3.1, section 4.8.1.
+pub(crate) fn is_description(tree: &Tree) -> bool {
+    let text = |key: &str| tree.get(key).and_then(Tree::text);
+    let is_version = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    text("$schema").is_some_and(|schema| schema.contains("json-schema.org/"))
+        || ["openapi", "swagger", "asyncapi"].iter().any(|key| text(key).is_some_and(is_version))
+}
+
 /// Is this entry of an object no configuration? `link` is the map that holds it.
 pub(crate) fn is_skipped(link: &Link<'_>, key: &str, kind: &str, is_root: bool) -> bool {
     let parent = |name: &str| link.key() == Some(name);
     (is_root && (key == "status" || (kind == "Secret" && matches!(key, "data" | "stringData"))))
+        || key == SCHEMA
         || (parent("metadata") && key == "managedFields")
         || (parent("annotations") && SILENT_ANNOTATIONS.contains(&key))
 }

@@ -21,11 +21,26 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, items: &[Tree]) {
     }
 }
 
-/// `- NAME=value`, as compose files write their environment and kustomize its literals; `link` is the list's item.
-pub(crate) fn assignment(walk: &mut Walk<'_>, link: &Link<'_>, scalar: &Scalar) {
-    let Some((name, value)) = scalar.text.split_once('=') else { return };
-    let at = Position { line: 1, column: u32::try_from(name.chars().count()).unwrap_or(0).saturating_add(2) };
-    let inside = link.down(Way::Document { text: &scalar.text, notation: link.notation(), at: scalar.at, name: None });
-    let value = Scalar { text: value.to_owned(), kind: Kind::Text, at, extent: None };
-    walk.leaf(&inside.down(Way::Flag { prefix: "", name, joint: "=" }), &value);
+/// `- NAME=value`, as compose files write their environment and labels, and kustomize its literals; `link` is the list.
+pub(crate) fn assignments(walk: &mut Walk<'_>, link: &Link<'_>, items: &[Tree]) {
+    let written: Vec<(usize, &Scalar, &str, &str)> = items
+        .iter()
+        .enumerate()
+        .filter_map(|(index, item)| {
+            let scalar = item.scalar()?;
+            let (name, value) = scalar.text.split_once('=')?;
+            Some((index, scalar, name, value))
+        })
+        .collect();
+    let words: Vec<(&str, &str)> = written.iter().map(|(_, _, name, value)| (*name, *value)).collect();
+    let scope = Scope::new(Entries::Words(&words));
+    for (number, (index, scalar, name, value)) in written.iter().enumerate() {
+        let column = u32::try_from(name.chars().count()).unwrap_or(0).saturating_add(2);
+        let item = link.down(Way::Item { index: *index, name: None });
+        let notation = link.notation();
+        let inside = item.down(Way::Document { text: &scalar.text, notation, at: scalar.at, name: None });
+        let at = Position { line: 1, column };
+        let value = Scalar { text: (*value).to_owned(), kind: Kind::Text, at, extent: None };
+        walk.leaf(&inside.down(Way::Flag { prefix: "", name, joint: "=", scope: &scope, index: number }), &value);
+    }
 }

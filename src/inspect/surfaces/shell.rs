@@ -10,8 +10,25 @@
 pub(crate) struct Word {
     pub(crate) text: String,
     pub(crate) start: usize,
-    /// Nothing in it was quoted or escaped, so places inside of it are exact.
-    pub(crate) plain: bool,
+    /// Where quotes and escapes were left out: a byte of `text`, and the one of the script that it stands at; from there
+    /// on both go together.
+    pieces: Vec<(usize, usize)>,
+}
+
+impl Word {
+    /// The byte of the script where this byte of the text stands.
+    pub(crate) fn source_of(&self, byte: usize) -> usize {
+        let piece = self.pieces.iter().rev().find(|(text, _)| *text <= byte);
+        piece.map_or(self.start, |(text, source)| source.saturating_add(byte.saturating_sub(*text)))
+    }
+
+    /// Adds a character that stands at this byte of the script.
+    fn push(&mut self, c: char, at: usize) {
+        if self.source_of(self.text.len()) != at {
+            self.pieces.push((self.text.len(), at));
+        }
+        self.text.push(c);
+    }
 }
 
 /// The simple commands of a script, at most `limit` words of them.
@@ -111,47 +128,55 @@ impl Reader<'_> {
     }
 
     fn word(&mut self) -> Word {
-        let mut word = Word { text: String::new(), start: self.at, plain: true };
+        let mut word = Word { text: String::new(), start: self.at, pieces: vec![(0, self.at)] };
         while let Some(c) = self.peek() {
             match c {
                 c if c.is_whitespace() || matches!(c, ';' | '&' | '|' | '(' | ')' | '<' | '>') => break,
                 '\'' => {
-                    word.plain = false;
                     self.bump();
-                    while let Some(c) = self.bump().filter(|c| *c != '\'') {
-                        word.text.push(c);
+                    while self.peek().is_some_and(|c| c != '\'') {
+                        self.take(&mut word);
                     }
+                    self.bump();
                 }
                 '"' => {
-                    word.plain = false;
                     self.bump();
-                    while let Some(c) = self.bump().filter(|c| *c != '"') {
-                        let escaped = c == '\\' && self.peek().is_some_and(|c| matches!(c, '"' | '\\' | '$' | '`'));
-                        word.text.extend(if escaped { self.bump() } else { Some(c) });
+                    while let Some(c) = self.peek().filter(|c| *c != '"') {
+                        let next = self.rest().chars().nth(1);
+                        if c == '\\' && next.is_some_and(|c| matches!(c, '"' | '\\' | '$' | '`')) {
+                            self.bump();
+                        }
+                        self.take(&mut word);
                     }
+                    self.bump();
                 }
                 '\\' => {
-                    word.plain = false;
                     self.bump();
-                    word.text.extend(self.bump().filter(|c| *c != '\n'));
+                    if self.peek() == Some('\n') {
+                        self.bump();
+                    } else {
+                        self.take(&mut word);
+                    }
                 }
                 // An expansion is one piece, whatever signs it holds.
                 '$' if self.rest().starts_with("${") || self.rest().starts_with("$(") => {
                     let close = if self.rest().starts_with("${") { '}' } else { ')' };
-                    while let Some(c) = self.bump() {
-                        word.text.push(c);
-                        if c == close {
-                            break;
-                        }
-                    }
+                    while self.take(&mut word).is_some_and(|c| c != close) {}
                 }
-                c => {
-                    self.bump();
-                    word.text.push(c);
+                _ => {
+                    self.take(&mut word);
                 }
             }
         }
         word
+    }
+
+    /// The next character goes into the word.
+    fn take(&mut self, word: &mut Word) -> Option<char> {
+        let at = self.at;
+        let c = self.bump()?;
+        word.push(c, at);
+        Some(c)
     }
 }
 
@@ -163,6 +188,23 @@ mod tests {
         let commands = commands(script, 1000);
         let texts: Vec<Vec<&str>> = commands.iter().map(|c| c.iter().map(|w| w.text.as_str()).collect()).collect();
         assert_eq!(texts, expected, "{script}");
+    }
+
+    #[test]
+    fn a_word_knows_where_its_letters_stand() {
+        for (script, text, expected) in [
+            ("--a='0s'", "0s", 5),
+            ("--a=\"0\"", "0", 5),
+            ("--é=\\0", "0", 6),
+            ("'--a'=0", "0", 6),
+            ("\"x\\\"y=0\"", "y", 4),
+            ("--a=0", "0", 4),
+            ("''", "", 0),
+        ] {
+            let word = commands(script, 9).remove(0).remove(0);
+            let at = word.text.find(text).expect("the text");
+            assert_eq!(word.source_of(at), expected, "{script}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ fn finding(severity: Severity, key: &str) -> Finding {
         severity,
         path: Path(vec![Step::Key(key.into())]),
         at: Position::default(),
+        entry: "p#0".into(),
         product: "p".into(),
         value: "0".into(),
         message: "m".into(),
@@ -196,14 +197,10 @@ fn a_note_is_said_once_and_not_at_every_update() {
 }
 
 #[test]
-fn the_audit_log_names_decision_policies_and_rules() {
+fn the_audit_log_names_policies_and_rules() {
     let verdict =
         check(Mode::Enforce, &[warning("b"), error("a"), error("c")], &Before::Nothing, None, (Decision::Refused, 1));
-    let expected = [
-        ("decision", "refused".to_owned()),
-        ("policies", "production".to_owned()),
-        ("rules", "jwt-skew-too-large,jwt-skew-zero".to_owned()),
-    ];
+    let expected = [("policies", "production".to_owned()), ("rules", "jwt-skew-too-large,jwt-skew-zero".to_owned())];
     assert_eq!(verdict.audit, expected);
 }
 

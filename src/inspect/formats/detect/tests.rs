@@ -37,6 +37,7 @@ fn names_that_one_format_has_for_itself_are_believed() {
         ("job.nomad", Some("hcl")),
         ("application.conf", Some("hocon")),
         (".env", Some("dotenv")),
+        ("jaas.conf", Some("jaas")),
         ("default.conf", None),
         ("haproxy.cfg", None),
         ("kube.config", None),

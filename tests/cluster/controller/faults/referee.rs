@@ -39,7 +39,10 @@ pub(super) enum Truth {
 /// A node as it was at one version.
 #[derive(Clone, Debug)]
 pub(super) struct Sight {
+    /// When it was seen.
     pub(super) at: Instant,
+    /// It came to be after this: as long as the API server is away, nothing is seen when it happens.
+    pub(super) since: Instant,
     pub(super) node: String,
     pub(super) version: u64,
     pub(super) taints: BTreeSet<String>,
@@ -104,15 +107,16 @@ impl Referee {
         let writer = Arc::clone(&book);
         let watching = tokio::spawn(async move {
             let mut watch = std::pin::pin!(watch.default_backoff().applied_objects());
+            let mut eyes = Eyes::default();
             loop {
                 match watch.try_next().await {
-                    Ok(Some(node)) => match sight(&node) {
+                    Ok(Some(node)) => match eyes.sight(&node, mono_now()) {
                         Ok(sight) => lock(&writer).sights.push(sight),
                         Err(error) => eprintln!("the referee cannot read {}: {error:#}", node.name_any()),
                     },
                     Ok(None) => return,
                     // The API server is away, which is what is being tested; the watch goes on where it broke off.
-                    Err(_) => {}
+                    Err(_) => eyes.close(mono_now()),
                 }
             }
         });
@@ -167,19 +171,45 @@ fn version(node: &Node) -> Result<u64> {
     node.metadata.resource_version.as_deref().context("no version")?.parse().context("a version that is no number")
 }
 
-fn sight(node: &Node) -> Result<Sight> {
-    let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).map(|taint| taint.key.clone());
-    let recorded = owned(node)?.held.into_keys().filter_map(|mark| match mark {
-        Mark::Taint { key, .. } => Some(key),
-        Mark::Cordon => None,
-    });
-    Ok(Sight {
-        at: mono_now(),
-        node: node.name_any(),
-        version: version(node)?,
-        taints: taints.collect(),
-        recorded: recorded.collect(),
-    })
+/// What was missed is told within this, once the watch is back.
+const CATCHING_UP: Duration = Duration::from_secs(2);
+
+/// Since when nothing has been seen, and until when.
+#[derive(Debug, Default)]
+struct Eyes {
+    closed: Option<Instant>,
+    opened: Option<Instant>,
+}
+
+impl Eyes {
+    fn close(&mut self, now: Instant) {
+        let is_catching_up = self.opened.is_none_or(|opened| now < opened + CATCHING_UP);
+        if self.closed.is_none() || !is_catching_up {
+            self.closed = Some(now);
+        }
+        self.opened = None;
+    }
+
+    fn since(&mut self, now: Instant) -> Instant {
+        let opened = *self.opened.get_or_insert(now);
+        self.closed.filter(|_| now < opened + CATCHING_UP).unwrap_or(now)
+    }
+
+    fn sight(&mut self, node: &Node, at: Instant) -> Result<Sight> {
+        let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).map(|taint| taint.key.clone());
+        let recorded = owned(node)?.held.into_keys().filter_map(|mark| match mark {
+            Mark::Taint { key, .. } => Some(key),
+            Mark::Cordon => None,
+        });
+        Ok(Sight {
+            at,
+            since: self.since(at),
+            node: node.name_any(),
+            version: version(node)?,
+            taints: taints.collect(),
+            recorded: recorded.collect(),
+        })
+    }
 }
 
 /// The verdict on everything that happened.
@@ -199,10 +229,10 @@ pub(super) fn judge(mut book: Book, rules: Rules) -> Verdict {
         let had = marked.contains_key(node.as_str());
         if has != had {
             verdict.actions += 1;
-            let lately = book.truths(node, sight.at, rules.grace);
+            let lately = book.truths(sight, rules.grace);
             let released = book.released.is_some_and(|at| at <= sight.at);
             let fits = |truth| lately.contains(&truth) || lately.contains(&Truth::Open);
-            if has && (!fits(Truth::Wrong) || released && !book.released_within(sight.at, rules.grace)) {
+            if has && (!fits(Truth::Wrong) || released && !book.released_within(sight.since, rules.grace)) {
                 wrong("tainted, and its clock is right or its policy gone".to_owned());
             }
             if !has && !fits(Truth::Right) && !released {
@@ -234,12 +264,13 @@ pub(super) fn judge(mut book: Book, rules: Rules) -> Verdict {
 }
 
 impl Book {
-    /// How a clock was at any moment of the `grace` before `at`.
-    fn truths(&self, node: &str, at: Instant, grace: Duration) -> Vec<Truth> {
-        let Some(story) = self.truth.get(node) else { return Vec::new() };
+    /// How a clock was at any moment since the `grace` before this came to be.
+    fn truths(&self, sight: &Sight, grace: Duration) -> Vec<Truth> {
+        let Some(story) = self.truth.get(&sight.node) else { return Vec::new() };
         let ends = story.iter().skip(1).map(|(since, _)| Some(*since)).chain([None]);
         let spans = story.iter().zip(ends);
-        let overlaps = spans.filter(|((since, _), end)| *since <= at && end.is_none_or(|end| end + grace >= at));
+        let overlaps =
+            spans.filter(|((begun, _), end)| *begun <= sight.at && end.is_none_or(|end| end + grace >= sight.since));
         overlaps.map(|((_, truth), _)| *truth).collect()
     }
 
@@ -275,6 +306,7 @@ fn a_referee_that_is_blind_to_any_of_these_is_no_referee() {
     let second = |n: u64| start + Duration::from_secs(n);
     let sight = |n: u64, node: &str, taints: &[&str], recorded: bool| Sight {
         at: second(n),
+        since: second(n),
         node: node.to_owned(),
         version: n,
         taints: taints.iter().map(ToString::to_string).collect(),
@@ -309,6 +341,9 @@ fn a_referee_that_is_blind_to_any_of_these_is_no_referee() {
     // Late, but within the grace; then too late.
     check(vec![on(22, "a")], vec![], None, &[]);
     check(vec![on(24, "a")], vec![], None, &["tainted, and its clock is right"]);
+    // Nobody looked from the 15th second on.
+    check(vec![Sight { since: second(15), ..on(27, "a") }], vec![], None, &[]);
+    check(vec![Sight { since: second(24), ..on(27, "a") }], vec![], None, &["tainted, and its clock is right"]);
     check(vec![on(5, "a")], vec![], None, &["tainted, and its clock is right", "for the 1th time"]);
     check(vec![on(11, "a"), off(14, "a")], vec![], None, &["let go, and its clock is still wrong"]);
     check(vec![on(11, "a"), off(12, "a"), on(13, "a")], vec![], None, &["for the 2th time"]);
@@ -325,4 +360,23 @@ fn a_referee_that_is_blind_to_any_of_these_is_no_referee() {
     // A policy that is gone lets everything go, and nothing new comes.
     check(vec![on(11, "a"), off(16, "a")], vec![], Some(15), &[]);
     check(vec![on(45, "a")], vec![], Some(30), &["its policy gone"]);
+}
+
+#[test]
+fn what_is_told_at_once_when_the_watch_is_back_may_have_come_to_be_since_it_broke() {
+    let start = mono_now();
+    let at = |milliseconds| start + Duration::from_millis(milliseconds);
+    let mut eyes = Eyes::default();
+    assert_eq!(eyes.since(at(1_000)), at(1_000));
+    eyes.close(at(2_000));
+    eyes.close(at(5_000));
+    assert_eq!(
+        (eyes.since(at(8_000)), eyes.since(at(9_900)), eyes.since(at(10_000))),
+        (at(2_000), at(2_000), at(10_000))
+    );
+    // Back for a moment only: what was missed may still be to come.
+    eyes.close(at(20_000));
+    assert_eq!(eyes.since(at(21_000)), at(20_000));
+    eyes.close(at(21_500));
+    assert_eq!(eyes.since(at(30_000)), at(20_000));
 }

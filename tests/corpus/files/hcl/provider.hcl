@@ -1,0 +1,5 @@
+Kind = "jwt-provider"
+Name = "corp"
+Issuer = "https://login.example.com"
+ClockSkewSeconds = 0
+Forwarding { HeaderName = "x-user" }

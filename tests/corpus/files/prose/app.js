@@ -1,0 +1,1 @@
+const opts = { jwt: { clockTolerance: 0, leeway: 0 } };

@@ -1,0 +1,4 @@
+{{- define "auth.env" -}}
+- name: JWT_LEEWAY
+  value: "0"
+{{- end -}}
