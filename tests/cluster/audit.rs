@@ -60,10 +60,11 @@ struct Controller {
 }
 
 impl Controller {
-    async fn start(plane: &ControlPlane, name: &str, interval: &str) -> Result<Controller> {
+    async fn start(plane: &ControlPlane, name: &str, more: &[&str]) -> Result<Controller> {
         let listen = format!("127.0.0.1:{}", crate::install::free_port()?);
         let kubeconfig = plane.kubeconfig_for(name, &["system:masters"])?;
-        let args = ["controller", "--listen", &listen, "--lease-namespace", HOME, "--audit-interval", interval];
+        let own = ["controller", "--listen", &listen, "--lease-namespace", HOME, "--audit-interval", "1s"];
+        let args = [&own, more].concat();
         let mut process = Clockwarden::start(&format!("audit-{name}"), args, |command| {
             command.env("KUBECONFIG", kubeconfig).env("RUST_LOG", "info,clockwarden=debug");
         })?;
@@ -150,7 +151,7 @@ fn what_was_there_before_the_webhook_is_found_and_what_is_mended_vanishes() -> O
         for namespace in ["shop", "bank", "kube-system", HOME] {
             sin(&plane, resources(false), namespace, "old").await?;
         }
-        let leader = Controller::start(&plane, "one", "1s").await?;
+        let leader = Controller::start(&plane, "one", &[]).await?;
         // No policy asks for anything: nothing is listed.
         leader.wait_findings(&[]).await?;
         ensure!(lists(&plane, "one", "configmaps")? == 0, "listed for no policy");
@@ -167,7 +168,7 @@ fn what_was_there_before_the_webhook_is_found_and_what_is_mended_vanishes() -> O
         }
 
         // Another replica stands by and asks nothing.
-        let follower = Controller::start(&plane, "two", "1s").await?;
+        let follower = Controller::start(&plane, "two", &[]).await?;
         leader.wait_audits().await?;
         ensure!(lists(&plane, "two", "configmaps")? == 0 && lists(&plane, "one", "configmaps")? > 0);
         let idle = follower.figures().await?;
@@ -346,7 +347,7 @@ fn lists_are_read_in_bounded_parts() -> Outcome {
             futures::future::try_join_all(small).await?;
         }
         apply(&plane, &policy("shop", "Enforce", &json!({"matchLabels": {"team": "shop"}}))).await?;
-        let controller = Controller::start(&plane, "one", "1s").await?;
+        let controller = Controller::start(&plane, "one", &["--no-leader-election"]).await?;
         controller.wait_findings(&[("shop", "jwt-skew-zero", "error", 440)]).await?;
         let peak = peak_mib(controller.process.pid())?;
         println!("peak memory: {peak} MiB");
@@ -355,7 +356,16 @@ fn lists_are_read_in_bounded_parts() -> Outcome {
         let took = figures.get("last_duration_seconds").context("no duration")?;
         // 200 objects in a second.
         ensure!(*took >= 2.0, "440 objects in {took} s: that is no gentle pace");
-        Ok(())
+
+        // Who cannot ask knows nothing new, and says so.
+        plane.stop_component(Component::ApiServer)?;
+        wait_for("an audit to fail", SOON, async || {
+            let errors = controller.figures().await?.get("errors_total").copied();
+            ensure!(errors.is_some_and(|errors| errors >= 4.0), "{errors:?}");
+            Ok(())
+        })
+        .await?;
+        controller.wait_findings(&[("shop", "jwt-skew-zero", "error", 440)]).await
     })
 }
 

@@ -68,9 +68,11 @@ pub struct Rounds {
 
 /// A list, as far as it matters.
 #[derive(Deserialize)]
+#[serde(bound = "T: Deserialize<'de>")]
 struct List<T> {
     #[serde(default)]
     metadata: ListMeta,
+    #[serde(deserialize_with = "sheet::items")]
     items: Option<Vec<T>>,
 }
 
@@ -309,13 +311,17 @@ impl Rounds {
                 Err(source) => source,
             };
             match (&source, list.paging.halved()) {
-                (ReadError::TooLarge, Some(smaller)) => list.paging = smaller,
-                (ReadError::Expired(Some(next)), _) => list.ask.next = Some(next.clone()),
-                (ReadError::Failed(_), _) if tries.saturating_add(1) < TRIES => {
-                    self.figures.failed();
-                    tries = tries.saturating_add(1);
+                (ReadError::TooLarge, Some(smaller)) => {
+                    list.paging = smaller;
+                    continue;
                 }
+                (ReadError::Expired(Some(next)), _) => list.ask.next = Some(next.clone()),
+                (ReadError::Failed(_), _) => self.figures.failed(),
                 _ => return Err(Broken::Failed { what: list.path.clone(), source }),
+            }
+            tries = tries.saturating_add(1);
+            if tries >= TRIES {
+                return Err(Broken::Failed { what: list.path.clone(), source });
             }
         }
     }
@@ -422,3 +428,7 @@ impl Rounds {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "rounds/tests.rs"]
+mod tests;

@@ -16,7 +16,7 @@ use crate::webhook::known::Known;
 use crate::webhook::ruling::Ruling;
 use crate::webhook::verdict;
 use crate::webhook::words;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -81,8 +81,13 @@ pub struct Bench {
 struct Page<'p> {
     #[serde(default)]
     metadata: PageMeta,
-    #[serde(borrow, default)]
+    #[serde(borrow, deserialize_with = "items")]
     items: Option<Vec<&'p RawValue>>,
+}
+
+/// What has none is no list; a list of nothing may have `null`.
+pub(super) fn items<'de, D: Deserializer<'de>, T: Deserialize<'de>>(reader: D) -> Result<Option<Vec<T>>, D::Error> {
+    Option::deserialize(reader)
 }
 
 #[derive(Deserialize, Default)]
