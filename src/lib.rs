@@ -6,6 +6,7 @@
 //! agent       source ─▶ reading ─▶ fused interval ─▶ report ─▶ HTTP              (one per node, no credentials)
 //! controller  report ─▶ engine (a state machine) ─▶ errand (requests) ─▶ client    (the only place that writes)
 //! webhook     object ─▶ settings ─▶ findings ─▶ judged by policy ─▶ verdict
+//! audit       list ─▶ the same, a page at a time ─▶ tally ─▶ metrics, PolicyReports  (in the controller that leads)
 //! lint        file   ─▶ settings ─▶ findings ─▶ report
 //! scan        lease  ─▶ heartbeat ─▶ estimate ─▶ table             (a cluster's clocks, nothing installed)
 //! ```

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "../fuzz/checks/agent_report.rs"]
 mod agent_report;
+#[path = "../fuzz/checks/audit_page.rs"]
+mod audit_page;
 #[path = "../fuzz/checks/chrony_reply.rs"]
 mod chrony_reply;
 #[path = "../fuzz/checks/exemption.rs"]
@@ -39,6 +41,7 @@ type Target = (&'static str, fn(&[u8]), usize, &'static [&'static str]);
 
 const TARGETS: &[Target] = &[
     ("agent_report", agent_report::check, 5_000, &[]),
+    ("audit_page", audit_page::check, 2_000, &["fuzz/seeds/objects"]),
     ("chrony_reply", chrony_reply::check, 20_000, &[]),
     ("exemption", exemption::check, 20_000, &[]),
     ("exposition", exposition::check, 3_000, &["tests/drift/node_exporter"]),

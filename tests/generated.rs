@@ -162,6 +162,34 @@ fn the_webhook_configuration_of_the_manifest_is_made_from_the_catalogue() -> Res
     check_page(manifest::PATH, &format!("{before}{}---\n{printed}{}{after}", CONFIGURATION.0, CONFIGURATION.1))
 }
 
+/// What the webhook is asked about is what the audit looks at, and nothing more may be read for it.
+#[test]
+fn the_audit_may_list_exactly_the_kinds_of_the_catalogue_and_the_namespaces() -> Result<()> {
+    let manifest = Manifest::read()?;
+    let rules = manifest.get("ClusterRole", "clockwarden-audit")?.get("rules").and_then(Value::as_array);
+    let texts = |rule: &Value, field: &str| -> Vec<String> {
+        let list = rule.get(field).and_then(Value::as_array).into_iter().flatten();
+        list.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let mut granted = BTreeSet::new();
+    for rule in rules.context("no rules")?.iter().filter(|rule| rule.get("resourceNames").is_none()) {
+        ensure!(texts(rule, "verbs") == ["list"], "{rule}: an audit only lists");
+        for group in texts(rule, "apiGroups") {
+            granted.extend(texts(rule, "resources").into_iter().map(|plural| (group.clone(), plural)));
+        }
+    }
+    let known = clockwarden::inspect::Catalogue::builtin().resources().iter();
+    let mut wanted: BTreeSet<_> = known.map(|resource| (resource.group.clone(), resource.plural.clone())).collect();
+    wanted.insert((String::new(), "namespaces".to_owned()));
+    ensure!(
+        granted == wanted,
+        "correct the ClusterRole clockwarden-audit in deploy/install.yaml: lacks {:?}, has too much {:?}",
+        wanted.difference(&granted),
+        granted.difference(&wanted)
+    );
+    Ok(())
+}
+
 /// `docs/cli.md`: what `--help` says, of every command. `UPDATE_GOLDEN=1 cargo test --test generated` rewrites it.
 #[test]
 fn the_reference_of_the_command_line_is_what_help_says() -> Result<()> {

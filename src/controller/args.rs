@@ -1,5 +1,6 @@
 //! Command line of `clockwarden controller`.
 
+use super::audit::Period;
 use std::net::SocketAddr;
 
 /// Watches nodes and TimeSyncPolicies, measures every node's clock, taints or cordons the nodes beyond tolerance, and
@@ -15,6 +16,13 @@ pub struct ControllerArgs {
     /// Namespace of the leader lease.
     #[arg(long, value_name = "NS", env = "POD_NAMESPACE", default_value = "clockwarden-system")]
     pub lease_namespace: String,
+
+    /// Time from the end of one audit of existing objects to the next, or off.
+    ///
+    /// What was admitted before the webhook came, or while it was away, is found too, and told by metrics and, where
+    /// their CRD is installed, by PolicyReports (docs/audit.md).
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    pub audit_interval: Period,
 
     /// Act without holding a lease. Only where no second controller can run.
     #[arg(long)]

@@ -3,6 +3,7 @@
 //! The only place through which the controller writes to a cluster. Every request ends: one that is not answered in
 //! time is broken off, and its connection with it.
 
+use super::audit::report::{Act, Write as ReportWrite};
 use super::gate::{self, Gate};
 use super::request::{Kind, Outcome, Refusal, Request, Verb};
 use super::write::Notice;
@@ -13,13 +14,15 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Config, Resource};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// The longest note that an Event may carry is 1,024 characters (`events.k8s.io/v1`, `note`).
 const NOTE_MAX: usize = 1000;
+/// Server-side apply; JSON is YAML.
+const APPLY: &str = "application/apply-patch+yaml";
 
 /// A connection to the API server.
 #[derive(Clone)]
@@ -85,6 +88,23 @@ impl Performer {
         self.client.request(http.body(body).map_err(kube::Error::HttpError)?).await
     }
 
+    /// Applies or deletes a report of the audit.
+    async fn report(&self, write: &ReportWrite) -> Result<Value, kube::Error> {
+        let (path, manager) = (write.path(), format!("fieldManager={}", api::CONTROLLER));
+        let (method, uri, content, body) = match &write.act {
+            // Without force: a field that somebody else has set is a conflict.
+            Act::Make(body) => (Method::PATCH, format!("{path}?{manager}"), APPLY, body.clone()),
+            Act::Change(body) => (Method::PATCH, format!("{path}?{manager}&force=true"), APPLY, body.clone()),
+            Act::Remove { uid, version } => {
+                let only = json!({"preconditions": {"uid": uid, "resourceVersion": version}});
+                (Method::DELETE, path, "application/json", only)
+            }
+        };
+        let body = serde_json::to_vec(&body).map_err(kube::Error::SerdeError)?;
+        let http = http::Request::builder().method(method).uri(uri).header(http::header::CONTENT_TYPE, content);
+        self.client.request(http.body(body).map_err(kube::Error::HttpError)?).await
+    }
+
     async fn publish(&self, body: &Value) -> Result<Value, kube::Error> {
         let notice: Notice = serde_json::from_value(body.clone()).map_err(kube::Error::SerdeError)?;
         let event = Event {
@@ -121,6 +141,16 @@ impl Deputy {
     /// See [`Refusal`]; [`Refusal::Silent`] if the gate was shut, because a part may have left before.
     pub async fn perform(&self, request: &Request, patience: Duration, gate: &Gate) -> Outcome {
         let outcome = async { self.performer(gate).await?.perform(request, patience).await };
+        let silent = |_| Err(Refusal::Silent(format!("nothing within {patience:?}")));
+        tokio::time::timeout(patience, outcome).await.unwrap_or_else(silent)
+    }
+
+    /// The same for a report of the audit.
+    ///
+    /// # Errors
+    /// As [`Deputy::perform`].
+    pub async fn report(&self, write: &ReportWrite, patience: Duration, gate: &Gate) -> Outcome {
+        let outcome = async { self.performer(gate).await?.report(write).await.map_err(|error| refusal(&error)) };
         let silent = |_| Err(Refusal::Silent(format!("nothing within {patience:?}")));
         tokio::time::timeout(patience, outcome).await.unwrap_or_else(silent)
     }

@@ -3,6 +3,7 @@
 //! The control loop publishes what it evaluated; a scrape builds its registry from that, so that no series outlives
 //! its node.
 
+use super::audit::Figures;
 use super::elect::Leadership;
 use super::engine::Engine;
 use super::fleet::Fleet;
@@ -54,6 +55,7 @@ pub struct Published {
     written: Written,
     control_plane: ControlPlane,
     engine: Arc<Mutex<Engine>>,
+    audit: Figures,
 }
 
 impl Published {
@@ -64,8 +66,9 @@ impl Published {
         written: Written,
         control_plane: ControlPlane,
         engine: Arc<Mutex<Engine>>,
+        audit: Figures,
     ) -> Published {
-        Published { leadership, written, control_plane, engine }
+        Published { leadership, written, control_plane, engine, audit }
     }
 
     fn ready(&self) -> bool {
@@ -129,6 +132,7 @@ impl Published {
         );
         registry.register("node_offset_seconds", "Offset of a node's clock, positive ahead", offsets);
         registry.register("nodes", "Nodes matched by a policy, by state", nodes);
+        self.audit.register(&mut registry);
         telemetry::encode(&registry)
     }
 }

@@ -5,12 +5,14 @@
 //! sources (agents, exporters, …) ──────┼─▶ the loop below ─▶ engine (a pure state machine) ─▶ hands ─▶ API server
 //! references (NTP servers) ────────────┤                          ▲                             │
 //! elect (leader lease) ────────────────┘                          └────── what a write came to ──┘
+//! audit (lists, now and then) ─▶ metrics and PolicyReports; apart from all the above but for the lease
 //! ```
 //!
 //! One loop owns the engine; a few hands perform errands beside it, each one write at a time, never two for one object.
 //! A replica that does not lead has no hands, but its engine knows since when everything has been how.
 
 pub mod args;
+pub mod audit;
 pub mod ballot;
 pub mod client;
 pub mod connection;
@@ -93,13 +95,24 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
     };
     let candidate = Performer::new(client.clone(), identity.clone(), args.lease_namespace.clone());
     tasks.spawn("leader election", elect::run(leadership.clone(), candidate, tasks.stop()));
-    let deputy = Deputy::new(config, identity.clone(), args.lease_namespace);
+    let deputy = Deputy::new(config, identity.clone(), args.lease_namespace.clone());
     let (tell, told) = mpsc::channel(1024);
     tasks.spawn("watches", watch::run(client.clone(), tell, tasks.stop()));
     let leases = Leases { client, control_plane: ControlPlane::default() };
-    let (engine, written) = (Arc::new(Mutex::new(Engine::default())), Written::default());
+    let (figures, written) = (audit::Figures::default(), Written::default());
+    let rounds = audit::Rounds::new(
+        args.audit_interval,
+        args.lease_namespace,
+        audit::cluster::Cluster::new(leases.client.clone()),
+        deputy.clone(),
+        leadership.clone(),
+        figures.clone(),
+        written.clone(),
+    );
+    tasks.spawn("audit", rounds.run(tasks.stop()));
+    let engine = Arc::new(Mutex::new(Engine::default()));
     let published =
-        Published::new(leadership.clone(), written.clone(), leases.control_plane.clone(), Arc::clone(&engine));
+        Published::new(leadership.clone(), written.clone(), leases.control_plane.clone(), Arc::clone(&engine), figures);
     tasks.spawn("http", http::serve(args.listen, published, tasks.stop()).await?);
     let observations = Observations::default();
     let control = Control {

@@ -7,7 +7,7 @@
 //! Does not know: the API server, how objects are read.
 
 use super::ruling::{Ruling, combine};
-use crate::policy::Admission;
+use crate::policy::{Admission, Mode};
 use std::collections::BTreeMap;
 
 /// Labels of a namespace.
@@ -77,7 +77,7 @@ impl<V: Clone> Mirror<V> {
 }
 
 /// Both mirrors.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Known {
     /// The admission part of each `TimeSyncPolicy`.
     pub policies: Mirror<Admission>,
@@ -94,6 +94,12 @@ impl Known {
     #[must_use]
     pub fn complete(&self) -> bool {
         self.policies.complete && self.namespaces.complete
+    }
+
+    /// Whether any policy asks anything of any object.
+    #[must_use]
+    pub fn asks_something(&self) -> bool {
+        self.policies.current.values().any(|admission| admission.mode != Mode::Off)
     }
 
     /// What the policies hold together in a namespace; `""` for objects of no namespace, which only those policies
@@ -131,8 +137,8 @@ impl Known {
 mod tests {
     use super::*;
     use crate::inspect::Bounds;
+    use crate::policy::Selector;
     use crate::policy::selector::Requirement;
-    use crate::policy::{Mode, Selector};
 
     fn admission(mode: Mode, team: Option<&str>) -> Admission {
         let requirement = |team: &str| Requirement::In("team".into(), [team.to_owned()].into());
@@ -171,6 +177,7 @@ mod tests {
         check(&known(&[]), "shop", Ok(None));
         check(&known(&[]), "new", Ok(None));
         check(&known(&[("off", admission(Mode::Off, None))]), "shop", Ok(None));
+        assert!(all.asks_something() && !known(&[("off", admission(Mode::Off, None))]).asks_something());
     }
 
     #[test]

@@ -144,8 +144,10 @@ async fn follow<K: ResourceExt, V>(
     Ok(())
 }
 
-/// The admission part of a policy; nothing else of it matters here, and nothing else of it can be in the way.
-fn read_policy(object: &DynamicObject) -> Option<Admission> {
+/// The admission part of a policy; nothing else of it matters here, and nothing else of it can be in the way. `None`: it
+/// cannot be read, which is logged.
+#[must_use]
+pub fn read_policy(object: &DynamicObject) -> Option<Admission> {
     let spec = object.data.pointer("/spec/admission").cloned().unwrap_or_else(|| serde_json::json!({}));
     let read = serde_json::from_value::<AdmissionSpec>(spec)
         .map_err(|error| format!("spec.admission: {error}"))

@@ -198,7 +198,7 @@ fn audit(rules: &[&'static str], ruling: &Ruling) -> Vec<(&'static str, String)>
 }
 
 /// Only its finalizers keep it: refusing their removal would keep it for ever.
-fn is_going(object: &Tree) -> bool {
+pub(crate) fn is_going(object: &Tree) -> bool {
     object.at(&["metadata", "deletionTimestamp"]).and_then(Tree::text).is_some()
 }
 
@@ -221,7 +221,7 @@ const MADE: &[(&str, &str)] = &[("", "Pod"), ("apps", "ReplicaSet"), ("apps", "C
 ///
 /// Anybody may write an owner reference by hand and have a pod warned about instead of refused; but then the
 /// garbage collector deletes it, since no such owner exists, and the audit log has the finding.
-fn maker(object: &Tree) -> Option<String> {
+pub(crate) fn maker(object: &Tree) -> Option<String> {
     let is = |list: &[(&str, &str)], tree: &Tree| {
         let (version, kind) = (tree.get("apiVersion").and_then(Tree::text)?, tree.get("kind").and_then(Tree::text)?);
         let group = version.rsplit_once('/').map_or("", |(group, _)| group);

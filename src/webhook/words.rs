@@ -106,7 +106,7 @@ fn name(object: &ObjectRef) -> String {
 }
 
 /// At most `chars` characters on one line, nothing in them that moves a cursor or turns text around.
-fn clean(text: &str, chars: usize) -> String {
+pub(crate) fn clean(text: &str, chars: usize) -> String {
     let safe = |c: char| match c {
         '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
         '\u{2028}' | '\u{2029}' => ' ',

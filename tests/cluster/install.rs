@@ -183,6 +183,10 @@ fn the_controller_works_with_exactly_the_rights_of_the_manifest() -> Outcome {
         // An event is patched only when it repeats within six minutes.
         let patched = ("default".to_owned(), "events".to_owned(), "patch".to_owned());
         used.insert(patched);
+        // Reports of the audit are written where their CRD is installed; the tests of each single right do that.
+        for kind in ["policyreports", "clusterpolicyreports"] {
+            used.extend(["create", "patch", "delete"].map(|verb| (String::new(), kind.to_owned(), verb.to_owned())));
+        }
         assert_eq!(used, granted);
         Ok(())
     })
@@ -213,11 +217,21 @@ fn the_accounts_may_do_what_they_must_and_nothing_else() -> Outcome {
             (CONTROLLER, "get", "", "nodes/proxy", "", None, false),
             (CONTROLLER, "get", "", "secrets", own, secret, false),
             (CONTROLLER, "list", "", "secrets", "", None, false),
-            (CONTROLLER, "list", "", "pods", "", None, false),
+            (CONTROLLER, "list", "", "secrets", own, None, false),
+            (CONTROLLER, "list", "", "pods", "", None, true),
+            (CONTROLLER, "get", "", "pods", own, None, false),
+            (CONTROLLER, "watch", "", "pods", "", None, false),
+            (CONTROLLER, "list", "configuration.konghq.com", "kongclusterplugins", "", None, true),
+            (CONTROLLER, "patch", "apps", "deployments", own, None, false),
+            (CONTROLLER, "patch", "wgpolicyk8s.io", "policyreports", "default", Some("clockwarden"), true),
+            (CONTROLLER, "patch", "wgpolicyk8s.io", "policyreports", "default", Some("another"), false),
+            (CONTROLLER, "delete", "wgpolicyk8s.io", "clusterpolicyreports", "", Some("clockwarden"), true),
+            (CONTROLLER, "list", "wgpolicyk8s.io", "policyreports", "", None, false),
             (CONTROLLER, "create", "", "pods", own, None, false),
             (CONTROLLER, "create", "", "pods/eviction", "default", None, false),
             (CONTROLLER, "create", "", "serviceaccounts/token", own, None, false),
-            (CONTROLLER, "list", "", "configmaps", "", None, false),
+            (CONTROLLER, "list", "", "configmaps", "", None, true),
+            (CONTROLLER, "patch", "", "configmaps", own, None, false),
             (CONTROLLER, "create", "events.k8s.io", "events", "kube-system", None, false),
             (CONTROLLER, "update", "coordination.k8s.io", "leases", own, Some("another"), false),
             (CONTROLLER, "update", "coordination.k8s.io", "leases", "kube-system", None, false),

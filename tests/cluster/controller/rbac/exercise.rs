@@ -4,16 +4,20 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clockwarden::api::{FINALIZER, MARKS_ANNOTATION, NODE_CONDITION, NodeClock, TimeSyncPolicy};
+use clockwarden::inspect::catalogue::Resource;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use super::{ACCOUNT, NAMESPACE, USER};
+use crate::audit::sinners;
 use crate::controller::agents::{Manner, OneAgent};
 use crate::controller::lab::KEY;
 use crate::install::manifest::Manifest;
@@ -22,8 +26,11 @@ use crate::support::requests::writes_of;
 use crate::support::wait::mono_now;
 use crate::support::{Clockwarden, ControlPlane, FakeNode, NodeSpec, http, wait_for};
 
+/// Where an object with an unsafe setting is of every kind that is audited.
+const AUDITED: &str = "audited";
 /// No other test's.
 const PORT: u16 = 19561;
+const REPORTS: [&str; 2] = ["PolicyReport", "ClusterPolicyReport"];
 /// What is not seen within this is not going to be.
 const LATEST: Duration = Duration::from_secs(40);
 /// Once something was refused and nothing has moved for so long, nothing will.
@@ -65,6 +72,12 @@ impl<'p> Exercise<'p> {
             node.stop_heartbeat();
             nodes.push(node);
         }
+        sinners::install_reports(&client).await?;
+        sinners::install_products(&client).await?;
+        plane.create_namespace(AUDITED).await?;
+        for of_products in [false, true] {
+            sinners::sin(plane, sinners::resources(of_products), AUDITED, "old").await?;
+        }
         let first = agents.remove(0);
         let often = Duration::from_millis(500);
         let beats = Kubelets::of(&client, beating.into_iter().map(str::to_owned), often).await?;
@@ -86,7 +99,7 @@ impl<'p> Exercise<'p> {
     pub(super) async fn perform(&self) -> Result<std::result::Result<(), Missing>> {
         let mut args = Manifest::read()?.args("Deployment", ACCOUNT)?;
         let listen = format!("127.0.0.1:{}", crate::install::free_port()?);
-        args.extend(["--listen".to_owned(), listen.clone()]);
+        args.extend(["--listen".to_owned(), listen.clone(), "--audit-interval=1s".to_owned()]);
         let mut controller = Clockwarden::start("controller-rbac", args, |command| {
             command.env("KUBECONFIG", &self.kubeconfig).env("POD_NAMESPACE", NAMESPACE).env("RUST_LOG", "info");
         })?;
@@ -105,6 +118,16 @@ impl<'p> Exercise<'p> {
         if missing.is_empty() {
             self.policies().await?;
             missing = self.until(before, async || self.at_rest(url).await).await?;
+        }
+        if missing.is_empty() {
+            missing = self.until(before, async || self.reported().await).await?;
+        }
+        if missing.is_empty() {
+            let off = Patch::Merge(json!({"spec": {"admission": {"mode": "Off"}}}));
+            for name in ["asked", "beats"] {
+                self.policies_api().patch(name, &PatchParams::default(), &off).await?;
+            }
+            missing = self.until(before, async || self.unreported().await).await?;
         }
         if missing.is_empty() {
             self.late("asked").await?;
@@ -173,6 +196,41 @@ impl<'p> Exercise<'p> {
             ("a NodeClock", self.state("asked-1").await? == "Synchronized"),
             ("the node's condition", conditions.iter().any(|it| it.type_ == NODE_CONDITION && it.status == "True")),
         ])
+    }
+
+    /// Every kind that is audited has a finding in a report.
+    async fn reported(&self) -> Result<Vec<Look>> {
+        let mut told: Vec<Value> = Vec::new();
+        for kind in REPORTS {
+            for report in self.reports(kind).list(&ListParams::default()).await?.items {
+                told.extend(report.data.get("results").and_then(Value::as_array).into_iter().flatten().cloned());
+            }
+        }
+        let is_told = |resource: &Resource| {
+            let version = sinners::api_version(resource);
+            let text = |result: &Value, path: &str| result.pointer(path).and_then(Value::as_str).map(str::to_owned);
+            told.iter().any(|result| {
+                text(result, "/resources/0/kind").as_ref() == Some(&resource.kind)
+                    && text(result, "/resources/0/apiVersion").as_ref() == Some(&version)
+            })
+        };
+        let all = sinners::resources(false).chain(sinners::resources(true));
+        Ok(all.map(|resource| (resource.plural.as_str(), is_told(resource))).collect())
+    }
+
+    /// When nothing is asked of any object, nothing is said about any.
+    async fn unreported(&self) -> Result<Vec<Look>> {
+        let mut looks = Vec::new();
+        for kind in REPORTS {
+            let left = self.reports(kind).list(&ListParams::default()).await?.items;
+            looks.push((kind, left.is_empty()));
+        }
+        Ok(looks)
+    }
+
+    fn reports(&self, kind: &str) -> Api<DynamicObject> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("wgpolicyk8s.io", "v1alpha2", kind));
+        Api::all_with(self.client.clone(), &resource)
     }
 
     /// For the `times`th time.
@@ -248,6 +306,16 @@ impl<'p> Exercise<'p> {
         }
         let events: Api<Event> = Api::namespaced(self.client.clone(), "default");
         events.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+        for kind in REPORTS {
+            for report in self.reports(kind).list(&ListParams::default()).await?.items {
+                let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("wgpolicyk8s.io", "v1alpha2", kind));
+                let reports: Api<DynamicObject> = match report.namespace() {
+                    Some(namespace) => Api::namespaced_with(self.client.clone(), &namespace, &resource),
+                    None => Api::all_with(self.client.clone(), &resource),
+                };
+                reports.delete(&report.name_any(), &DeleteParams::default()).await?;
+            }
+        }
         self.clocks().delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
         self.late("none").await?;
         for node in self.nodes().list(&ListParams::default()).await?.items {
