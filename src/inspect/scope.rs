@@ -5,6 +5,7 @@
 //! each scope and only when the first suspect asks, so a large map full of suspects costs no more than reading it.
 
 use super::duration::{self, Unit};
+use super::surfaces::pairs;
 use super::tree::{Entry, Scalar, Tree};
 use super::value::{self, Written};
 use super::words::Letters;
@@ -79,8 +80,8 @@ impl<'p> Scope<'p> {
             }
             Entries::Pairs(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    if let (Some(name), Some(value)) = (item.get("name").and_then(Tree::text), item.get("value")) {
-                        facts.add(index, name, value.scalar());
+                    if let Some((name, value)) = pairs::pair(item) {
+                        facts.add(index, name, Some(value));
                     }
                 }
                 // A variable that is just called ENABLED says nothing about its neighbours.

@@ -4,8 +4,8 @@ use super::super::duration::{self, Nanos, SECOND, Unit};
 use super::super::words::{Letters, Pattern};
 use super::resources;
 use super::{
-    Absence, Catalogue, Condition, Confidence, Context, Convention, Index, Known, Meaning, Reads, Resource, Role, Scope,
-    Surface,
+    Absence, Catalogue, Condition, Confidence, Context, Convention, Index, Known, Meaning, Reads, Resource, Role,
+    Scope, Surface,
 };
 use serde::Deserialize;
 
