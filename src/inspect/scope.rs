@@ -6,6 +6,7 @@
 
 use super::catalogue::Condition;
 use super::duration::{self, Unit};
+use super::surfaces::pairs;
 use super::tree::{Entry, Scalar, Tree};
 use super::value::{self, Written};
 use super::words::Letters;
@@ -84,8 +85,8 @@ impl<'p> Scope<'p> {
             }
             Entries::Pairs(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    if let (Some(name), Some(value)) = (item.get("name").and_then(Tree::text), item.get("value")) {
-                        facts.add(index, name, value.scalar());
+                    if let Some((name, value)) = pairs::pair(item) {
+                        facts.add(index, name, Some(value));
                     }
                 }
             }

@@ -126,12 +126,16 @@ impl<'c> Walk<'c> {
         if has_command {
             command::look(self, link, entries);
         }
-        let is_pair = matches!(link.step, Way::Item { name: Some(_), .. }) || pairs::alone(self, link, entries);
+        let is_named = |entry: &Entry| matches!(entry.key.as_str(), "name" | "Name") && entry.value.text().is_some();
+        let is_pair = match link.step {
+            Way::Item { .. } if entries.iter().any(is_named) => true,
+            _ => pairs::alone(self, link, entries),
+        };
         let is_schema = surfaces::is_schema(entries);
         for (index, entry) in entries.iter().enumerate() {
             let skipped = (has_command && command::is_vector(entry))
                 || (is_schema && matches!(entry.key.as_str(), "default" | "example" | "examples"))
-                || (is_pair && entry.key == "value" && entry.value.scalar().is_some())
+                || (is_pair && matches!(entry.key.as_str(), "value" | "Value") && entry.value.scalar().is_some())
                 || (self.object.is_some() && surfaces::is_skipped(link, &entry.key, self.object_kind(), depth == 0));
             if !skipped {
                 self.node(

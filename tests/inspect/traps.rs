@@ -240,6 +240,18 @@ fn a_pair_may_stand_alone() {
 }
 
 #[test]
+fn a_flag_may_hold_an_assignment() {
+    check("a.yaml", &pod("args: [--set=auth.jwt.leeway=§0, --set=topology.maxSkew=0]"));
+    check("a.yaml", &pod("command: [sh, -c, docker run --env=JWT_LEEWAY=§0 app --url=https://a/?jwt_leeway=0]"));
+    check("a.yaml", &pod("args: [--set=jwt.enabled=false, --set=jwt.leeway=0]"));
+}
+
+#[test]
+fn a_pair_may_be_written_with_capitals() {
+    check("stack.json", r#"{"Environment": [{"Name": "JWT_LEEWAY", "Value": "§0"}, {"Name": "A", "Value": "0"}]}"#);
+}
+
+#[test]
 fn a_json_patch_names_what_it_sets() {
     let patch = |op: &str, mark: &str| format!("- op: {op}\n  path: /data/JWT_LEEWAY\n  value: \"{mark}0\"\n");
     check("a.yaml", &patch("add", "§"));

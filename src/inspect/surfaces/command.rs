@@ -117,7 +117,14 @@ fn given<'t>(words: &[&'t str], script_at: Option<usize>) -> Vec<Given<'t>> {
                 text.map(|text| (next, 0, *text))
             }
         };
+        let inner = value.and_then(|(word, start, text)| {
+            // `--set jwt.leeway=0` is a word of its own; `--set=jwt.leeway=0` holds one.
+            let flag = Flag::of(text).filter(|flag| start > 0 && flag.prefix.is_empty())?;
+            let (value, at) = flag.value?;
+            Some(Given { flag, value: Some((word, start.saturating_add(at), value)) })
+        });
         found.push(Given { flag, value });
+        found.extend(inner);
     }
     found
 }

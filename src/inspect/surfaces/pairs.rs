@@ -5,17 +5,22 @@ use super::super::scope::{Entries, Scope};
 use super::super::tree::{Entry, Kind, Position, Scalar, Tree};
 use super::super::walk::Walk;
 
+/// The name of an item and its value: `name` and `value` in Kubernetes, `Name` and `Value` in CloudFormation.
+pub(crate) fn pair(item: &Tree) -> Option<(&str, &Scalar)> {
+    let named = |name: &str, value: &str| Some((item.get(name)?.text()?, item.get(value)?.scalar()?));
+    named("name", "value").or_else(|| named("Name", "Value"))
+}
+
 /// Is the value of this item looked at under its name?
 pub(crate) fn is_pair(item: &Tree) -> bool {
-    item.get("name").and_then(Tree::text).is_some() && item.get("value").is_some_and(|value| value.scalar().is_some())
+    pair(item).is_some()
 }
 
 /// Looks at all pairs of a list; `link` is the list.
 pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, items: &[Tree]) {
     let scope = Scope::new(Entries::Pairs(items));
-    for (index, item) in items.iter().enumerate().filter(|(_, item)| is_pair(item)) {
-        let Some(name) = item.get("name").and_then(Tree::text) else { continue };
-        let Some(scalar) = item.get("value").and_then(Tree::scalar) else { continue };
+    for (index, item) in items.iter().enumerate() {
+        let Some((name, scalar)) = pair(item) else { continue };
         let item = link.down(Way::Item { index, name: Some(name) });
         walk.leaf(&item.down(Way::Named { name, scope: &scope, index }), scalar);
     }
