@@ -141,8 +141,8 @@ fn write(folder: &Path, files: usize) -> anyhow::Result<u64> {
 
 fn manifest(number: usize) -> String {
     let skew = match number {
-        _ if number % 1_000 == 0 => "jwt.leeway.seconds=0",
-        _ if number % 20 == 0 => "jwt.leeway.seconds=30",
+        _ if number.is_multiple_of(1_000) => "jwt.leeway.seconds=0",
+        _ if number.is_multiple_of(20) => "jwt.leeway.seconds=30",
         _ => "jwt.issuer=https://login.example.com",
     };
     let mut text = format!(

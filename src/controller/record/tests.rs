@@ -74,8 +74,7 @@ impl Desk {
     fn due(&mut self, summary: &Summary<'_>, seconds: f64) -> Due {
         let (stored, clocks) = (self.stored.as_ref(), clocks(seconds));
         let draft = Draft::of(stored, summary, &self.jumps, &self.node, &mut self.ledger, &clocks);
-        let due = draft.due(&self.ledger);
-        due
+        draft.due(&self.ledger)
     }
 
     /// Writes it, through JSON as the API server keeps it. Returns whether there was anything to write.
