@@ -10,8 +10,9 @@ CARGO_FUZZ_VERSION := 0.13.2
 CARGO_MUTANTS_VERSION := 27.1.0
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60
-# Random days of 200 nodes for the soak.
+# Random days of 200 nodes for the soak; random scenarios of some minutes and a few nodes in `make test`.
 SEEDS ?= 10000
+DRILLS ?= 2000
 
 # Rounds for each fault: a number, or `long` for those of the table in docs/faults.md.
 ROUNDS ?= long
@@ -39,6 +40,8 @@ demo: prerequisites tools control-plane ## Show the whole story on a real contro
 test: prerequisites tools guest control-plane ## Run all tests, also those on a real API server and real clocks
 	@echo "test: building and running all tests"
 	@scripts/tools -- $(CARGO) test --locked --no-fail-fast
+	@echo "test: drilling the controller in $(DRILLS) random scenarios (release build)"
+	@$(CARGO) run --locked --release --quiet --example soak -- --short --seeds $(DRILLS) --no-month
 
 check: fmt clippy deny ## Check the format, the lints, licences and advisories
 

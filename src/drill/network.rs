@@ -4,6 +4,7 @@
 //! answered after five seconds is given up by whoever asked, and is not done later than that: a server drops what
 //! nobody waits for any more. A watch tells in order and late; broken off, it goes on where it was, or begins with a list.
 
+use super::people::COLLECT_AFTER;
 use super::replica::{Hand, Message, WATCHED};
 use super::scenario::{Over, Trouble};
 use super::server::Change;
@@ -349,6 +350,10 @@ impl World<'_> {
             let Some(kind) = WATCHED.iter().position(|kind| *kind == change.kind) else { continue };
             if change.kind == Kind::Policy {
                 self.set_interval();
+            }
+            // Made by somebody who did not know yet that the node was gone.
+            if change.kind == Kind::Clock && change.after.as_ref().is_some_and(|it| self.server.is_orphan(it)) {
+                self.queue.put(self.now.saturating_add(COLLECT_AFTER), Happening::Collect);
             }
             if let Some(log) = self.logs.get_mut(kind) {
                 log.push(Arc::new(change));

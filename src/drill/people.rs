@@ -12,8 +12,8 @@ use std::time::Duration;
 const RACER: &str = "racer.example.com/busy";
 /// What somebody scribbles into our annotation.
 const SCRIBBLE: &str = "{\"taints\": oops";
-/// A NodeClock outlives its Node by so much.
-const COLLECT_AFTER: Duration = Duration::from_secs(2);
+/// A NodeClock outlives its Node by so much: Kubernetes' garbage collector looks at what is made later, too.
+pub(super) const COLLECT_AFTER: Duration = Duration::from_secs(2);
 
 impl World<'_> {
     /// A Node joins.

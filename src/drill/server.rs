@@ -110,17 +110,19 @@ impl Server {
 
     /// Collects the NodeClocks whose Node is gone.
     pub fn collect(&mut self) {
-        let uid = |it: &Value| it.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
-        let there: Vec<String> = self.all(Kind::Node).filter_map(|(_, node)| uid(node)).collect();
-        let orphan = |clock: &Value| {
-            let owner = clock.pointer("/metadata/ownerReferences/0/uid").and_then(Value::as_str);
-            owner.is_some_and(|owner| !there.iter().any(|uid| uid == owner))
-        };
         let orphans: Vec<String> =
-            self.all(Kind::Clock).filter(|(_, clock)| orphan(clock)).map(|(name, _)| name.clone()).collect();
+            self.all(Kind::Clock).filter(|(_, clock)| self.is_orphan(clock)).map(|(name, _)| name.clone()).collect();
         for name in orphans {
             self.remove(Kind::Clock, &name);
         }
+    }
+
+    /// Whether the Node that owns a NodeClock is gone; another one of its name is none of its owners.
+    pub fn is_orphan(&self, clock: &Value) -> bool {
+        let text = |it: &Value, path: &str| it.pointer(path).and_then(Value::as_str).map(str::to_owned);
+        let Some(owner) = text(clock, "/metadata/ownerReferences/0/uid") else { return false };
+        let node = text(clock, "/metadata/name").and_then(|name| self.get(Kind::Node, &name));
+        node.and_then(|node| text(&node, "/metadata/uid")) != Some(owner)
     }
 
     /// What has changed since this was asked last, in order.

@@ -89,9 +89,15 @@ impl Span {
     /// Its length, with the unit that a bare number has.
     #[must_use]
     pub fn nanos(self, bare: Unit) -> Nanos {
+        self.nanos_in(bare.nanos())
+    }
+
+    /// Its length, where a bare number counts so many nanoseconds.
+    #[must_use]
+    pub fn nanos_in(self, bare: Nanos) -> Nanos {
         match self.form {
             Form::Bare => {
-                let scaled = self.raw.saturating_mul(bare.nanos());
+                let scaled = self.raw.saturating_mul(bare);
                 let nanos = scaled / SECOND;
                 if nanos == 0 { scaled.signum() } else { nanos.clamp(-MOST, MOST) }
             }

@@ -2,7 +2,7 @@
 
 use super::Bounds;
 use super::catalogue::{Reads, Role};
-use super::duration::{Form, Nanos, SECOND, Unit, unit_named};
+use super::duration::{Form, Nanos, SECOND, Unit};
 use super::finding::Spot;
 use super::formats::{self, Notation};
 use super::link::{Link, Way};
@@ -102,7 +102,7 @@ fn value(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, bounds: &Bound
     let value = match &setting.known.reads {
         Reads::Switch { off_when } => switch(&setting.text, !off_when),
         Reads::Span { bare, .. } => {
-            let unit = unit_beside(link, scalar).unwrap_or(bare.nanos());
+            let unit = link.unit_beside(scalar).unwrap_or(bare.nanos());
             span(setting, *bare, unit, bounds)
         }
         Reads::Word { on, .. } => on.clone(),
@@ -116,14 +116,6 @@ fn value(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, bounds: &Bound
         }
         _ => value,
     }
-}
-
-/// The length of the unit that an XML element's attribute gives its number.
-fn unit_beside(link: &Link<'_>, scalar: &Scalar) -> Option<Nanos> {
-    let (text, extent) = link.text().zip(scalar.extent).filter(|_| link.notation() == Notation::Xml)?;
-    let (tag, _) = formats::around(Notation::Xml, text, extent)?;
-    let after = tag.split_once(" unit=")?.1;
-    unit_named(&after.get(1..)?.split(['"', '\'']).next()?.to_ascii_lowercase())
 }
 
 /// The words for on and off that [`super::value::flag`] reads.

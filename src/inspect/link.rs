@@ -5,7 +5,8 @@
 //! inside a value (a file in a ConfigMap, JSON in a variable) is a link like any other, so conditions and paths see
 //! through it.
 
-use super::formats::Notation;
+use super::duration::Nanos;
+use super::formats::{self, Notation};
 use super::place;
 use super::scope::Scope;
 use super::tree::{Extent, Path, Position, Scalar, Step};
@@ -104,6 +105,11 @@ impl<'p> Link<'p> {
             Way::Document { text, .. } => Some(Some(text)),
             _ => None,
         })?
+    }
+
+    /// What a bare number counts, in nanoseconds, where the document itself says so beside it.
+    pub(crate) fn unit_beside(&self, scalar: &Scalar) -> Option<Nanos> {
+        formats::unit_beside(self.notation(), self.text()?, scalar.extent?)
     }
 
     /// The name of the innermost document that has one.

@@ -75,12 +75,16 @@ pub(crate) fn recognise<'s>(
     let mut keys: Vec<&str> = link.keys().collect();
     if keys.iter().map(|key| key.len()).sum::<usize>() > PATH_BYTES
         || !keys.iter().any(|key| mentions_skew(key.as_bytes()))
-        || keys.iter().any(|key| is_comment(key))
+        || keys.iter().any(|key| is_comment(key) && !is_profile(key))
     {
         return None;
     }
     keys.reverse();
     let suspect = Suspect { catalogue, kind, link, letters: Letters::of(keys.iter().copied()), key: keys.last()? };
+    // An example is nobody's setting, not even that of a product that is known.
+    if suspect.letters.keys().any(|key| catalogue.convention().is_silent_key(key)) {
+        return None;
+    }
     let mut best: Option<(bool, usize, &Known)> = None;
     for known in found.iter().filter_map(|number| catalogue.known().get(*number)) {
         let fits_value = match known.reads {
@@ -108,7 +112,7 @@ pub(crate) fn recognise<'s>(
         return None;
     }
     let effect = match &known.reads {
-        Reads::Span { .. } => effect(known, span?),
+        Reads::Span { .. } => effect(known, span?, link.unit_beside(scalar)),
         Reads::Switch { off_when } if flag? == *off_when => Effect::Disabled,
         Reads::Word { off, .. } if text.eq_ignore_ascii_case(off) => Effect::Disabled,
         Reads::Switch { .. } | Reads::Word { .. } => Effect::Default,
@@ -130,10 +134,23 @@ fn is_comment(key: &str) -> bool {
     key.starts_with(['#', ';', '!', '%']) || key.starts_with("//") || key.starts_with("<!--")
 }
 
-/// What a span does in a product.
-fn effect(known: &Known, span: Span) -> Effect {
+/// Quarkus writes what holds in one profile as `%prod.key`, or below `"%prod"`. What holds in development and in tests
+/// only does not run in a cluster.
+///
+/// Source: <https://quarkus.io/guides/config-reference#profiles>.
+fn is_profile(key: &str) -> bool {
+    let Some(rest) = key.strip_prefix('%') else { return false };
+    let (name, below) = rest.split_once('.').map_or((rest, None), |(name, below)| (name, Some(below)));
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | ','));
+    // `%clockSkew` is a line that somebody switched off.
+    let is_set = below.is_some_and(|below| below.contains('.')) || (below.is_none() && !mentions_skew(name.as_bytes()));
+    is_name && is_set && !name.split(',').all(|name| matches!(name, "dev" | "test"))
+}
+
+/// What a span does in a product; `unit` is what a number counts, where the document itself says so.
+fn effect(known: &Known, span: Span, unit: Option<Nanos>) -> Effect {
     let Reads::Span { bare, bare_means, .. } = known.reads else { return Effect::Unclear };
-    let nanos = span.nanos(bare);
+    let nanos = span.nanos_in(unit.unwrap_or(bare.nanos()));
     let meaning = match nanos.signum() {
         1 if span.form == duration::Form::Bare => match bare_means {
             None => return Effect::Tolerance(nanos),
@@ -194,9 +211,7 @@ impl Suspect<'_, '_> {
             && any(context.within.is_empty(), context.within.iter().any(|p| p.stands_before(&self.letters, start)))
             && any(
                 context.beside.is_empty(),
-                context.beside.iter().any(|condition| {
-                    self.link.scopes().any(|(scope, _, _)| scope.holds(&condition.key, &condition.value))
-                }),
+                context.beside.iter().any(|condition| self.link.scopes().any(|(scope, _, _)| scope.meets(condition))),
             )
             && (!context.auth || (self.has_auth() && !self.is_silenced()))
     }
@@ -215,7 +230,6 @@ impl Suspect<'_, '_> {
     fn is_silenced(&self) -> bool {
         let convention = self.catalogue.convention();
         self.words().any(|word| convention.is_silencing(word))
-            || self.letters.keys().any(|key| convention.is_silent_key(key))
     }
 
     fn has_auth(&self) -> bool {
@@ -266,9 +280,7 @@ fn spelled(wanted: &str, key: &str) -> bool {
 /// Does something beside or above the setting make it one that does not count: a later entry of the same name, a
 /// switch that is off, a feature that is not on?
 pub(crate) fn is_idle(setting: &Setting<'_>, link: &Link<'_>) -> bool {
-    let holds = |condition: &super::catalogue::Condition| {
-        link.scopes().any(|(scope, _, _)| scope.holds(&condition.key, &condition.value))
-    };
+    let holds = |condition: &super::catalogue::Condition| link.scopes().any(|(scope, _, _)| scope.meets(condition));
     if !setting.known.requires.iter().all(holds) || setting.known.off_when.iter().any(holds) {
         return true;
     }

@@ -4,6 +4,7 @@
 //! counts, is the feature switched off, does a neighbour say whose setting this is? The facts are gathered once for
 //! each scope and only when the first suspect asks, so a large map full of suspects costs no more than reading it.
 
+use super::catalogue::Condition;
 use super::duration::{self, Unit};
 use super::tree::{Entry, Scalar, Tree};
 use super::value::{self, Written};
@@ -17,7 +18,7 @@ pub(crate) struct Scope<'p> {
     facts: OnceCell<Box<Facts>>,
 }
 
-/// The two kinds of scopes.
+/// The kinds of scopes.
 #[derive(Clone, Copy)]
 pub(crate) enum Entries<'p> {
     Map(&'p [Entry]),
@@ -37,8 +38,24 @@ struct Facts {
 }
 
 /// Words at the end of a feature's name that its settings do not carry.
-const VAGUE: &[&[u8]] =
-    &[b"validation", b"verification", b"check", b"checks", b"support", b"filter", b"plugin", b"module"];
+const VAGUE: &[&[u8]] = &[
+    b"validation",
+    b"verification",
+    b"check",
+    b"checks",
+    b"support",
+    b"filter",
+    b"plugin",
+    b"module",
+    b"auth",
+    b"authentication",
+    b"login",
+    b"provider",
+    b"integration",
+];
+
+/// Words at the end of a name whose value says that a feature is off, if it is such a word: `OIDC_MODE=none`.
+const MODES: &[&[u8]] = &[b"mode", b"type"];
 
 /// Features that all token settings belong to, whatever they are called.
 const WHOLE: &[&[u8]] = &[b"auth", b"authentication", b"authn", b"security"];
@@ -58,6 +75,11 @@ impl<'p> Scope<'p> {
             Entries::Map(entries) => {
                 for (index, entry) in entries.iter().enumerate() {
                     facts.add(index, &entry.key, entry.value.scalar());
+                    facts.below(index, entry);
+                    // APISIX: a plugin is switched off by `_meta: {disable: true}` among its settings.
+                    for inner in entry.value.entries().iter().filter(|_| entry.key == "_meta") {
+                        facts.add(index, &inner.key, inner.value.scalar());
+                    }
                 }
             }
             Entries::Pairs(items) => {
@@ -66,23 +88,25 @@ impl<'p> Scope<'p> {
                         facts.add(index, name, value.scalar());
                     }
                 }
-                // A variable that is just called ENABLED says nothing about its neighbours.
-                facts.off.remove([].as_slice());
             }
             Entries::Words(words) => {
                 for (index, (name, value)) in words.iter().enumerate() {
                     facts.name(index, name);
                     facts.value(index, name, value, value::resolved(value));
                 }
-                facts.off.remove([].as_slice());
             }
+        }
+        if !matches!(self.entries, Entries::Map(_)) {
+            // A variable that is just called ENABLED says nothing about its neighbours.
+            facts.off.remove([].as_slice());
         }
         facts
     }
 
-    /// Is there a later entry of the same name, which is the one that counts?
+    /// Is there a later entry of the same name, which is the one that counts? Environments and commands of a unit of
+    /// systemd add up.
     pub(crate) fn is_shadowed(&self, key: &str, index: usize) -> bool {
-        self.facts().last.get(key).is_some_and(|last| *last > index)
+        key != "Environment" && !key.starts_with("Exec") && self.facts().last.get(key).is_some_and(|last| *last > index)
     }
 
     /// Is there an entry of this name?
@@ -93,6 +117,12 @@ impl<'p> Scope<'p> {
     /// Does the scope hold this key (letters) with a value that fits (stars at either end stand for anything)?
     pub(crate) fn holds(&self, key: &[u8], wanted: &str) -> bool {
         self.facts().values.get(key).is_some_and(|values| values.iter().any(|value| fits(wanted, value)))
+    }
+
+    /// Does the scope hold the condition's key with a value that fits, or with none that does?
+    pub(crate) fn meets(&self, condition: &Condition) -> bool {
+        let Some(values) = self.facts().values.get(&condition.key) else { return false };
+        values.iter().any(|value| fits(&condition.value, value)) != condition.is_other
     }
 
     /// Does the scope hold a part of a span that is not zero (`minutes: 0` beside `seconds: 30`)?
@@ -128,18 +158,33 @@ impl Facts {
         }
     }
 
+    /// `saml: {enabled: false}` is about `samlLeeway` beside it too.
+    fn below(&mut self, index: usize, entry: &Entry) {
+        for switch in entry.value.entries().iter().take(64) {
+            let letters = Letters::of([switch.key.as_str()]);
+            let is_switch = matches!(letters.text(), b"enabled" | b"disabled" | b"active");
+            if let Some(scalar) = switch.value.scalar().filter(|_| is_switch) {
+                self.off_by(index, &Letters::of([entry.key.as_str(), switch.key.as_str()]), value::written(scalar));
+            }
+        }
+    }
+
+    fn off_by(&mut self, index: usize, letters: &Letters, written: Written<'_>) {
+        let Written::Value { text, .. } = written else { return };
+        let Some(on) = switch(&text) else { return };
+        for feature in features(letters, &text, on) {
+            // Two are enough to tell whether there is another than the one that is asked about.
+            let by = self.off.entry(feature).or_default();
+            by.extend((by.len() < 2).then_some(index));
+        }
+    }
+
     fn value(&mut self, index: usize, key: &str, text: &str, written: Written<'_>) {
         if text.len() > 256 {
             return;
         }
         let letters = Letters::of([key]);
-        if let Written::Value { text, .. } = written
-            && let Some(feature) = value::flag(&text).and_then(|on| feature(&letters, &text, on))
-        {
-            // Two are enough to tell whether there is another than the one that is asked about.
-            let by = self.off.entry(feature).or_default();
-            by.extend((by.len() < 2).then_some(index));
-        }
+        self.off_by(index, &letters, written);
         let values = self.values.entry(letters.text().to_vec()).or_default();
         if values.len() < 64 {
             values.push(text.to_owned());
@@ -147,25 +192,37 @@ impl Facts {
     }
 }
 
-/// The feature that this switch switches off, if it does: `jwt` of `jwt.enabled=false`, `auth_jwt` of `auth_jwt off`.
-fn feature(letters: &Letters, text: &str, on: bool) -> Option<Vec<u8>> {
+/// On or off; `AUTH_MODE: none` is a switch too.
+fn switch(text: &str) -> Option<bool> {
+    if text.trim().eq_ignore_ascii_case("none") { Some(false) } else { value::flag(text) }
+}
+
+/// The features that this switch switches off, if it does: `jwt` of `jwt.enabled=false`, `auth_jwt` and `jwt` of
+/// `auth_jwt off`, `oidc` of `OIDC_MODE=none`.
+fn features(letters: &Letters, text: &str, on: bool) -> Vec<Vec<u8>> {
     let mut words: Vec<&[u8]> = letters.words(0, letters.text().len()).collect();
     if words.first() == Some(&b"is".as_slice()) {
         words.remove(0);
     }
-    let switch: &[&[u8]] = if on { &[b"disabled", b"disable"] } else { &[b"enabled", b"enable", b"active"] };
-    if words.last().is_some_and(|word| switch.contains(word)) {
+    let switch: &[&[u8]] = if on { &[b"disabled", b"disable"] } else { &[b"enabled", b"enable", b"active", b"use"] };
+    let is_word = ["off", "none", "disabled"].iter().any(|word| text.trim().eq_ignore_ascii_case(word));
+    if words.last().is_some_and(|word| switch.contains(word) || (is_word && !on && MODES.contains(word))) {
         words.pop();
     } else if words.first().is_some_and(|word| switch.contains(word)) {
         words.remove(0);
     } else if on || text.trim() == "0" {
         // A number is no switch unless its name says so.
-        return None;
+        return Vec::new();
     }
     while words.len() > 1 && words.last().is_some_and(|word| VAGUE.contains(word)) {
         words.pop();
     }
-    Some(words.concat())
+    let whole = words.concat();
+    while words.len() > 1 && words.first().is_some_and(|word| WHOLE.contains(word)) {
+        words.remove(0);
+    }
+    let rest = words.concat();
+    if rest == whole { vec![whole] } else { vec![whole, rest] }
 }
 
 /// `pattern` may have a star at either end, which stands for anything. Capitals do not matter.
@@ -186,23 +243,31 @@ mod tests {
 
     #[test]
     fn a_switch_names_its_feature() {
-        let check = |key: &str, on: bool, expected: Option<&str>| {
-            let text = if on { "true" } else { "false" };
-            let found = feature(&Letters::of([key]), text, on).map(|f| String::from_utf8_lossy(&f).into_owned());
-            assert_eq!(found.as_deref(), expected, "{key} {on}");
+        let check = |key: &str, text: &str, expected: &[&str]| {
+            let found = switch(text).map(|on| features(&Letters::of([key]), text, on)).unwrap_or_default();
+            let found: Vec<_> = found.iter().map(|f| String::from_utf8_lossy(f)).collect();
+            assert_eq!(found, expected, "{key} {text}");
         };
-        check("enabled", false, Some(""));
-        check("enabled", true, None);
-        check("disabled", true, Some(""));
-        check("disabled", false, None);
-        check("JWT_ENABLED", false, Some("jwt"));
-        check("ENABLE_JWT", false, Some("jwt"));
-        check("jwt.validation.enabled", false, Some("jwt"));
-        check("isActive", false, Some(""));
-        check("jwtAuthDisabled", true, Some("jwtauth"));
-        check("auth_jwt", false, Some("authjwt"));
-        check("auth_jwt", true, None);
-        assert_eq!(feature(&Letters::of(["jwt"]), "0", false), None);
+        check("enabled", "false", &[""]);
+        check("enabled", "true", &[]);
+        check("disabled", "true", &[""]);
+        check("JWT_ENABLED", "false", &["jwt"]);
+        check("JWT_ENABLED", "0", &["jwt"]);
+        check("ENABLE_JWT", "no", &["jwt"]);
+        check("USE_JWT", "false", &["jwt"]);
+        check("jwt.validation.enabled", "false", &["jwt"]);
+        check("auth.jwt.enabled", "false", &["authjwt", "jwt"]);
+        check("AUTH_ENABLED", "false", &["auth"]);
+        check("isActive", "false", &[""]);
+        check("jwtAuthDisabled", "true", &["jwt"]);
+        check("auth_jwt", "off", &["authjwt", "jwt"]);
+        check("auth_jwt", "on", &[]);
+        check("oidc_mode", "none", &["oidc"]);
+        check("oidc_mode", "0", &[]);
+        check("authType", "None", &["auth"]);
+        check("token_endpoint_auth_method", "none", &["tokenendpointauthmethod"]);
+        check("jwt", "0", &[]);
+        check("leeway", "30", &[]);
     }
 
     #[test]

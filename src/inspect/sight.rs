@@ -181,6 +181,11 @@ impl<'s> Command<'s> {
             });
             // Options of the program before, and their numbers: `nsenter -t 1`, `timeout 5s`.
             let is_option = is_after_runner && word.text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+            // It asks whether there is such a program.
+            let asks = |word: &Word<'_>| matches!(word.text, "-v" | "-V");
+            if base == "command" && self.words.get(number.saturating_add(1)).is_some_and(asks) {
+                return None;
+            }
             if base == "chroot" {
                 rest.next();
             }
@@ -325,6 +330,8 @@ mod tests {
             ("chroot /host date -s x", Some("date")),
             ("timeout 5s hwclock -w", Some("hwclock")),
             ("env", None),
+            ("command -v ntpd", None),
+            ("command ntpd", Some("ntpd")),
             ("", None),
         ] {
             assert_eq!(command(text).program().map(|(_, program)| program), expected, "{text}");

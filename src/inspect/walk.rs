@@ -126,9 +126,11 @@ impl<'c> Walk<'c> {
         if has_command {
             command::look(self, link, entries);
         }
-        let is_pair = matches!(link.step, Way::Item { name: Some(_), .. });
+        let is_pair = matches!(link.step, Way::Item { name: Some(_), .. }) || pairs::alone(self, link, entries);
+        let is_schema = surfaces::is_schema(entries);
         for (index, entry) in entries.iter().enumerate() {
             let skipped = (has_command && command::is_vector(entry))
+                || (is_schema && matches!(entry.key.as_str(), "default" | "example" | "examples"))
                 || (is_pair && entry.key == "value" && entry.value.scalar().is_some())
                 || (self.object.is_some() && surfaces::is_skipped(link, &entry.key, self.object_kind(), depth == 0));
             if !skipped {
@@ -252,8 +254,9 @@ impl<'c> Walk<'c> {
         let text = scalar.text.trim_start();
         let key = link.key().unwrap_or("");
         let may_be_document = text.starts_with(['{', '[']) || text.contains('\n') || text.contains("LoginModule");
-        let may_be_options = !may_be_document && text.contains('-') && command::holds_options(key, text);
-        if (!may_be_document && !may_be_options) || formats::is_foreign(key) || !mentions_skew(text.as_bytes()) {
+        let may_be_options = !may_be_document && command::holds_options(key, text);
+        let is_read = (may_be_document && !surfaces::is_prose(key)) || may_be_options;
+        if !is_read || formats::is_foreign(key) || !mentions_skew(text.as_bytes()) {
             return;
         }
         if may_be_document {

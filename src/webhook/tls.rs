@@ -168,19 +168,25 @@ impl Files {
     /// # Errors
     /// [`TlsError::Read`], naming the file.
     pub async fn read(&self) -> Result<Pem, TlsError> {
-        let read = async |path: &PathBuf| {
-            tokio::fs::read(path).await.map_err(|source| TlsError::Read { path: path.clone(), source })
-        };
-        let mut certificates = read(&self.certificates).await?;
+        let files = self.clone();
+        // All in one go on one thread, because every wait between two of them is time for an exchange.
+        let read = tokio::task::spawn_blocking(move || files.read_now()).await;
+        let gone = |source| TlsError::Read { path: self.certificates.clone(), source };
+        read.map_err(std::io::Error::other).map_err(gone)?
+    }
+
+    fn read_now(&self) -> Result<Pem, TlsError> {
+        let read = |path: &PathBuf| std::fs::read(path).map_err(|source| TlsError::Read { path: path.clone(), source });
+        let mut certificates = read(&self.certificates)?;
         for _ in 0..READS {
-            let key = read(&self.key).await?;
-            let same = read(&self.certificates).await?;
+            let key = read(&self.key)?;
+            let same = read(&self.certificates)?;
             if same == certificates {
                 return Ok(Pem { certificates, key });
             }
             certificates = same;
         }
-        Ok(Pem { certificates, key: read(&self.key).await? })
+        Ok(Pem { certificates, key: read(&self.key)? })
     }
 
     fn origin(&self) -> String {

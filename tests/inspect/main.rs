@@ -4,6 +4,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot read its fixtures has to fail")]
 
+mod convention;
 mod corpus;
 mod formats;
 mod objects;

@@ -2,7 +2,7 @@
 
 use super::check_golden;
 use clockwarden::inspect::Catalogue;
-use clockwarden::inspect::catalogue::{Condition, Confidence, Context, Known, Meaning, Reads, Role};
+use clockwarden::inspect::catalogue::{Confidence, Context, Known, Meaning, Reads, Role};
 use clockwarden::inspect::duration::shown;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -69,14 +69,10 @@ fn code<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
     texts.into_iter().map(|text| format!("`{}`", text.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
-fn condition(condition: &Condition) -> String {
-    format!("{}={}", String::from_utf8_lossy(&condition.key), condition.value)
-}
-
 /// What has to be there besides the key.
 fn only(known: &Known) -> String {
     let one = |context: &Context| {
-        let beside: Vec<String> = context.beside.iter().map(condition).collect();
+        let beside: Vec<&str> = context.beside.iter().map(|it| it.text.as_str()).collect();
         let within: Vec<&str> = context.within.iter().map(|within| within.text()).collect();
         let parts = [
             ("in ", code(&context.kinds)),
@@ -91,10 +87,14 @@ fn only(known: &Known) -> String {
     };
     let mut said: Vec<String> = known.contexts.iter().map(one).collect();
     if !known.requires.is_empty() {
-        let requires: Vec<String> = known.requires.iter().map(condition).collect();
-        said.push(format!("counts with {}", code(&requires)));
+        said.push(format!("counts with {}", code(known.requires.iter().map(|it| it.text.as_str()))));
     }
-    said.join("; or ")
+    let mut only = said.join("; or ");
+    if !known.off_when.is_empty() {
+        let off = code(known.off_when.iter().map(|it| it.text.as_str()));
+        let _ = write!(only, "{}not with {off}", if only.is_empty() { "" } else { "; " });
+    }
+    only
 }
 
 fn line(known: &Known) -> String {

@@ -4,10 +4,11 @@
 //! surface and no context of an entry goes untried, and a new entry is tried the moment it is written.
 
 use crate::written::{self, Sample};
-use clockwarden::inspect::catalogue::{Context, Known, Meaning, Reads, Role, Surface};
+use clockwarden::inspect::catalogue::{Condition, Context, Known, Meaning, Reads, Role, Surface};
 use clockwarden::inspect::duration::{SECOND, Unit};
+use clockwarden::inspect::json::tree_from_json;
 use clockwarden::inspect::words::Pattern;
-use clockwarden::inspect::{Bounds, Catalogue, Finding, Limits, Severity, inspect_file};
+use clockwarden::inspect::{Bounds, Catalogue, Finding, Limits, Severity, inspect, inspect_file, mentions_skew};
 
 /// What is said about a value: the rule and how bad; nothing where the value is harmless there.
 type Said = Option<(&'static str, Severity)>;
@@ -17,11 +18,17 @@ const DOUBTFUL: Said = Some(("jwt-skew-zero", Severity::Warning));
 const LARGE: Said = Some(("jwt-skew-too-large", Severity::Warning));
 const DISABLED: Said = Some(("jwt-check-disabled", Severity::Error));
 
+/// What is said about a sample.
+fn found(sample: &Sample) -> Vec<Finding> {
+    let Sample { file, text, .. } = sample;
+    let seen = inspect_file(Some(file), text, Catalogue::builtin(), &Bounds::default(), &Limits::default());
+    seen.documents.into_iter().flat_map(|(_, seen)| seen.findings).collect()
+}
+
 /// Looks at a sample: exactly this is said, by this entry, at the place of the value.
 fn check(sample: &Sample, entry: &str, expected: Said) -> Result<(), String> {
     let Sample { file, text, value } = sample;
-    let seen = inspect_file(Some(file), text, Catalogue::builtin(), &Bounds::default(), &Limits::default());
-    let found: Vec<&Finding> = seen.documents.iter().flat_map(|(_, seen)| &seen.findings).collect();
+    let found = found(sample);
     let said: Vec<Said> = found.iter().map(|found| Some((found.rule, found.severity))).collect();
     let told = |what: &str| Err(format!("{entry}: {what}: wanted {expected:?}, said {said:?}\n--- {file}\n{text}\n"));
     let Some(found) = found.first() else { return if expected.is_none() { Ok(()) } else { told("not found") } };
@@ -37,10 +44,35 @@ fn check(sample: &Sample, entry: &str, expected: Said) -> Result<(), String> {
     if !there.starts_with(value.as_str()) {
         return told(&format!("at {}:{} stands {there:?}", found.at.line, found.at.column));
     }
+    if let Some(fault) = at_admission(text, entry, expected) {
+        return told(&fault);
+    }
     match &found.spot {
         Some(spot) if spot.extent.of(text) != Some(value) => told("the spot is not the value"),
         _ => Ok(()),
     }
+}
+
+/// The same object as the API server sends it: it has to be read at all, and the same has to be said.
+fn at_admission(text: &str, entry: &str, expected: Said) -> Option<String> {
+    if !text.starts_with("apiVersion:") {
+        return None;
+    }
+    let object: serde_json::Value = match serde_saphyr::from_str(text) {
+        Ok(object) => object,
+        Err(error) => return Some(format!("the sample is no YAML: {error}")),
+    };
+    let json = object.to_string();
+    if !mentions_skew(json.as_bytes()) {
+        return Some("at admission it is not even read".to_owned());
+    }
+    let Ok(tree) = tree_from_json(json.as_bytes(), &Limits::default()) else {
+        return Some("the sample is no JSON".to_owned());
+    };
+    let found = inspect(&tree, Catalogue::builtin(), &Bounds::default(), &Limits::default()).findings;
+    let said: Vec<Said> = found.iter().map(|found| Some((found.rule, found.severity))).collect();
+    let is_same = said == [expected] && found.iter().all(|found| found.entry == entry);
+    (!is_same).then(|| format!("at admission {said:?}"))
 }
 
 /// Values to try, and what is said about each by an entry.
@@ -138,6 +170,39 @@ fn what_looks_alike_is_left_alone() {
         }
     }
     assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+}
+
+/// Exports and shipped files hold every setting, used or not.
+#[test]
+fn what_the_same_document_switches_off_is_no_finding() {
+    let mut faults = Vec::new();
+    let mut count = 0_usize;
+    for known in Catalogue::builtin().known().iter().filter(|known| known.role == Role::Product) {
+        let zero = probes(known).into_iter().find(|(_, said)| said.is_some());
+        let Some((value, _)) = zero else { continue };
+        let without = (!known.requires.is_empty()).then(Vec::new);
+        let switched = known.off_when.iter().map(|off| known.requires.iter().chain([off]).cloned().collect());
+        for beside in without.into_iter().chain(switched) {
+            let beside: Vec<Condition> = beside;
+            for (surface, context) in known
+                .surfaces
+                .iter()
+                .flat_map(|surface| contexts(known).into_iter().map(move |context| (*surface, context)))
+            {
+                for sample in
+                    known.keys.iter().flat_map(|key| written::samples(key, surface, &context, &beside, None, &value))
+                {
+                    count += 1;
+                    // What switches it off may well be a fault of its own.
+                    if found(&sample).iter().any(|found| found.entry == known.id) {
+                        faults.push(format!("{}: found all the same\n--- {}\n{}", known.id, sample.file, sample.text));
+                    }
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+    assert!(count > 100, "{count} samples");
 }
 
 /// Names of services' own: refused with a word about tokens, doubted without one.

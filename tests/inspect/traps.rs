@@ -141,3 +141,125 @@ fn a_jaas_file_has_a_section_around_its_modules() {
     check("kafka.jaas", text);
     check("login.conf", text);
 }
+
+#[test]
+fn asking_for_a_program_does_not_run_it() {
+    let script = |line: &str| pod(&format!("command: [sh, -c, \"{line}\"]"));
+    check("a.yaml", &script("command -v faketime >/dev/null 2>&1 || exit 1"));
+    check("a.yaml", &script("§faketime -1d app >/dev/null 2>&1"));
+}
+
+#[test]
+fn what_a_script_reads_and_writes_is_no_flag() {
+    let script = |line: &str| pod(&format!("command: [sh, -c, \"{line}\"]"));
+    check("a.yaml", &script("sort <<<jwt_leeway=0"));
+    check("a.yaml", &script("app > jwt_leeway=0"));
+    check("a.yaml", &script("app 2>&1 --jwt-leeway=§0"));
+}
+
+#[test]
+fn a_time_daemon_may_be_named_by_its_key() {
+    let values = |name: &str| format!("{name}:\n  securityContext: {{capabilities: {{add: [SYS_TIME]}}}}\n");
+    check("values.yaml", &values("chrony"));
+    check("values.yaml", &values("nodeExporter"));
+    check("values.yaml", &values("backup").replace("SYS", "§SYS"));
+}
+
+#[test]
+fn what_was_put_aside_is_not_loaded() {
+    let map = |name: &str, mark: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\ndata:\n  {name}: |\n    jwt:\n      leeway: {mark}0\n")
+    };
+    for name in ["app.yml.bak", "app.yml.orig", "app.yml.old", "app.yml.disabled", "app.yml~"] {
+        check("a.yaml", &map(name, ""));
+    }
+    check("a.yaml", &map("app.yml", "§"));
+}
+
+#[test]
+fn what_is_written_for_people_is_no_document() {
+    let object = |key: &str, mark: &str| {
+        format!("apiVersion: example.com/v1\nkind: Rule\nspec:\n  {key}: |\n    jwt:\n      leeway: {mark}0\n")
+    };
+    for key in ["description", "runbook", "release-notes", "artifacthub.io/changes"] {
+        check("a.yaml", &object(key, ""));
+    }
+    check("a.yaml", &object("config", "§"));
+}
+
+#[test]
+fn a_schema_inside_of_an_object_sets_nothing() {
+    let object = |kind: &str, mark: &str| {
+        format!(
+            "apiVersion: example.com/v1\nkind: Template\nspec:\n  type: {kind}\n  properties: {{a: {{type: integer}}}}\n  \
+             default: {{jwt: {{leeway: {mark}0}}}}\n"
+        )
+    };
+    check("a.yaml", &object("object", ""));
+    check("a.yaml", &object("web", "§"));
+}
+
+#[test]
+fn an_example_is_nobodys_setting() {
+    let realm = |key: &str, mark: &str| {
+        format!("{{\"{key}\": [{{\"identityProviders\": [{{\"config\": {{\"allowedClockSkew\": \"{mark}0\"}}}}]}}]}}")
+    };
+    check("a.json", &realm("examples", ""));
+    check("a.json", &realm("realms", "§"));
+}
+
+#[test]
+fn labels_are_for_selecting() {
+    let pod = |key: &str, mark: &str| {
+        format!("apiVersion: v1\nkind: Pod\nmetadata:\n  {key}: {{example.com/jwt-leeway: '{mark}0'}}\n")
+    };
+    check("a.yaml", &pod("labels", ""));
+    check("a.yaml", &pod("annotations", "§"));
+    check("a.yaml", "apiVersion: v1\nkind: Service\nspec: {selector: {matchLabels: {jwt-leeway: '0'}}}\n");
+}
+
+#[test]
+fn a_switch_says_in_many_ways_that_a_feature_is_off() {
+    for switch in ["JWT_AUTH_ENABLED=false", "USE_JWT=no", "JWT_MODE=none", "AUTH_TYPE=none", "AUTH_JWT_ENABLED=0"] {
+        check("a.env", &format!("{switch}\nJWT_LEEWAY=0\n"));
+    }
+    check("a.yaml", "saml: {enabled: false}\nsamlLeeway: 0\n");
+    check("a.yaml", "saml: {enabled: true}\nsamlLeeway: §0\n");
+    check("a.yaml", "saml: {slo: false}\nsamlLeeway: §0\n");
+    for other in ["JWT_MODE=strict", "JWT_AUTH_METHOD=none", "JWT_TYPE=0", "JWT_DEBUG=false", "OIDC_ENABLED=false"] {
+        check("a.env", &format!("{other}\nJWT_LEEWAY=§0\n"));
+    }
+}
+
+#[test]
+fn a_pair_may_stand_alone() {
+    check("a.tf", "set {\n  name = \"auth.jwt.leeway\"\n  value = \"§0\"\n}\n");
+    check("a.tf", "set {\n  name = \"topology.skew\"\n  value = \"0\"\n}\n");
+    // And what is inside of it is told once.
+    check("a.tf", "env {\n  name = \"CONFIG\"\n  value = \"{\\\"jwt\\\":{\\\"leeway\\\":§0}}\"\n}\n");
+}
+
+#[test]
+fn a_json_patch_names_what_it_sets() {
+    let patch = |op: &str, mark: &str| format!("- op: {op}\n  path: /data/JWT_LEEWAY\n  value: \"{mark}0\"\n");
+    check("a.yaml", &patch("add", "§"));
+    check("a.yaml", &patch("replace", "§"));
+    check("a.yaml", &patch("test", ""));
+    check("a.yaml", "- op: replace\n  path: /spec/topologySpreadConstraints/0/maxSkew\n  value: 0\n");
+}
+
+#[test]
+fn a_unit_of_systemd_sets_variables_and_runs_commands() {
+    let unit = "[Service]\nEnvironment=JWT_LEEWAY=§0\nEnvironment=\"OIDC_LEEWAY=§0\" A=1\nExecStart=/app --sso-leeway=§0s -x\n";
+    check("auth.service.ini", unit);
+    check(
+        "auth.service.ini",
+        "[Service]\nEnvironment=JWT_LEEWAY=30\nEnvironment=\"NOTE=jwt leeway 0\"\nExecStart=/app -x\n",
+    );
+}
+
+#[test]
+fn a_value_in_a_block_stands_in_its_line() {
+    check("a.yaml", "jwt:\n  leeway: |\n    §0\n  x: 1\n");
+    check("a.yaml", "jwt:\n  leeway: >-\n    §0\n");
+}

@@ -101,7 +101,8 @@ fn setting(
         files => Some(files.iter().find_map(|file| named(file, surface))?),
     };
     let condition = |condition: &Condition| {
-        (String::from_utf8_lossy(&condition.key).into_owned(), condition.value.replace('*', ""))
+        let value = if condition.is_other { "other".to_owned() } else { condition.value.replace('*', "") };
+        (String::from_utf8_lossy(&condition.key).into_owned(), value)
     };
     Some(Setting {
         path,
@@ -213,7 +214,8 @@ fn xml(setting: &Setting) -> Vec<String> {
     if let Some((holder, above)) = above.split_last() {
         let open: String = above.iter().map(|key| format!("<{key}>")).collect();
         let close: String = above.iter().rev().map(|key| format!("</{key}>")).collect();
-        let holder = format!("<{holder} id=\"x\" {last}=\"{}\" />", setting.value);
+        let beside: String = setting.beside.iter().map(|(key, value)| format!(" {key}=\"{value}\"")).collect();
+        let holder = format!("<{holder} id=\"x\"{beside} {last}=\"{}\" />", setting.value);
         all.push(format!("<configuration>{open}\n  {holder}\n{close}</configuration>\n"));
     }
     all

@@ -120,7 +120,7 @@ pub(crate) async fn admitted(response: hyper::Response<hyper::body::Incoming>) {
 }
 
 /// Waits for a condition, but not for ever.
-async fn until(otherwise: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(otherwise: &str, mut condition: impl AsyncFnMut() -> bool) {
     let waited = tokio::time::timeout(SOON, async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -127,13 +127,17 @@ pub enum Reads {
     },
 }
 
-/// `key=value` that must, or must not, stand beside or above a setting.
+/// `key=value` or `key!=value` that must, or must not, stand beside or above a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
+    /// As written.
+    pub text: String,
     /// Letters of the key.
     pub key: Vec<u8>,
     /// The value; a star at either end stands for anything.
     pub value: String,
+    /// The key has to be there with another value.
+    pub is_other: bool,
 }
 
 /// One way to know that a spelling means this product. All that is given must hold.

@@ -4,8 +4,8 @@ use super::super::duration::{self, Nanos, SECOND, Unit};
 use super::super::words::{Letters, Pattern};
 use super::resources;
 use super::{
-    Absence, Catalogue, Condition, Confidence, Context, Convention, Index, Known, Meaning, Reads, Resource, Role, Scope,
-    Surface,
+    Absence, Catalogue, Condition, Confidence, Context, Convention, Index, Known, Meaning, Reads, Resource, Role,
+    Scope, Surface,
 };
 use serde::Deserialize;
 
@@ -186,7 +186,13 @@ impl Reader<'_> {
     fn conditions(&self, texts: &[String]) -> Result<Vec<Condition>, CatalogueError> {
         let read = |text: &String| {
             let (key, value) = text.split_once('=').ok_or_else(|| self.wrong("condition", text, "not key=value"))?;
-            Ok(Condition { key: Letters::of([key]).text().to_vec(), value: value.to_owned() })
+            let (key, is_other) = key.strip_suffix('!').map_or((key, false), |key| (key, true));
+            Ok(Condition {
+                text: text.clone(),
+                key: Letters::of([key]).text().to_vec(),
+                value: value.to_owned(),
+                is_other,
+            })
         };
         texts.iter().map(read).collect()
     }

@@ -25,6 +25,7 @@ pub mod toml;
 pub mod xml;
 pub mod yaml;
 
+use super::duration::Nanos;
 use super::limits::Limits;
 use super::tree::{Entry, Extent, Path, Position, Tree};
 use crate::inspect::Note;
@@ -102,6 +103,12 @@ pub(super) fn around(notation: Notation, text: &str, extent: Extent) -> Option<(
     };
     let is_short = before.chars().count() <= 80 && !before.contains(['\n', '\r']);
     is_short.then_some((before, after))
+}
+
+/// The length of the unit that an XML element's own attribute gives its number; `None` where none does.
+pub(super) fn unit_beside(notation: Notation, text: &str, extent: Extent) -> Option<Nanos> {
+    let before = text.get(..usize::try_from(extent.start).ok()?).filter(|_| notation == Notation::Xml)?;
+    xml::unit_before(before)
 }
 
 /// Lines that say something: not blank and no comment.

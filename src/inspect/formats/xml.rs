@@ -2,8 +2,7 @@
 //!
 //! Frameworks write names and values as data; where an element is nothing but a name with a value it is an entry of
 //! that name: `<add key="a" value="b"/>`, `<property name="a">b</property>`, and `<param-name>`/`<param-value>` pairs
-//! of web.xml, Hadoop and .NET. A number whose `unit` attribute is not seconds has no meaning without it and is left
-//! out. Text is trimmed; references, CDATA and comments inside of it are resolved. Of an element that has attributes
+//! of web.xml, Hadoop and .NET. A number whose `unit` attribute names no unit of time is left out. Text is trimmed; references, CDATA and comments inside of it are resolved. Of an element that has attributes
 //! and text, the attributes are a map under its name and an `@`. Prefixes of names are left out.
 //!
 //! Entities and types of a document's own are refused before parsing, so none is ever expanded; roxmltree reads no
@@ -14,6 +13,7 @@
 use super::text::{Block, Places};
 use super::{Format, Notation, empty, note, reads, too_large};
 use crate::inspect::Note;
+use crate::inspect::duration::{Nanos, unit_named};
 use crate::inspect::limits::Limits;
 use crate::inspect::tree::{Kind, Position, Tree};
 use roxmltree::{Attribute, Document, Node, ParsingOptions};
@@ -232,13 +232,19 @@ impl Build<'_> {
     }
 }
 
-/// Does the element say that its number counts something else than seconds? Zero is zero in every unit.
+/// Does the element say that its number counts what we don't know? Zero is zero in every unit.
 fn has_other_unit(node: Node<'_, '_>) -> bool {
     let unit = node.attributes().find(|attribute| attribute.name().eq_ignore_ascii_case("unit"));
     let is_zero = node.text().is_some_and(|text| text.trim().chars().all(|c| matches!(c, '0' | '.')));
-    unit.is_some_and(|unit| {
-        !is_zero && !matches!(unit.value().to_ascii_lowercase().as_str(), "s" | "sec" | "second" | "seconds")
-    })
+    unit.is_some_and(|unit| !is_zero && unit_named(&unit.value().to_ascii_lowercase()).is_none())
+}
+
+/// The length of the unit that an element's tag gives its number; `before` is all before the number.
+pub(super) fn unit_before(before: &str) -> Option<Nanos> {
+    let tag = before.trim_end().strip_suffix('>')?.rsplit('<').next()?;
+    let lower = tag.to_ascii_lowercase();
+    let (_, after) = lower.split_once(" unit=")?;
+    unit_named(after.get(1..)?.split(['"', '\'']).next()?)
 }
 
 /// The attribute's name and quotes, or the tags, that stand around a value; `before` is all before it.

@@ -47,6 +47,8 @@ const DAEMONS: &[&str] = &[
     "openntpd",
     "ptp",
     "ptp4l",
+    "ptp4u",
+    "sptp",
     "ptpd",
     "linuxptp",
     "phc2sys",
@@ -83,7 +85,7 @@ const CLOCK_PATHS: &[&str] =
 fn look(sight: &Sight<'_>, say: &mut dyn FnMut(Remark)) {
     match sight.what {
         What::Map(entries) => {
-            capability(entries, say);
+            capability(sight, entries, say);
             host_paths(entries, say);
         }
         What::Command(command) => setter(command, say),
@@ -111,8 +113,10 @@ fn added(container: &[Entry]) -> Option<Branch<'_>> {
     lists.flat_map(|list| list.items().collect::<Vec<_>>()).find(|item| item.text().is_some_and(is_it))
 }
 
-fn capability(entries: &[Entry], say: &mut dyn FnMut(Remark)) {
-    let Some(place) = added(entries).filter(|_| !is_daemon(entries)) else { return };
+fn capability(sight: &Sight<'_>, entries: &[Entry], say: &mut dyn FnMut(Remark)) {
+    // In Helm's values and compose files the key is the name.
+    let is_daemon = || is_daemon(entries) || sight.keys().any(is_named);
+    let Some(place) = added(entries).filter(|_| !is_daemon()) else { return };
     let meaning = "which lets the container set the clock of the whole node: clocks are not namespaced";
     let fix = "remove SYS_TIME; set the time with one time daemon on each node";
     say(remark(Severity::Error, place.spot(), meaning.to_owned(), fix));
@@ -120,12 +124,6 @@ fn capability(entries: &[Entry], say: &mut dyn FnMut(Remark)) {
 
 /// Is this container a time daemon? A name is no proof, but who lies to a linter only deceives himself.
 fn is_daemon(container: &[Entry]) -> bool {
-    let is_named = |text: &str| {
-        let mut words = text.split(|c: char| !c.is_ascii_alphanumeric());
-        words.any(|word| DAEMONS.contains(&word.to_ascii_lowercase().as_str()))
-            || text.contains("node-exporter")
-            || text.contains("node_exporter")
-    };
     let runs = |text: &str| {
         let mut words = text.split(|c: char| c.is_whitespace() || ";&|()\"'".contains(c));
         words.any(|word| PROGRAMS.contains(&word.rsplit('/').next().unwrap_or(word)))
@@ -142,6 +140,13 @@ fn is_daemon(container: &[Entry]) -> bool {
         branch.text().into_iter().chain(branch.tree.items().iter().filter_map(Tree::text)).collect::<Vec<_>>()
     });
     image.into_iter().chain(names).any(is_named) || words.any(runs)
+}
+
+/// Does one of the words of a name tell?
+fn is_named(text: &str) -> bool {
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|word| DAEMONS.contains(&word.to_ascii_lowercase().as_str()))
+        || ["node-exporter", "node_exporter", "nodeExporter"].iter().any(|name| text.contains(name))
 }
 
 /// The volumes of a pod that lead to the node's clock, and that a container mounts to write.

@@ -67,7 +67,7 @@ fn judge(around: &Branch<'_>, holder: &str, known: &Known, absence: &Absence) ->
     let holds = |condition: &Condition| {
         entries.iter().any(|entry| {
             Letters::of([entry.key.as_str()]).text() == condition.key.as_slice()
-                && entry.value.text().is_some_and(|value| fits(&condition.value, value))
+                && entry.value.text().is_some_and(|value| fits(&condition.value, value) != condition.is_other)
         })
     };
     let switch = |key: &str, off: &str| around.tree.get(key).and_then(Tree::text).is_some_and(|value| value != off);

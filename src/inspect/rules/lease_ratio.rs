@@ -111,7 +111,8 @@ fn in_flags(command: &Command<'_>) -> Option<Election> {
         }
         let is_unread = (flag("lease-duration").is_some() && lease.is_none())
             || (flag("renew-deadline").is_some() && renew.is_none());
-        let is_off = command.flag(name).is_some_and(|(value, _)| value == "false");
+        let is_false = |flag: &str| command.flag(flag).is_some_and(|(value, _)| value == "false");
+        let is_off = is_false(name) || is_false("enable-leader-election");
         let defaults = (is_core && !is_unread).then_some(CORE);
         (!is_off).then_some(Election { lease, renew, defaults, certain: true })
     })

@@ -241,6 +241,11 @@ pub(crate) fn holds_options(key: &str, text: &str) -> bool {
         [b"opts".as_slice(), b"options", b"args", b"arguments", b"flags", b"params", b"parameters", b"cmd", b"command"]
             .contains(word)
     });
+    // Units of systemd: `Environment=A=0 "B=0"`, `ExecStart=/app --a=0`.
+    if key == "Environment" {
+        return text.contains('=');
+    }
     let has_flag = text.starts_with('-') || text.contains(" -");
+    let named = named || key.starts_with("Exec");
     has_flag && (named || text.starts_with("-D") || text.starts_with("--"))
 }

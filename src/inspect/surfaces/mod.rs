@@ -10,7 +10,7 @@ pub(crate) mod pairs;
 pub(crate) mod shell;
 
 use super::link::Link;
-use super::tree::Tree;
+use super::tree::{Entry, Tree};
 
 /// Kinds whose fields describe other objects, or report what happened.
 const SILENT_KINDS: &[&str] = &[
@@ -62,11 +62,42 @@ pub(crate) fn is_description(tree: &Tree) -> bool {
         || ["openapi", "swagger", "asyncapi"].iter().any(|key| text(key).is_some_and(is_version))
 }
 
+/// Keys whose values are written for people.
+const PROSE: &[&str] = &[
+    "description",
+    "summary",
+    "message",
+    "note",
+    "notes",
+    "help",
+    "comment",
+    "documentation",
+    "runbook",
+    "title",
+    "changes",
+];
+
+/// Is the value under this key for people, though it may look like a document?
+pub(crate) fn is_prose(key: &str) -> bool {
+    let last = key.rsplit(['/', '.', '-', '_']).next().unwrap_or(key);
+    PROSE.iter().any(|word| last.eq_ignore_ascii_case(word))
+}
+
+/// Is this map the schema of an object? What it holds as defaults and examples sets nothing.
+///
+/// Source: JSON Schema draft 2020-12, sections 10.3.2.1 and 8.1.1 (`properties`, `type`).
+pub(crate) fn is_schema(entries: &[Entry]) -> bool {
+    let has = |key: &str, check: fn(&Tree) -> bool| entries.iter().any(|entry| entry.key == key && check(&entry.value));
+    has("type", |tree| tree.text() == Some("object")) && has("properties", |tree| matches!(tree, Tree::Map(_)))
+}
+
 /// Is this entry of an object no configuration? `link` is the map that holds it.
 pub(crate) fn is_skipped(link: &Link<'_>, key: &str, kind: &str, is_root: bool) -> bool {
     let parent = |name: &str| link.key() == Some(name);
     (is_root && (key == "status" || (kind == "Secret" && matches!(key, "data" | "stringData"))))
         || key == SCHEMA
-        || (parent("metadata") && key == "managedFields")
+        // Labels are for selecting.
+        || (parent("metadata") && matches!(key, "managedFields" | "labels"))
+        || key == "matchLabels"
         || (parent("annotations") && SILENT_ANNOTATIONS.contains(&key))
 }

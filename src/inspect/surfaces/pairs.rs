@@ -2,7 +2,7 @@
 
 use super::super::link::{Link, Way};
 use super::super::scope::{Entries, Scope};
-use super::super::tree::{Kind, Position, Scalar, Tree};
+use super::super::tree::{Entry, Kind, Position, Scalar, Tree};
 use super::super::walk::Walk;
 
 /// Is the value of this item looked at under its name?
@@ -19,6 +19,21 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, items: &[Tree]) {
         let item = link.down(Way::Item { index, name: Some(name) });
         walk.leaf(&item.down(Way::Named { name, scope: &scope, index }), scalar);
     }
+}
+
+/// Looks at a map that is a pair itself (`env { name = "A" value = "0" }` in HCL, which has no list where there is one),
+/// or an operation of a JSON patch, whose path is the name (RFC 6902); `link` is the map. Whether it is.
+pub(crate) fn alone(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) -> bool {
+    let find = |key: &str| entries.iter().rposition(|entry| entry.key == key);
+    let text = |key: &str| entries.get(find(key)?)?.value.text();
+    let value = find("value").and_then(|index| Some((index, entries.get(index)?.value.scalar()?)));
+    let is_patch = matches!(text("op"), Some("add" | "replace"));
+    let (Some((index, scalar)), Some(name)) = (value, text(if is_patch { "path" } else { "name" })) else {
+        return false;
+    };
+    let scope = Scope::new(Entries::Words(&[]));
+    walk.leaf(&link.down(Way::Named { name, scope: &scope, index }), scalar);
+    true
 }
 
 /// `- NAME=value`, as compose files write their environment and labels, and kustomize its literals; `link` is the list.

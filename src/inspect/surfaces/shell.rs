@@ -80,9 +80,7 @@ impl Reader<'_> {
             }
             '#' => self.skip_line(),
             '<' if self.rest().starts_with("<<") && !self.rest().starts_with("<<<") => self.heredoc(),
-            '<' | '>' => {
-                self.bump();
-            }
+            '<' | '>' => self.redirection(),
             '\\' if self.rest().starts_with("\\\n") => self.at = self.at.saturating_add(2),
             _ => {
                 let word = self.word();
@@ -93,6 +91,21 @@ impl Reader<'_> {
             }
         }
         true
+    }
+
+    /// `2>&1`, `> file`, `<<< text`: neither the number before the sign nor what follows it is a word of the command.
+    fn redirection(&mut self) {
+        let touches = self.script.get(..self.at).is_some_and(|before| before.ends_with(|c: char| c.is_ascii_digit()));
+        if let Some(words) = self.commands.last_mut().filter(|_| touches) {
+            words.pop_if(|word| word.text.chars().all(|c| c.is_ascii_digit()));
+        }
+        while self.peek().is_some_and(|c| matches!(c, '<' | '>' | '&' | '|')) {
+            self.bump();
+        }
+        while self.peek().is_some_and(|c| matches!(c, ' ' | '\t')) {
+            self.bump();
+        }
+        self.word();
     }
 
     fn skip_line(&mut self) {
@@ -213,7 +226,9 @@ mod tests {
         check("A=1 b && c; d | e", &[&["A=1", "b"], &["c"], &["d"], &["e"]]);
         check("app --a='x y' \"--b=\\\"q\\\"\" --c=\\ z", &[&["app", "--a=x y", "--b=\"q\"", "--c= z"]]);
         check("a \\\n --b # --c=0\nd", &[&["a", "--b"], &["d"]]);
-        check("cat > f <<EOF\n--leeway=0\nEOF\nrun", &[&["cat", "f"], &["run"]]);
+        check("cat > f <<EOF\n--leeway=0\nEOF\nrun", &[&["cat"], &["run"]]);
+        check("a >f 2>&1 b 2> /dev/null; c <<<\"x=0\" d | e", &[&["a", "b"], &["c", "d"], &["e"]]);
+        check("a 2 >f; b>&2 c>|d", &[&["a", "2"], &["b", "c"]]);
         check("cat <<-'E' | x\n\tz\n\tE\nrun", &[&["cat"], &["x"], &["run"]]);
         check("run ${A:-b c} $(d e)", &[&["run", "${A:-b c}", "$(d e)"]]);
         check("'open", &[&["open"]]);

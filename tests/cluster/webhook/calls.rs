@@ -1,5 +1,7 @@
 //! What the API server asks about and what it does not, and what becomes of a cluster whose webhook has gone.
 
+#![expect(clippy::indexing_slicing, reason = "objects of the test's own making")]
+
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};

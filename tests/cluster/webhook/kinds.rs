@@ -2,6 +2,8 @@
 //! message, what is mended passes, and an old sinner stays in service. The walk goes along the configuration itself, so
 //! that a kind cannot be added without an object to try.
 
+#![expect(clippy::indexing_slicing, reason = "objects of the test's own making")]
+
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail, ensure};

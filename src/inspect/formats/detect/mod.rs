@@ -79,6 +79,15 @@ const FOREIGN: &[&str] = &[
     "jsonnet",
     "libsonnet",
     "star",
+    // What somebody put aside: nothing loads it.
+    "bak",
+    "orig",
+    "old",
+    "disabled",
+    "off",
+    "rej",
+    "swp",
+    "save",
 ];
 
 /// Endings that several formats share: the content decides.
@@ -111,6 +120,7 @@ pub fn detect(name: Option<&str>, text: &str) -> Option<&'static Format> {
 pub fn is_foreign(name: &str) -> bool {
     let base = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
     extension(&base).is_some_and(|ending| FOREIGN.contains(&ending))
+        || base.ends_with('~')
         || PROSE.iter().any(|start| base.starts_with(start))
 }
 

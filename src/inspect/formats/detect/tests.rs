@@ -10,6 +10,8 @@ fn names_tell_the_format_and_contents_do_where_names_do_not() {
     check(Some("App.JSON"), "", Some("json"));
     check(Some("a/b/.env.production"), "", Some("dotenv"));
     check(Some("broker.conf"), "a=1\nb.c=2\n", Some("properties"));
+    check(Some("application.yml.bak"), "jwt:\n  leeway: 0\n", None);
+    check(Some("application.yml~"), "jwt:\n  leeway: 0\n", None);
     check(Some("README"), "jwt:\n  leeway: 0\n", None);
     check(Some("run.sh"), "export JWT_LEEWAY=0\n", None);
     check(Some("entry"), "#!/bin/sh\nexport JWT_LEEWAY=0\n", None);

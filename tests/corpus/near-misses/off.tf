@@ -1,0 +1,5 @@
+jwt {
+  enabled = false
+  leeway  = 0
+}
+oidc = { enabled = false, clock_skew = "0s" }
