@@ -26,6 +26,7 @@ pub(crate) fn check(bytes: &[u8]) {
     let answer = Answer {
         uid: &request.uid,
         refusal: verdict.refusal.as_deref(),
+        decision: verdict.decision.as_str(),
         warnings: &verdict.warnings,
         audit: &verdict.audit,
     };

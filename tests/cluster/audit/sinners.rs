@@ -1,5 +1,7 @@
 //! An object with an unsafe setting of every kind that the catalogue names, and the CRDs of those that are products'.
 
+#![expect(clippy::indexing_slicing, reason = "objects of the test's own making")]
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
