@@ -172,7 +172,7 @@ fn a_products_object_is_known_by_the_kind_that_it_or_its_list_says() {
     let metadata = json!({"namespace": "shop", "name": "k", "uid": "k"});
     let bare = json!({"metadata": metadata, "plugin": "openid-connect", "config": {"issuer": "https://i"}});
     let expected = ["shop k jwt-skew-unset warning"];
-    check(&[bare.clone()], &kong, &everywhere(Mode::Enforce), 1, &expected);
+    check(std::slice::from_ref(&bare), &kong, &everywhere(Mode::Enforce), 1, &expected);
     let mut whole = bare;
     whole["apiVersion"] = json!("configuration.konghq.com/v1");
     whole["kind"] = json!("KongPlugin");
