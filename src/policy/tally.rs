@@ -157,12 +157,6 @@ impl Tally {
         self.changes = self.changes.wrapping_add(1);
     }
 
-    /// The zone of a node of which something is known, if it is in one.
-    #[must_use]
-    pub fn zone(&self, id: u32) -> Option<&str> {
-        self.members.get(&id).and_then(|member| member.zone.as_deref())
-    }
-
     /// What holds when our clocks are `now`. `ours` is our clock against the policy's references, if those answer.
     ///
     /// Moments come in order: one before the latest that was heard of counts as that.

@@ -75,20 +75,9 @@ const UNDECIDED: Decision = Decision { outcome: Outcome::Leave, because: Because
 struct Member {
     id: u32,
     evidence: NodeEvidence,
-    tallied: Option<Tallied>,
     claim: Claim,
     counts: bool,
     view: NodeView,
-}
-
-/// Of which reading the tally has a node's evidence, and what in it is not carried on with time.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Tallied {
-    arrived: Mono,
-    age_then: Duration,
-    against_us: Option<OffsetInterval>,
-    own: Option<OffsetInterval>,
-    moved: Option<Delta>,
 }
 
 /// What is known of a node beside its clock.
@@ -138,9 +127,6 @@ impl Ward {
         self.looked = self.frame.clone();
         self.version = version;
         self.told = None;
-        for member in self.members.values_mut() {
-            member.tallied = None;
-        }
         self
     }
 
@@ -197,7 +183,7 @@ impl Ward {
         self.digest.add(&view);
         let (evidence, claim) = (NodeEvidence::default(), Claim::Settled(decision));
         self.by_id.insert(id, name.to_owned());
-        self.members.insert(name.to_owned(), Member { id, evidence, tallied: None, claim, counts: true, view });
+        self.members.insert(name.to_owned(), Member { id, evidence, claim, counts: true, view });
         self.counted = self.counted.saturating_add(1);
     }
 
@@ -217,19 +203,9 @@ impl Ward {
         let Some(member) = self.members.get_mut(name) else { return };
         member.evidence = evaluate::evidence(reading, policy, clocks);
         let known = member.evidence != NodeEvidence::default();
-        let tallied = reading.filter(|_| known).map(|it| Tallied {
-            arrived: it.clocks.after,
-            age_then: it.age_then,
-            against_us: it.against_us,
-            own: it.own,
-            moved: member.evidence.moved,
-        });
         let zone = hands_off::zone(node);
-        // What the tally has of a reading grows older by itself.
-        if tallied.is_none() || member.tallied != tallied || self.tally.zone(member.id) != zone {
-            self.tally.set(member.id, known.then_some(member.evidence), clocks, zone);
-            member.tallied = tallied;
-        }
+        // Also where the reading is the same: what the tally kept since has grown wider than the reading has.
+        self.tally.set(member.id, known.then_some(member.evidence), clocks, zone);
     }
 
     /// Looks at what all nodes are measured against; true if it has changed for everybody.
