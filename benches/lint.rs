@@ -150,7 +150,7 @@ fn manifest(number: usize) -> String {
          app.kubernetes.io/name: app-{number}\n    app.kubernetes.io/part-of: shop\ndata:\n  application.properties: |\n    \
          server.port=8080\n    {skew}\n"
     );
-    for line in 0..40 {
+    for line in 0..60 {
         text.push_str(&format!("    service.{line}.url=https://backend-{line}.shop.svc:8443/api?retries={line}\n"));
     }
     text.push_str(&format!(
