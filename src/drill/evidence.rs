@@ -36,14 +36,15 @@ impl Known {
         self.good.map(|(at, ..)| at)
     }
 
-    /// A reading.
-    pub fn saw(&mut self, now: Duration, claimed: Delta, own: Delta, is_vague: bool) {
-        self.good = Some((now, claimed, own));
+    /// A reading. Whether it says that the clock has moved since the one before by more than any policy tolerates.
+    pub fn saw(&mut self, now: Duration, claimed: Delta, own: Delta, is_vague: bool) -> bool {
+        let before = self.good.replace((now, claimed, own));
+        let has_moved = before.is_some_and(|(_, before, _)| claimed.minus(before).magnitude() > ORDINARY);
         self.is_vague = is_vague;
         let far = claimed.magnitude().max(own.magnitude());
         if far < ORDINARY {
             self.least.clear();
-            return;
+            return has_moved;
         }
         let mut since = now;
         while let Some((before, least)) = self.least.last().copied()
@@ -56,6 +57,7 @@ impl Known {
         if self.least.len() > REMEMBERED {
             self.least.remove(0);
         }
+        has_moved
     }
 
     /// What speaks against an errand that began at `began` for this policy; `is_led`: nobody could tell who is right.

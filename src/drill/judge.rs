@@ -161,12 +161,12 @@ impl Judge {
         }
     }
 
-    /// A replica has asked a node.
+    /// A replica has asked a node. A clock that is found elsewhere than at the look before is a reason to say so.
     pub fn saw(&mut self, replica: usize, node: usize, machine: &Machine, is_good: bool, now: Duration) {
         let Some(known) = self.known.get_mut(replica).and_then(|all| all.get_mut(node)) else { return };
         let Some(claimed) = machine.claimed(now).filter(|_| is_good) else { return };
         let own = machine.face.offset(now).minus(machine.followed);
-        known.saw(now, claimed, own, matches!(machine.agent, super::truth::Agent::Slow(_)));
+        self.stirs += u64::from(known.saw(now, claimed, own, matches!(machine.agent, super::truth::Agent::Slow(_))));
     }
 
     /// Something happens, which may give reasons to write.

@@ -35,6 +35,8 @@ const REPORTS: [&str; 2] = ["PolicyReport", "ClusterPolicyReport"];
 const LATEST: Duration = Duration::from_secs(40);
 /// Once something was refused and nothing has moved for so long, nothing will.
 const STUCK: Duration = Duration::from_millis(1_500);
+/// The answer to a request has arrived, however busy the machine is.
+const HEARD: Duration = Duration::from_millis(300);
 
 /// A cluster in which a controller can show everything.
 pub(super) struct Exercise<'p> {
@@ -134,6 +136,8 @@ impl<'p> Exercise<'p> {
             self.clocks().delete("asked-2", &DeleteParams::default()).await?;
             self.first(Manner::ahead_ms(15_000));
             missing = self.until(before, async || self.acted(1).await).await?;
+            // It may be seen before the controller has heard that it is stored; told again before that, it is another.
+            tokio::time::sleep(HEARD).await;
         }
         if missing.is_empty() {
             self.first(Manner::right());

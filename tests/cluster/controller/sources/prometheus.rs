@@ -81,7 +81,7 @@ fn of_three_nodes_the_drifting_one_is_tainted_and_one_that_is_not_scraped_any_mo
 }
 
 #[test]
-fn each_way_in_which_the_scraping_can_be_wrong_is_told_and_can_be_put_right() -> Outcome {
+fn labels_that_name_no_node_are_told_and_can_be_put_right() -> Outcome {
     run(async {
         let mut lab = Lab::begin("wrong").await?;
         lab.nodes(4).await?;
@@ -120,19 +120,36 @@ fn each_way_in_which_the_scraping_can_be_wrong_is_told_and_can_be_put_right() ->
         lab.wait_told("wrong", "nodeLabel").await?;
         prometheus.change(&json!([renamed("node")]))?;
         lab.wait_state("wrong-1", "Synchronized").await?;
+        drop((controller, prometheus, exporters));
+        lab.end().await
+    })
+}
 
-        // Scraped less often than the policy wants to hear.
+/// Scraped less often than the policy wants to hear; so rarely that a node does not flap meanwhile between a fresh scrape
+/// and a stale one, after which its record would be written once a minute only. Then scraped twice.
+#[test]
+fn what_is_scraped_too_rarely_or_twice_is_told_and_can_be_put_right() -> Outcome {
+    run(async {
+        let mut lab = Lab::begin("rare").await?;
+        lab.nodes(4).await?;
+        let mut exporters = Vec::new();
+        for number in 1..=4 {
+            exporters.push(NodeExporter::start(address(number), PORT, &[]).await?);
+        }
         let mut rarely = job("node", &[1, 2, 3, 4]);
-        rarely["scrape_interval"] = json!("5s");
-        prometheus.change(&json!([rarely]))?;
-        lab.change_policy("wrong", json!({"tolerance": {"staleAfter": "1s"}})).await?;
-        lab.wait_told("wrong", "old already").await?;
-        lab.change_policy("wrong", json!({"tolerance": {"staleAfter": "10s"}})).await?;
-        lab.wait_state("wrong-1", "Synchronized").await?;
+        rarely["scrape_interval"] = json!("20s");
+        let mut prometheus = Prometheus::start(SERVER, "", &json!([rarely])).await?;
+        let (controller, _) = lab.controller("controller-rare", &[]).await?;
+        let impatient = json!({"source": source(prometheus.url()), "tolerance": {"staleAfter": "1s"}});
+        lab.policy("rare", impatient).await?;
+        lab.wait_told("rare", "old already").await?;
+        lab.change_policy("rare", json!({"tolerance": {"staleAfter": "60s"}})).await?;
+        lab.wait_state("rare-1", "Synchronized").await?;
 
         prometheus.change(&json!([job("node", &[1, 2, 3, 4]), job("again", &[1])]))?;
-        lab.wait_told("wrong", "has 2 series of node_time_seconds").await?;
-        lab.wait_state("wrong-2", "Synchronized").await?;
+        lab.change_policy("rare", json!({"tolerance": {"staleAfter": "4s"}})).await?;
+        lab.wait_told("rare", "has 2 series of node_time_seconds").await?;
+        lab.wait_state("rare-2", "Synchronized").await?;
         drop((controller, prometheus, exporters));
         lab.end().await
     })
