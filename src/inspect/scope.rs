@@ -11,7 +11,7 @@ use super::tree::{Entry, Scalar, Tree};
 use super::value::{self, Written};
 use super::words::Letters;
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A map, a list whose items have a `name` and a `value`, or flags and assignments beside one another.
 pub(crate) struct Scope<'p> {
@@ -32,6 +32,8 @@ pub(crate) enum Entries<'p> {
 struct Facts {
     /// The last entry with each key.
     last: HashMap<String, usize>,
+    /// The letters of all keys.
+    letters: HashSet<Vec<u8>>,
     /// Short values by the letters of their keys.
     values: HashMap<Vec<u8>, Vec<String>>,
     /// For the letters of each feature that is switched off, the entries that do it; empty: the scope itself.
@@ -115,6 +117,21 @@ impl<'p> Scope<'p> {
         self.facts().last.contains_key(key)
     }
 
+    /// Is it a map?
+    pub(crate) fn is_map(&self) -> bool {
+        matches!(self.entries, Entries::Map(_))
+    }
+
+    /// Is there an entry whose key has these letters?
+    pub(crate) fn has_letters(&self, letters: &[u8]) -> bool {
+        self.facts().letters.contains(letters)
+    }
+
+    /// Is there an entry whose key's letters are such?
+    pub(crate) fn any_letters(&self, is_such: impl Fn(&[u8]) -> bool) -> bool {
+        self.facts().letters.iter().any(|letters| is_such(letters))
+    }
+
     /// Does the scope hold this key (letters) with a value that fits (stars at either end stand for anything)?
     pub(crate) fn holds(&self, key: &[u8], wanted: &str) -> bool {
         self.facts().values.get(key).is_some_and(|values| values.iter().any(|value| fits(wanted, value)))
@@ -150,6 +167,7 @@ impl<'p> Scope<'p> {
 impl Facts {
     fn name(&mut self, index: usize, key: &str) {
         self.last.insert(key.to_owned(), index);
+        self.letters.insert(Letters::of([key]).text().to_vec());
     }
 
     fn add(&mut self, index: usize, key: &str, scalar: Option<&Scalar>) {
@@ -205,9 +223,11 @@ fn features(letters: &Letters, text: &str, on: bool) -> Vec<Vec<u8>> {
     if words.first() == Some(&b"is".as_slice()) {
         words.remove(0);
     }
-    let switch: &[&[u8]] = if on { &[b"disabled", b"disable"] } else { &[b"enabled", b"enable", b"active", b"use"] };
+    let switch: &[&[u8]] =
+        if on { &[b"disabled", b"disable", b"no", b"without"] } else { &[b"enabled", b"enable", b"active", b"use"] };
     let is_word = ["off", "none", "disabled"].iter().any(|word| text.trim().eq_ignore_ascii_case(word));
-    if words.last().is_some_and(|word| switch.contains(word) || (is_word && !on && MODES.contains(word))) {
+    let is_last = |word: &&[u8]| switch.contains(word) && !matches!(*word, b"no" | b"without");
+    if words.last().is_some_and(|word| is_last(word) || (is_word && !on && MODES.contains(word))) {
         words.pop();
     } else if words.first().is_some_and(|word| switch.contains(word)) {
         words.remove(0);
@@ -262,6 +282,9 @@ mod tests {
         check("isActive", "false", &[""]);
         check("jwtAuthDisabled", "true", &["jwt"]);
         check("auth_jwt", "off", &["authjwt", "jwt"]);
+        check("no-oidc", "true", &["oidc"]);
+        check("no-oidc", "false", &[]);
+        check("oidc-no", "true", &[]);
         check("auth_jwt", "on", &[]);
         check("oidc_mode", "none", &["oidc"]);
         check("oidc_mode", "0", &[]);
