@@ -4,7 +4,7 @@
 //! stands where that can be done (`template`); what comments and annotations suppress is set apart (`suppression`).
 
 use super::catalogue::Catalogue;
-use super::finding::{Note, ObjectRef};
+use super::finding::{Finding, Note, ObjectRef, Severity};
 use super::formats::{self, Format};
 use super::limits::Limits;
 use super::link::{Link, Way};
@@ -15,6 +15,7 @@ use super::tree::{Position, Tree};
 use super::walk::Walk;
 use super::{Bounds, Inspection, Path, mentions_skew, object_ref};
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// What a file gave.
 #[derive(Debug, Default)]
@@ -60,6 +61,7 @@ pub fn inspect_file(
         }
         // A person reads a file from the top.
         found.findings.sort_by_key(|finding| finding.at);
+        told_as_the_worst(&mut found.findings);
         file.suppressed.extend(suppression::by_annotation(tree, &object, &mut found));
         file.documents.push((object, found));
     };
@@ -81,6 +83,17 @@ pub fn inspect_file(
     file.suppressed.extend(suppression::by_comments(text, &mut file.documents, &mut file.notes));
     file.suppressed.sort_by_key(|suppressed| suppressed.finding.at);
     file
+}
+
+/// What is written once may stand in several places (an anchor that is merged). Where one of them makes it an error, the
+/// others need no guess about it.
+fn told_as_the_worst(findings: &mut Vec<Finding>) {
+    let worst: HashSet<(Position, &str)> = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error && finding.at != Position::default())
+        .map(|finding| (finding.at, finding.rule))
+        .collect();
+    findings.retain(|it| it.severity == Severity::Error || !worst.contains(&(it.at, it.rule)));
 }
 
 /// A file's documents.

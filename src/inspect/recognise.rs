@@ -10,6 +10,7 @@ use super::catalogue::{Catalogue, Context, Known, Meaning, Reads, Role};
 use super::duration::{self, Nanos, Span};
 use super::formats::Notation;
 use super::link::{Link, Way};
+use super::lookalike;
 use super::mention::mentions_skew;
 use super::scope::fits;
 use super::tree::Scalar;
@@ -80,9 +81,12 @@ pub(crate) fn recognise<'s>(
         return None;
     }
     keys.reverse();
-    let suspect = Suspect { catalogue, kind, link, letters: Letters::of(keys.iter().copied()), key: keys.last()? };
+    let letters = Letters::of(keys.iter().copied());
+    let suspect = Suspect { catalogue, kind, link, letters, key: keys.last()?, span };
     // An example is nobody's setting, not even that of a product that is known.
-    if suspect.letters.keys().any(|key| catalogue.convention().is_silent_key(key)) {
+    if suspect.letters.keys().any(|key| catalogue.convention().is_silent_key(key))
+        || lookalike::is_nobodys(catalogue.convention(), &suspect.letters, link)
+    {
         return None;
     }
     let mut best: Option<(bool, usize, &Known)> = None;
@@ -176,6 +180,7 @@ struct Suspect<'s, 'l> {
     link: &'l Link<'l>,
     letters: Letters,
     key: &'l str,
+    span: Option<Span>,
 }
 
 impl Suspect<'_, '_> {
@@ -183,7 +188,9 @@ impl Suspect<'_, '_> {
     fn weight(&self, known: &Known) -> Option<usize> {
         if let Role::Generic { strong, .. } = known.role {
             let tail = known.keys.iter().filter(|key| self.ends_in(key.tail())).map(|key| key.weight()).max()?;
-            return (!self.is_silenced() && (strong || self.has_auth())).then_some(tail);
+            let is_another =
+                lookalike::is_switch_or_bound(self.catalogue.convention(), self.key, tail, self.span, self.link);
+            return (!is_another && !self.is_silenced() && (strong || self.has_auth())).then_some(tail);
         }
         let start_weight = |key: &super::words::Pattern| Some((key.find(&self.letters)?, key.weight()));
         let (start, weight) = known.keys.iter().filter_map(start_weight).max_by_key(|(_, weight)| *weight)?;

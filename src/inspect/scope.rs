@@ -171,6 +171,22 @@ impl<'p> Scope<'p> {
         self.lettered(&letters).any(|(_, other, _)| other == key)
     }
 
+    /// Is it a map?
+    pub(crate) fn is_map(&self) -> bool {
+        matches!(self.entries, Entries::Map(_))
+    }
+
+    /// Is there an entry whose key has these letters?
+    pub(crate) fn has_letters(&self, letters: &[u8]) -> bool {
+        self.lettered(letters).next().is_some()
+    }
+
+    /// Is there an entry whose key's letters are such?
+    pub(crate) fn any_letters(&self, is_such: impl Fn(&[u8]) -> bool) -> bool {
+        let mut entries = self.facts().by_letters.iter().filter_map(|(_, place)| self.entry(*place));
+        entries.any(|(key, _)| is_such(&letters_of(key).collect::<Vec<u8>>()))
+    }
+
     /// Does the scope hold this key (letters) with a value that fits (stars at either end stand for anything)?
     pub(crate) fn holds(&self, key: &[u8], wanted: &str) -> bool {
         self.values(key).any(|value| fits(wanted, value))
@@ -295,9 +311,11 @@ fn features(letters: &Letters, text: &str, on: bool) -> Vec<Vec<u8>> {
     if words.first() == Some(&b"is".as_slice()) {
         words.remove(0);
     }
-    let switch: &[&[u8]] = if on { &[b"disabled", b"disable"] } else { &[b"enabled", b"enable", b"active", b"use"] };
+    let switch: &[&[u8]] =
+        if on { &[b"disabled", b"disable", b"no", b"without"] } else { &[b"enabled", b"enable", b"active", b"use"] };
     let is_word = ["off", "none", "disabled"].iter().any(|word| text.trim().eq_ignore_ascii_case(word));
-    if words.last().is_some_and(|word| switch.contains(word) || (is_word && !on && MODES.contains(word))) {
+    let is_last = |word: &&[u8]| switch.contains(word) && !matches!(*word, b"no" | b"without");
+    if words.last().is_some_and(|word| is_last(word) || (is_word && !on && MODES.contains(word))) {
         words.pop();
     } else if words.first().is_some_and(|word| switch.contains(word)) {
         words.remove(0);
@@ -352,6 +370,9 @@ mod tests {
         check("isActive", "false", &[""]);
         check("jwtAuthDisabled", "true", &["jwt"]);
         check("auth_jwt", "off", &["authjwt", "jwt"]);
+        check("no-oidc", "true", &["oidc"]);
+        check("no-oidc", "false", &[]);
+        check("oidc-no", "true", &[]);
         check("auth_jwt", "on", &[]);
         check("oidc_mode", "none", &["oidc"]);
         check("oidc_mode", "0", &[]);

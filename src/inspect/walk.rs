@@ -62,7 +62,9 @@ impl<'c> Walk<'c> {
         if object.kind.is_empty() || object.api_version.is_empty() {
             self.object = None;
             self.kind.clear();
-            if !surfaces::is_description(tree) {
+            if surfaces::is_description(tree) {
+                self.gateways(link, tree, 0);
+            } else if !link.file().is_some_and(surfaces::is_schema_file) {
                 self.node(link, tree, 0);
             }
             return;
@@ -131,11 +133,13 @@ impl<'c> Walk<'c> {
             Way::Item { .. } if entries.iter().any(is_named) => true,
             _ => pairs::alone(self, link, entries),
         };
+        let held = if is_pair { None } else { pairs::held(self, link, entries) };
         let is_schema = surfaces::is_schema(entries);
         for (index, entry) in entries.iter().enumerate() {
             let skipped = (has_command && command::is_vector(entry))
                 || (is_schema && matches!(entry.key.as_str(), "default" | "example" | "examples"))
                 || (is_pair && matches!(entry.key.as_str(), "value" | "Value") && entry.value.scalar().is_some())
+                || held == Some(index)
                 || (self.object.is_some() && surfaces::is_skipped(link, &entry.key, self.object_kind(), depth == 0));
             if !skipped {
                 self.node(
@@ -293,9 +297,24 @@ impl<'c> Walk<'c> {
         for note in notes {
             self.note(&document, note.at, note.message);
         }
-        if !surfaces::is_description(&tree) {
+        if surfaces::is_description(&tree) {
+            self.gateways(&document, &tree, 2);
+        } else if !name.is_some_and(surfaces::is_schema_file) {
             // Not 0 or 1: what is special at the root of an object is not special in here.
             self.node(&document, &tree, 2);
+        }
+    }
+
+    /// What sets something in a description.
+    fn gateways(&mut self, link: &Link<'_>, tree: &Tree, depth: usize) {
+        let scope = Scope::new(Entries::Map(tree.entries()));
+        for (index, entry) in tree.entries().iter().enumerate().filter(|(_, entry)| surfaces::is_of_gateway(&entry.key))
+        {
+            self.node(
+                &link.down(Way::Key { name: &entry.key, scope: &scope, index }),
+                &entry.value,
+                depth.saturating_add(1),
+            );
         }
     }
 

@@ -110,6 +110,14 @@ fn given<'t>(words: &[&'t str], script_at: Option<usize>) -> Vec<Given<'t>> {
     let mut found = Vec::new();
     for (number, text) in words.iter().enumerate().filter(|(number, _)| script_at != Some(*number)) {
         let Some(flag) = Flag::of(text) else { continue };
+        let is_listed = number
+            .checked_sub(1)
+            .and_then(|before| words.get(before))
+            .is_some_and(|before| Flag::of(before).is_some_and(|flag| flag.value.is_none() && takes_list(flag.name)));
+        if is_listed && flag.prefix.is_empty() {
+            found.extend(assignments(text, number, 0));
+            continue;
+        }
         let value = match flag.value {
             Some((value, start)) => Some((number, start, value)),
             None => {
@@ -118,14 +126,46 @@ fn given<'t>(words: &[&'t str], script_at: Option<usize>) -> Vec<Given<'t>> {
                 text.map(|text| (next, 0, *text))
             }
         };
-        let inner = value.and_then(|(word, start, text)| {
-            // `--set jwt.leeway=0` is a word of its own; `--set=jwt.leeway=0` holds one.
-            let flag = Flag::of(text).filter(|flag| start > 0 && flag.prefix.is_empty())?;
-            let (value, at) = flag.value?;
-            Some(Given { flag, value: Some((word, start.saturating_add(at), value)) })
-        });
+        let is_list = takes_list(flag.name);
         found.push(Given { flag, value });
-        found.extend(inner);
+        // `--set jwt.leeway=0` is a word of its own; `--set=jwt.leeway=0` holds one.
+        match value.filter(|(_, start, _)| *start > 0) {
+            Some((word, start, text)) if is_list => found.extend(assignments(text, word, start)),
+            Some((word, start, text)) => found.extend(assignment(text, word, start)),
+            None => {}
+        }
+    }
+    found
+}
+
+/// Does a flag of this name take several assignments with commas between them?
+///
+/// Source: <https://helm.sh/docs/intro/using_helm/#the-format-and-limitations-of---set>,
+/// <https://cloud.google.com/sdk/gcloud/reference/run/deploy> (`--set-env-vars`).
+fn takes_list(name: &str) -> bool {
+    matches!(name, "set" | "set-string" | "set-env-vars" | "update-env-vars")
+}
+
+/// The assignment that a text is, which begins at the byte `start` of a word.
+fn assignment(text: &str, word: usize, start: usize) -> Option<Given<'_>> {
+    let flag = Flag::of(text).filter(|flag| flag.prefix.is_empty())?;
+    let (value, at) = flag.value?;
+    Some(Given { flag, value: Some((word, start.saturating_add(at), value)) })
+}
+
+/// The assignments in a list, which begins at the byte `start` of a word. A comma before something else, and one that is
+/// escaped, belong to the value before it, which is then more than can be told here.
+fn assignments(text: &str, word: usize, start: usize) -> Vec<Given<'_>> {
+    let mut found: Vec<Given<'_>> = Vec::new();
+    let mut at = start;
+    let mut is_escaped = false;
+    for piece in text.split(',') {
+        match assignment(piece, word, at).filter(|_| !is_escaped) {
+            Some(given) => found.push(given),
+            None => drop(found.pop()),
+        }
+        is_escaped = piece.ends_with('\\');
+        at = at.saturating_add(piece.len()).saturating_add(1);
     }
     found
 }
