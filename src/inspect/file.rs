@@ -40,7 +40,7 @@ pub fn inspect_file(
     limits: &Limits,
 ) -> FileInspection {
     // The same question as at admission: a key that only escapes put together is no key for either.
-    let may_hold = mentions_skew(text.as_bytes());
+    let may_hold = mentions_skew(text.as_bytes()) || (limits.secrets && text.contains("Secret"));
     let yaml = if may_hold { formats::yaml::documents } else { formats::yaml::heads };
     let Some(Parsed { format, text: read, documents, notes }) = parsed(name, text, limits, yaml) else {
         let message = "not looked at: neither its name nor its content tells a format that is read".to_owned();

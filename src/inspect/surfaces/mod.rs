@@ -129,10 +129,15 @@ fn describes(property: &Tree) -> bool {
         || (property.get("default").is_some() && property.get("description").is_some())
 }
 
+/// Does this field of a Secret hold what nobody should see?
+pub(crate) fn is_secret(key: &str) -> bool {
+    matches!(key, "data" | "stringData")
+}
+
 /// Is this entry of an object no configuration? `link` is the map that holds it.
 pub(crate) fn is_skipped(link: &Link<'_>, key: &str, kind: &str, is_root: bool) -> bool {
     let parent = |name: &str| link.key() == Some(name);
-    (is_root && (key == "status" || (kind == "Secret" && matches!(key, "data" | "stringData"))))
+    (is_root && (key == "status" || (kind == "Secret" && is_secret(key))))
         || key == SCHEMA
         // Labels are for selecting.
         || (parent("metadata") && matches!(key, "managedFields" | "labels"))
