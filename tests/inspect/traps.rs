@@ -351,7 +351,7 @@ fn several_assignments_stand_in_one_flag() {
 
 #[test]
 fn what_is_merged_is_told_as_the_worst_that_it_is() {
-    check("a.yaml", "x: &x\n  clockSkew: §0s\njwt:\n  <<: *x\n");
+    check("a.yaml", "x: &x\n  clockSkew: §0s\njwt:\n  <<: *x\noidc:\n  <<: *x\n");
 }
 
 #[test]
