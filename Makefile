@@ -27,7 +27,7 @@ export RUST_LIB_BACKTRACE ?= 0
 export KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt clippy deny bench scale fuzz faults mutants coverage scenarios soak crds clean prerequisites tools guest control-plane
+.PHONY: help demo test check fmt clippy deny bench scale hostile instructions fuzz faults mutants coverage scenarios soak crds clean prerequisites tools guest control-plane
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,7 @@ test: prerequisites tools guest control-plane ## Run all tests, also those on a 
 	@scripts/tools -- $(CARGO) test --locked --no-fail-fast
 	@echo "test: drilling the controller in $(DRILLS) random scenarios (release build)"
 	@$(CARGO) run --locked --release --quiet --example soak -- --short --seeds $(DRILLS) --no-month
+	@$(MAKE) --no-print-directory instructions
 
 check: fmt clippy deny ## Check the format, the lints, licences and advisories
 
@@ -72,6 +73,20 @@ scale: prerequisites control-plane ## Measure the controller with NODES=50,1000,
 	@[ "$$(id -u)" = 0 ] || as=--map-root-user; \
 	unshare $$as --net sh -c 'ip link set lo up && exec "$$0" "$$@"' \
 	  $(or $(CARGO_TARGET_DIR),target)/release/examples/scale --nodes $(NODES) $(SCALE_FLAGS)
+
+# Of `make hostile`.
+REVIEWS ?= 100000
+
+hostile: prerequisites ## Post REVIEWS (100000) hostile reviews to what is shipped, and tell times and memory (an hour)
+	@$(CARGO) build --locked --profile dist --bin clockwarden
+	@CLOCKWARDEN_HOSTILE_BINARY=$(abspath $(or $(CARGO_TARGET_DIR),target))/dist/clockwarden REVIEWS=$(REVIEWS) \
+	  $(CARGO) test --locked --release --test webhook hostile -- --nocapture
+
+# UPDATE_GOLDEN=1 writes the numbers down.
+instructions: prerequisites ## Count the instructions of a review, and hold them against benches/instructions.txt (a minute)
+	@$(CARGO) build --locked --release --quiet --example instructions
+	@echo "instructions: of one review, and how far from benches/instructions.txt"
+	@scripts/instructions $(or $(CARGO_TARGET_DIR),target)/release/examples/instructions
 
 # Without a sanitizer the stable compiler will do: the parsers have no unsafe code that one would watch. FUZZ=yaml fuzzes
 # one target or format alone.

@@ -3,7 +3,7 @@
 use clap::Parser as _;
 use clockwarden::cli::{Cli, Command};
 use clockwarden::runtime::Threads;
-use clockwarden::{agent, api, controller, lint, runtime, scan, status, telemetry, webhook};
+use clockwarden::{agent, api, controller, lint, runtime, scan, status, sys, telemetry, webhook};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -14,6 +14,10 @@ fn main() -> ExitCode {
         Command::Agent(_) => Threads::One,
         _ => Threads::PerCore,
     };
+    if matches!(cli.command, Command::Webhook(_)) {
+        // What a review of a megabyte needed for a moment is no reason to be large for ever.
+        sys::keep_little_memory();
+    }
     let ended =
         runtime::build(threads).map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(cli.command)));
     ended.unwrap_or_else(|error| {

@@ -261,7 +261,7 @@ impl<'c> Walk<'c> {
     fn inside(&mut self, link: &Link<'_>, scalar: &Scalar) {
         let text = scalar.text.trim_start();
         let key = link.key().unwrap_or("");
-        let may_be_document = text.starts_with(['{', '[']) || text.contains('\n') || text.contains("LoginModule");
+        let may_be_document = text.starts_with(['{', '[']) || text.contains('\n') || is_jaas(text);
         let may_be_options = !may_be_document && command::holds_options(key, text);
         let is_read = (may_be_document && !surfaces::is_prose(key)) || may_be_options;
         if !is_read || formats::is_foreign(key) || !mentions_skew(text.as_bytes()) {
@@ -330,6 +330,11 @@ impl<'c> Walk<'c> {
             self.note(link, Position::default(), message);
         }
     }
+}
+
+/// JAAS on a line. Few values have its capitals, so that most are not searched for the word.
+fn is_jaas(text: &str) -> bool {
+    text.contains('M') && text.contains("LoginModule")
 }
 
 /// The path, with the name of the variable or flag where the path ends in `value` or a number.

@@ -11,6 +11,7 @@
 )]
 
 mod crowds;
+mod hostile;
 mod http;
 mod support;
 mod tls;

@@ -8,6 +8,7 @@ use super::super::link::{Link, Way};
 use super::super::scope::{Entries, Scope};
 use super::super::tree::{Entry, Kind, Position, Scalar, Step, Tree};
 use super::super::walk::Walk;
+use super::super::words::Letters;
 use super::shell::{self, Word};
 use crate::inspect::rules::host_clock_write::may_set_clocks;
 use crate::inspect::sight::{self, Command, What};
@@ -280,19 +281,20 @@ fn word_at<'w>(word: &'w Word, lines: &mut place::Lines<'_>) -> sight::Word<'w> 
     sight::Word { text: &word.text, steps: Vec::new(), at: lines.place(word.start) }
 }
 
+/// Words at the end of a key whose value is a command line, or a part of one.
+const OPTIONS: &[&[u8]] =
+    &[b"opts", b"options", b"args", b"arguments", b"flags", b"params", b"parameters", b"cmd", b"command"];
+
 /// Does a value under this key hold options for a command line?
 pub(crate) fn holds_options(key: &str, text: &str) -> bool {
-    let last = super::super::words::Letters::of([key]);
-    let words: Vec<&[u8]> = last.words(0, last.text().len()).collect();
-    let named = words.last().is_some_and(|word| {
-        [b"opts".as_slice(), b"options", b"args", b"arguments", b"flags", b"params", b"parameters", b"cmd", b"command"]
-            .contains(word)
-    });
     // Units of systemd: `Environment=A=0 "B=0"`, `ExecStart=/app --a=0`.
     if key == "Environment" {
         return text.contains('=');
     }
-    let has_flag = text.starts_with('-') || text.contains(" -");
-    let named = named || key.starts_with("Exec");
-    has_flag && (named || text.starts_with("-D") || text.starts_with("--"))
+    if !text.contains('-') || !(text.starts_with('-') || text.contains(" -")) {
+        return false;
+    }
+    let letters = Letters::of([key]);
+    let named = letters.words(0, letters.text().len()).last().is_some_and(|word| OPTIONS.contains(&word));
+    named || key.starts_with("Exec") || text.starts_with("-D") || text.starts_with("--")
 }
