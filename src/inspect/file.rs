@@ -4,7 +4,7 @@
 //! stands where that can be done (`template`); what comments and annotations suppress is set apart (`suppression`).
 
 use super::catalogue::Catalogue;
-use super::finding::{Finding, Note, ObjectRef, Severity};
+use super::finding::{Finding, Note, ObjectRef};
 use super::formats::{self, Format};
 use super::limits::Limits;
 use super::link::{Link, Way};
@@ -15,7 +15,6 @@ use super::tree::{Position, Tree};
 use super::walk::Walk;
 use super::{Bounds, Inspection, Path, mentions_skew, object_ref};
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 /// What a file gave.
 #[derive(Debug, Default)]
@@ -85,15 +84,22 @@ pub fn inspect_file(
     file
 }
 
-/// What is written once may stand in several places (an anchor that is merged). Where one of them makes it an error, the
-/// others need no guess about it.
+/// What is written once may stand in several places (an anchor that is merged): it is told once, as the worst that it is
+/// in any of them. What is not written at all has no value, and no place of its own.
 fn told_as_the_worst(findings: &mut Vec<Finding>) {
-    let worst: HashSet<(Position, &str)> = findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Error && finding.at != Position::default())
-        .map(|finding| (finding.at, finding.rule))
-        .collect();
-    findings.retain(|it| it.severity == Severity::Error || !worst.contains(&(it.at, it.rule)));
+    let mut kept: Vec<Finding> = Vec::with_capacity(findings.len());
+    for finding in findings.drain(..) {
+        let is_written = finding.at != Position::default() && !finding.value.is_empty();
+        // They are in the order of their places.
+        let here = kept.iter_mut().rev().take_while(|other| other.at == finding.at);
+        let is_same = |other: &&mut Finding| (other.rule, &other.value) == (finding.rule, &finding.value);
+        match here.filter(is_same).find(|_| is_written) {
+            Some(other) if finding.severity > other.severity => *other = finding,
+            Some(_) => {}
+            None => kept.push(finding),
+        }
+    }
+    *findings = kept;
 }
 
 /// A file's documents.

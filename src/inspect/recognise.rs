@@ -8,11 +8,12 @@
 
 use super::catalogue::{Catalogue, Context, Known, Meaning, Reads, Role};
 use super::duration::{self, Nanos, Span};
-use super::formats::Notation;
+use super::formats::{self, Notation};
 use super::link::{Link, Way};
 use super::lookalike;
 use super::mention::mentions_skew;
 use super::scope::fits;
+use super::surfaces::command;
 use super::tree::Scalar;
 use super::value::{self, Written};
 use super::words::Letters;
@@ -294,8 +295,26 @@ pub(crate) fn is_idle(setting: &Setting<'_>, link: &Link<'_>) -> bool {
     let mut keys: Vec<&str> = link.keys().collect();
     keys.reverse();
     let letters = Letters::of(keys.iter().copied());
-    link.scopes().any(|(scope, above, index)| {
-        keys.get(above).is_some_and(|key| scope.is_shadowed(key, index))
-            || scope.is_off(&letters, letters.before_key(above), index)
-    })
+    is_none_of(&keys, link)
+        || link.scopes().any(|(scope, above, index)| {
+            keys.get(above).is_some_and(|key| scope.is_shadowed(key, index))
+                || scope.is_off(&letters, letters.before_key(above), index)
+                || (keys.get(above).is_some_and(|key| holds_others(key))
+                    && scope.is_off(&letters, letters.before_key(above.saturating_add(1)), index))
+        })
+}
+
+/// Does a key hold settings that belong to the object around it: variables, flags, a file of a ConfigMap? What switches
+/// a feature off for one of them does it for the others.
+fn holds_others(key: &str) -> bool {
+    matches!(key, "env" | "environment") || command::KEYS.contains(&key) || formats::by_name(key).is_some()
+}
+
+/// Is it in a resource of Terraform that is not made at all?
+///
+/// Source: <https://developer.hashicorp.com/terraform/language/meta-arguments/count>.
+fn is_none_of(keys: &[&str], link: &Link<'_>) -> bool {
+    matches!(keys.first(), Some(&("resource" | "module")))
+        && link.notation() == Notation::Assignment
+        && link.scopes().any(|(scope, above, _)| above <= 3 && scope.holds(b"count", "0"))
 }

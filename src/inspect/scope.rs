@@ -6,7 +6,7 @@
 
 use super::catalogue::Condition;
 use super::duration::{self, Unit};
-use super::surfaces::pairs;
+use super::surfaces::{command, pairs};
 use super::tree::{Entry, Scalar, Tree};
 use super::value::{self, Written};
 use super::words::Letters;
@@ -73,7 +73,7 @@ const VAGUE: &[&[u8]] = &[
 ];
 
 /// Words at the end of a name whose value says that a feature is off, if it is such a word: `OIDC_MODE=none`.
-const MODES: &[&[u8]] = &[b"mode", b"type"];
+const MODES: &[&[u8]] = &[b"mode", b"type", b"state", b"status"];
 
 /// Features that all token settings belong to, whatever they are called.
 const WHOLE: &[&[u8]] = &[b"auth", b"authentication", b"authn", b"security"];
@@ -95,6 +95,7 @@ impl<'p> Scope<'p> {
                 for (index, entry) in entries.iter().enumerate() {
                     facts.add(Place { index, inner: None }, &entry.key, entry.value.scalar());
                     facts.below(index, entry);
+                    facts.around(index, entry);
                     // APISIX: a plugin is switched off by `_meta: {disable: true}` among its settings.
                     let meta = if entry.key == "_meta" { entry.value.entries() } else { &[] };
                     for (number, inner) in meta.iter().enumerate() {
@@ -246,10 +247,45 @@ impl Facts {
     fn below(&mut self, index: usize, entry: &Entry) {
         for switch in entry.value.entries().iter().take(64) {
             let letters = Letters::of([switch.key.as_str()]);
-            let is_switch = matches!(letters.text(), b"enabled" | b"disabled" | b"active");
+            let is_switch = matches!(letters.text(), b"enabled" | b"disabled" | b"active" | b"mode" | b"type");
             if let Some(scalar) = switch.value.scalar().filter(|_| is_switch) {
                 self.off_by(index, &Letters::of([entry.key.as_str(), switch.key.as_str()]), value::written(scalar));
             }
+        }
+    }
+
+    /// The variables and flags of a container are about one another.
+    fn around(&mut self, index: usize, entry: &Entry) {
+        let is_variables = matches!(entry.key.as_str(), "env" | "environment");
+        if !is_variables && !command::KEYS.contains(&entry.key.as_str()) {
+            return;
+        }
+        for variable in entry.value.entries().iter().filter(|_| is_variables) {
+            if let Some(scalar) = variable.value.scalar() {
+                self.named_off_by(index, &variable.key, &scalar.text);
+            }
+        }
+        for item in entry.value.items() {
+            let text = item.scalar().map(|scalar| scalar.text.as_str());
+            match (pairs::pair(item), text) {
+                (Some((name, value)), _) if is_variables => self.named_off_by(index, name, &value.text),
+                (_, Some(text)) => match text.split_once('=') {
+                    Some((name, value)) => self.named_off_by(index, name, value),
+                    None if text.starts_with('-') => self.named_off_by(index, text, "true"),
+                    None => {}
+                },
+                _ => {}
+            }
+        }
+    }
+
+    /// A variable that is just called ENABLED says nothing about flags.
+    fn named_off_by(&mut self, index: usize, name: &str, text: &str) {
+        let letters = Letters::of([name]);
+        let is_named =
+            !matches!(letters.text(), b"enabled" | b"disabled" | b"enable" | b"disable" | b"active" | b"use");
+        if is_named && text.len() <= VALUE_BYTES && may_switch(text) {
+            self.off_by(index, &letters, value::resolved(text));
         }
     }
 
@@ -311,10 +347,13 @@ fn features(letters: &Letters, text: &str, on: bool) -> Vec<Vec<u8>> {
     if words.first() == Some(&b"is".as_slice()) {
         words.remove(0);
     }
-    let switch: &[&[u8]] =
-        if on { &[b"disabled", b"disable", b"no", b"without"] } else { &[b"enabled", b"enable", b"active", b"use"] };
+    let switch: &[&[u8]] = if on {
+        &[b"disabled", b"disable", b"no", b"without", b"skip"]
+    } else {
+        &[b"enabled", b"enable", b"active", b"use"]
+    };
     let is_word = ["off", "none", "disabled"].iter().any(|word| text.trim().eq_ignore_ascii_case(word));
-    let is_last = |word: &&[u8]| switch.contains(word) && !matches!(*word, b"no" | b"without");
+    let is_last = |word: &&[u8]| switch.contains(word) && !matches!(*word, b"no" | b"without" | b"skip");
     if words.last().is_some_and(|word| is_last(word) || (is_word && !on && MODES.contains(word))) {
         words.pop();
     } else if words.first().is_some_and(|word| switch.contains(word)) {
@@ -370,6 +409,8 @@ mod tests {
         check("isActive", "false", &[""]);
         check("jwtAuthDisabled", "true", &["jwt"]);
         check("auth_jwt", "off", &["authjwt", "jwt"]);
+        check("SKIP_JWT_VALIDATION", "true", &["jwt"]);
+        check("skip-auth-preflight", "true", &["authpreflight", "preflight"]);
         check("no-oidc", "true", &["oidc"]);
         check("no-oidc", "false", &[]);
         check("oidc-no", "true", &[]);

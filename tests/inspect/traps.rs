@@ -229,7 +229,15 @@ fn labels_are_for_selecting() {
 
 #[test]
 fn a_switch_says_in_many_ways_that_a_feature_is_off() {
-    for switch in ["JWT_AUTH_ENABLED=false", "USE_JWT=no", "JWT_MODE=none", "AUTH_TYPE=none", "AUTH_JWT_ENABLED=0"] {
+    for switch in [
+        "JWT_AUTH_ENABLED=false",
+        "USE_JWT=no",
+        "JWT_MODE=none",
+        "AUTH_TYPE=none",
+        "JWT_STATUS=disabled",
+        "SKIP_JWT_VALIDATION=true",
+        "AUTH_JWT_ENABLED=0",
+    ] {
         check("a.env", &format!("{switch}\nJWT_LEEWAY=0\n"));
     }
     check("a.yaml", "saml: {enabled: false}\nsamlLeeway: 0\n");
@@ -351,7 +359,7 @@ fn several_assignments_stand_in_one_flag() {
 
 #[test]
 fn what_is_merged_is_told_as_the_worst_that_it_is() {
-    check("a.yaml", "x: &x\n  clockSkew: §0s\njwt:\n  <<: *x\n");
+    check("a.yaml", "x: &x\n  clockSkew: §0s\njwt:\n  <<: *x\noidc:\n  <<: *x\n");
 }
 
 #[test]
@@ -381,4 +389,27 @@ fn what_is_answered_and_proposed_is_not_set() {
     check("a.json", r#"{"responses": {"200": {"jwt": {"leeway": 0}}}}"#);
     check("a.yaml", "jwt: {type: object, title: Tokens, default: {leeway: 0}}\n");
     check("a.yaml", "jwt: {type: web, title: Tokens, default: {leeway: §0}}\n");
+}
+
+#[test]
+fn variables_and_flags_of_a_container_switch_one_another_off() {
+    check("a.yaml", &pod("env: [{name: OIDC_ENABLED, value: 'false'}]\n    args: [--oidc-clock-skew=0]"));
+    check("a.yaml", &pod("args: [--oidc-enabled=false]\n    env: [{name: OIDC_CLOCK_SKEW, value: '0'}]"));
+    check("a.yaml", &pod("args: [--skip-auth]\n    env: [{name: OIDC_CLOCK_SKEW, value: '0'}]"));
+    check("a.yaml", &pod("env: [{name: ENABLED, value: 'false'}]\n    args: [--oidc-clock-skew=§0]"));
+    check("a.yaml", &pod("env: [{name: SAML_ENABLED, value: 'false'}]\n    args: [--oidc-clock-skew=§0]"));
+    let map = |mark: &str, name: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\ndata:\n  {name}_ENABLED: 'false'\n  a.yml: |\n    oidc: {{leeway: {mark}0}}\n"
+        )
+    };
+    check("a.yaml", &map("", "OIDC"));
+    check("a.yaml", &map("§", "SAML"));
+}
+
+#[test]
+fn a_resource_that_is_not_made_sets_nothing() {
+    check("a.tf", "resource \"a\" \"b\" {\n  count = 0\n  jwt_leeway = 0\n}\n");
+    check("a.tf", "resource \"a\" \"b\" {\n  count = 1\n  jwt_leeway = §0\n}\n");
+    check("job.hcl", "group \"a\" {\n  count = 0\n  jwt_leeway = §0\n}\n");
 }

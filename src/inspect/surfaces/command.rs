@@ -28,6 +28,8 @@ const SCRIPT_WORDS: usize = 20_000;
 /// One argument and the way to it.
 struct Argument<'t> {
     key: &'t Entry,
+    /// The number of that entry in the container.
+    place: usize,
     /// Its number in the list; none where the whole value is one string.
     index: Option<usize>,
     scalar: &'t Scalar,
@@ -46,19 +48,21 @@ pub(crate) fn is_vector(entry: &Entry) -> bool {
 /// Looks at the argument vector of a container; `link` is the container.
 pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
     let may_set_clocks = may_set_clocks(entries);
+    let container = Scope::new(Entries::Map(entries));
     let mut arguments = Vec::new();
     for key in KEYS {
-        let Some(entry) = entries.iter().rev().find(|entry| entry.key == *key && is_vector(entry)) else { continue };
+        let place = entries.iter().rposition(|entry| entry.key == *key && is_vector(entry));
+        let Some((place, entry)) = place.and_then(|place| Some((place, entries.get(place)?))) else { continue };
         match &entry.value {
-            Tree::List(items) => {
-                arguments.extend(items.iter().enumerate().filter_map(|(index, item)| {
-                    Some(Argument { key: entry, index: Some(index), scalar: item.scalar()? })
-                }))
-            }
+            Tree::List(items) => arguments.extend(items.iter().enumerate().filter_map(|(index, item)| {
+                Some(Argument { key: entry, place, index: Some(index), scalar: item.scalar()? })
+            })),
             // One string is split by a shell, or as one would.
-            Tree::Scalar(scalar) => in_argument(link, &Argument { key: entry, index: None, scalar }, |link| {
-                script(walk, link, &scalar.text, may_set_clocks);
-            }),
+            Tree::Scalar(scalar) => {
+                in_argument(link, &container, &Argument { key: entry, place, index: None, scalar }, |link| {
+                    script(walk, link, &scalar.text, may_set_clocks);
+                })
+            }
             Tree::Map(_) => {}
         }
     }
@@ -68,7 +72,7 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
         walk.see(link, What::Command(&Command { words, may_set_clocks, is_repeated: false }));
     }
     if let Some(argument) = script_at.and_then(|at| arguments.get(at)) {
-        in_argument(link, argument, |link| script(walk, link, &argument.scalar.text, may_set_clocks));
+        in_argument(link, &container, argument, |link| script(walk, link, &argument.scalar.text, may_set_clocks));
     }
     let texts: Vec<&str> = arguments.iter().map(|argument| argument.scalar.text.as_str()).collect();
     let given = given(&texts, script_at);
@@ -80,10 +84,10 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
         let joint = if start == 0 { " " } else { "=" };
         let way = Way::Flag { prefix: flag.prefix, name: flag.name, joint, scope: &scope, index };
         if start == 0 {
-            with_way(link, argument, |link| walk.leaf(&link.down(way), argument.scalar));
+            with_way(link, &container, argument, |link| walk.leaf(&link.down(way), argument.scalar));
             continue;
         }
-        in_argument(link, argument, |link| {
+        in_argument(link, &container, argument, |link| {
             let at = place::position(&argument.scalar.text, start);
             walk.leaf(&link.down(way), &text_at(text, at));
         });
@@ -220,9 +224,8 @@ fn script_index(arguments: &[Argument<'_>]) -> Option<usize> {
 }
 
 /// Calls with the way to an argument.
-fn with_way(link: &Link<'_>, argument: &Argument<'_>, then: impl FnOnce(&Link<'_>)) {
-    let scope = Scope::new(Entries::Map(std::slice::from_ref(argument.key)));
-    let key = link.down(Way::Key { name: &argument.key.key, scope: &scope, index: 0 });
+fn with_way(link: &Link<'_>, container: &Scope<'_>, argument: &Argument<'_>, then: impl FnOnce(&Link<'_>)) {
+    let key = link.down(Way::Key { name: &argument.key.key, scope: container, index: argument.place });
     match argument.index {
         Some(index) => then(&key.down(Way::Item { index, name: None })),
         None => then(&key),
@@ -230,8 +233,8 @@ fn with_way(link: &Link<'_>, argument: &Argument<'_>, then: impl FnOnce(&Link<'_
 }
 
 /// Calls with the way into the text of an argument.
-fn in_argument(link: &Link<'_>, argument: &Argument<'_>, then: impl FnOnce(&Link<'_>)) {
-    with_way(link, argument, |link| {
+fn in_argument(link: &Link<'_>, container: &Scope<'_>, argument: &Argument<'_>, then: impl FnOnce(&Link<'_>)) {
+    with_way(link, container, argument, |link| {
         let Scalar { text, at, .. } = argument.scalar;
         then(&link.down(Way::Document { text, notation: link.notation(), at: *at, name: None }));
     });
