@@ -3,7 +3,7 @@
 use clap::Parser as _;
 use clockwarden::cli::{Cli, Command};
 use clockwarden::runtime::Threads;
-use clockwarden::{agent, api, controller, lint, runtime, scan, status, telemetry, webhook};
+use clockwarden::{agent, api, controller, lint, runtime, scan, status, sys, telemetry, webhook};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -12,6 +12,11 @@ fn main() -> ExitCode {
     let threads = match cli.command {
         // It waits nearly all of its life, on every node: one thread costs less memory and fewer wake-ups.
         Command::Agent(_) => Threads::One,
+        // A large object needs much memory for a moment, on whichever thread judges it.
+        Command::Webhook(_) => {
+            sys::share_one_heap();
+            Threads::PerCore
+        }
         _ => Threads::PerCore,
     };
     let ended =
