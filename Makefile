@@ -8,6 +8,7 @@ CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_MUTANTS_VERSION := 27.1.0
+SARIF_TOOLS_VERSION := 3.0.5
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60
 # Random days of 200 nodes for the soak; random scenarios of some minutes and a few nodes in `make test`.
@@ -27,7 +28,7 @@ export RUST_LIB_BACKTRACE ?= 0
 export KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt clippy deny bench scale hostile instructions fuzz faults mutants coverage scenarios soak crds clean prerequisites tools guest control-plane
+.PHONY: help demo test check fmt clippy deny bench scale hostile instructions sarif fuzz faults mutants coverage scenarios soak crds clean prerequisites tools guest control-plane
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +88,11 @@ instructions: prerequisites ## Count the instructions of a review, and hold them
 	@$(CARGO) build --locked --release --quiet --example instructions
 	@echo "instructions: of one review, and how far from benches/instructions.txt"
 	@scripts/instructions $(or $(CARGO_TARGET_DIR),target)/release/examples/instructions
+
+# The schema is held by `make test`; this needs PyPI.
+sarif: prerequisites ## Let a reader that is not ours read what lint writes as SARIF (needs python3 and PyPI)
+	@$(CARGO) build --locked --quiet --bin clockwarden
+	@scripts/sarif $(or $(CARGO_TARGET_DIR),target)/debug/clockwarden $(SARIF_TOOLS_VERSION) tests/corpus tests/lint/project examples
 
 # Without a sanitizer the stable compiler will do: the parsers have no unsafe code that one would watch. FUZZ=yaml fuzzes
 # one target or format alone.
