@@ -410,7 +410,7 @@ mod tests {
         check("SKIP_JWT_VALIDATION", "true", &["jwt"]);
         check("skip-auth-preflight", "true", &["authpreflight", "preflight"]);
         check("no-oidc", "true", &["oidc"]);
-        check("no-oidc", "false", &[]);
+        check("no-oidc", "false", &["nooidc"]);
         check("oidc-no", "true", &[]);
         check("auth_jwt", "on", &[]);
         check("oidc_mode", "none", &["oidc"]);
