@@ -147,7 +147,7 @@ impl<'t> Bench<'t> {
     }
 
     fn documents(&self, text: &str) -> Option<Vec<Tree>> {
-        file::parsed(self.name, text, self.eyes.limits).map(|parsed| parsed.documents)
+        file::parsed(self.name, text, self.eyes.limits, super::formats::yaml::documents).map(|parsed| parsed.documents)
     }
 
     /// Are those gone that were mended, and no others come?
