@@ -31,7 +31,7 @@ fn is_annotation_of_alert(keys: &[&[u8]], link: &Link<'_>) -> bool {
 }
 
 fn is_case(convention: &Convention, link: &Link<'_>) -> bool {
-    link.scopes().any(|(scope, _, _)| scope.is_map() && convention.outcomes().any(|outcome| scope.has_letters(outcome)))
+    link.scopes().any(|(scope, _, _)| scope.is_case(convention.outcomes()))
 }
 
 /// Is it a switch or a bound? `tail` is the number of letters in the last part of its name.

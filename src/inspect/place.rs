@@ -204,7 +204,7 @@ mod tests {
     fn through_folded_lines() {
         check("f: >\n  a\n  b: 0\n", "a", "a b: 0\n", "0", (3, 6));
         check("f: >-\r\n  a\r\n\r\n  b: 0\r\n", "a", "a\nb: 0", "0", (4, 6));
-        check("f: 'a\n\n  it''s: 0'", "a", "a\nit's: 0", "0", (3, 9));
+        check("f: 'a\n\n  it''s: 0'", "a", "a\nit's: 0", "0", (3, 10));
         check("f: \"a\\\n   b=0\"", "a", "ab=0", "0", (2, 6));
         check("f: a\n  b 0\n", "a", "a b 0", "0", (2, 5));
     }

@@ -9,6 +9,11 @@ fn names_tell_the_format_and_contents_do_where_names_do_not() {
     check(Some("application.yml"), "", Some("yaml"));
     check(Some("App.JSON"), "", Some("json"));
     check(Some("a/b/.env.production"), "", Some("dotenv"));
+    check(Some(".env.example"), "", Some("dotenv"));
+    check(Some("api.env.sample"), "", Some("dotenv"));
+    check(Some("env.example"), "", Some("dotenv"));
+    check(Some("vite-env.d.ts"), "JWT_LEEWAY=0\n", None);
+    check(Some("api.env.bak"), "JWT_LEEWAY=0\n", None);
     check(Some("broker.conf"), "a=1\nb.c=2\n", Some("properties"));
     check(Some("application.yml.bak"), "jwt:\n  leeway: 0\n", None);
     check(Some("application.yml~"), "jwt:\n  leeway: 0\n", None);
