@@ -12,13 +12,12 @@ fn main() -> ExitCode {
     let threads = match cli.command {
         // It waits nearly all of its life, on every node: one thread costs less memory and fewer wake-ups.
         Command::Agent(_) => Threads::One,
-        // A large object needs much memory for a moment, on whichever thread judges it.
-        Command::Webhook(_) => {
-            sys::share_one_heap();
-            Threads::PerCore
-        }
         _ => Threads::PerCore,
     };
+    if matches!(cli.command, Command::Webhook(_)) {
+        // What a review of a megabyte needed for a moment is no reason to be large for ever.
+        sys::keep_little_memory();
+    }
     let ended =
         runtime::build(threads).map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(cli.command)));
     ended.unwrap_or_else(|error| {

@@ -4,7 +4,7 @@
 //! stands where that can be done (`template`); what comments and annotations suppress is set apart (`suppression`).
 
 use super::catalogue::Catalogue;
-use super::finding::{Note, ObjectRef};
+use super::finding::{Finding, Note, ObjectRef};
 use super::formats::{self, Format};
 use super::limits::Limits;
 use super::link::{Link, Way};
@@ -38,15 +38,16 @@ pub fn inspect_file(
     bounds: &Bounds,
     limits: &Limits,
 ) -> FileInspection {
-    let Some(Parsed { format, text: read, documents, notes }) = parsed(name, text, limits) else {
+    // The same question as at admission: a key that only escapes put together is no key for either.
+    let may_hold = mentions_skew(text.as_bytes()) || (limits.secrets && text.contains("Secret"));
+    let yaml = if may_hold { formats::yaml::documents } else { formats::yaml::heads };
+    let Some(Parsed { format, text: read, documents, notes }) = parsed(name, text, limits, yaml) else {
         let message = "not looked at: neither its name nor its content tells a format that is read".to_owned();
         let note = Note { path: Path::default(), at: Position::default(), message };
         return FileInspection { notes: vec![note], ..FileInspection::default() };
     };
     let root = Link::root(Some(&read), format.notation, name);
     let mut file = FileInspection { is_read: notes.is_empty() || !documents.is_empty(), notes, ..Default::default() };
-    // The same question as at admission: a key that only escapes put together is no key for either.
-    let may_hold = mentions_skew(read.as_bytes());
     let mut look = |link: &Link<'_>, tree: &Tree| {
         let mut walk = Walk::new(catalogue, bounds, limits);
         if may_hold {
@@ -59,6 +60,7 @@ pub fn inspect_file(
         }
         // A person reads a file from the top.
         found.findings.sort_by_key(|finding| finding.at);
+        told_as_the_worst(&mut found.findings);
         file.suppressed.extend(suppression::by_annotation(tree, &object, &mut found));
         file.documents.push((object, found));
     };
@@ -82,6 +84,24 @@ pub fn inspect_file(
     file
 }
 
+/// What is written once may stand in several places (an anchor that is merged): it is told once, as the worst that it is
+/// in any of them. What is not written at all has no value, and no place of its own.
+fn told_as_the_worst(findings: &mut Vec<Finding>) {
+    let mut kept: Vec<Finding> = Vec::with_capacity(findings.len());
+    for finding in findings.drain(..) {
+        let is_written = finding.at != Position::default() && !finding.value.is_empty();
+        // They are in the order of their places.
+        let here = kept.iter_mut().rev().take_while(|other| other.at == finding.at);
+        let is_same = |other: &&mut Finding| (other.rule, &other.value) == (finding.rule, &finding.value);
+        match here.filter(is_same).find(|_| is_written) {
+            Some(other) if finding.severity > other.severity => *other = finding,
+            Some(_) => {}
+            None => kept.push(finding),
+        }
+    }
+    *findings = kept;
+}
+
 /// A file's documents.
 pub(crate) struct Parsed<'t> {
     pub(crate) format: &'static Format,
@@ -91,14 +111,17 @@ pub(crate) struct Parsed<'t> {
     pub(crate) notes: Vec<Note>,
 }
 
-/// The documents of a file; `None` where its format is not known.
-pub(crate) fn parsed<'t>(name: Option<&str>, text: &'t str, limits: &Limits) -> Option<Parsed<'t>> {
+/// Reads a text into documents.
+pub(crate) type Read = fn(&str, &Limits) -> (Vec<Tree>, Vec<Note>);
+
+/// The documents of a file, those of YAML as `yaml` reads them; `None` where its format is not known.
+pub(crate) fn parsed<'t>(name: Option<&str>, text: &'t str, limits: &Limits, yaml: Read) -> Option<Parsed<'t>> {
     let format = formats::detect(name, text)?;
-    let (documents, mut notes) = documents_of(format, text, limits);
+    let (documents, mut notes) = documents_of(format, text, limits, yaml);
     let may_be_template = !notes.is_empty() && format.name == formats::yaml::FORMAT.name && text.contains("{{");
     if may_be_template {
         if let Some(masked) = template::masked(text) {
-            let (documents, notes) = documents_of(format, &masked, limits);
+            let (documents, notes) = documents_of(format, &masked, limits, yaml);
             if notes.is_empty() {
                 return Some(Parsed { format, text: Cow::Owned(masked), documents, notes });
             }
@@ -121,9 +144,9 @@ fn unmask(object: &mut ObjectRef, found: &mut Inspection) {
     }
 }
 
-fn documents_of(format: &Format, text: &str, limits: &Limits) -> (Vec<Tree>, Vec<Note>) {
+fn documents_of(format: &Format, text: &str, limits: &Limits, yaml: Read) -> (Vec<Tree>, Vec<Note>) {
     if format.name == formats::yaml::FORMAT.name {
-        return formats::yaml::documents(text, limits);
+        return yaml(text, limits);
     }
     let (tree, notes) = (format.parse)(text, limits);
     let documents = match tree {

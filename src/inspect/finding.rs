@@ -57,7 +57,7 @@ pub struct Finding {
     pub entry: String,
     /// Product of the catalogue entry that recognised the setting.
     pub product: String,
-    /// The value as written.
+    /// The value as written; [`NOT_SHOWN`] if it stands in a Secret.
     pub value: String,
     /// What the value means there, in a sentence.
     pub message: String,
@@ -66,6 +66,9 @@ pub struct Finding {
     /// The value's own bytes; `None` at admission, and where the file does not hold the value letter for letter.
     pub spot: Option<Spot>,
 }
+
+/// What stands for the value of a setting in a Secret.
+pub const NOT_SHOWN: &str = "(not shown)";
 
 /// The bytes of the file that are the value of a finding, and nothing else's.
 #[derive(Debug, Clone, PartialEq, Eq)]

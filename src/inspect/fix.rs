@@ -18,7 +18,10 @@ pub(crate) fn written(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, b
         Way::Named { name, .. } => format!("{{name: {name}, value: {}}}", quoted(&value)),
         Way::Flag { prefix, name, joint, .. } => format!("{prefix}{name}{joint}{value}"),
         _ => {
-            let key = link.key().unwrap_or("");
+            let key = match link.step {
+                Way::Held { name } => name,
+                _ => link.key().unwrap_or(""),
+            };
             match link.notation() {
                 Notation::Properties | Notation::Dotenv => format!("{key}={value}"),
                 Notation::Jaas => format!("{key}={}", quoted(&value)),

@@ -21,6 +21,8 @@ pub struct Limits {
     pub embedded: usize,
     /// Findings of one inspection.
     pub settings: usize,
+    /// The entries of Secrets too. What is told of them shows no value.
+    pub secrets: bool,
 }
 
 impl Default for Limits {
@@ -33,6 +35,7 @@ impl Default for Limits {
             documents: 10_000,
             embedded: 4,
             settings: 1_000,
+            secrets: false,
         }
     }
 }

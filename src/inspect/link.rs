@@ -27,6 +27,9 @@ pub(crate) enum Way<'p> {
     Key { name: &'p str, scope: &'p Scope<'p>, index: usize },
     /// Into a list.
     Item { index: usize, name: Option<&'p str> },
+    /// Into a map that is a value and what goes with it (`leeway: {value: 0, unit: s}`): the value's key there, which is
+    /// no part of the setting's name.
+    Held { name: &'p str },
     /// From an item with a name to its value, which the name is the key of.
     Named { name: &'p str, scope: &'p Scope<'p>, index: usize },
     /// A flag of a command line, or an assignment in a text: `--`, its name, what joins it to its value, and those
@@ -64,7 +67,7 @@ impl<'p> Link<'p> {
     pub(crate) fn key(&self) -> Option<&'p str> {
         match self.step {
             Way::Key { name, .. } | Way::Named { name, .. } | Way::Flag { name, .. } => Some(name),
-            Way::Root { .. } | Way::Item { .. } | Way::Document { .. } => None,
+            Way::Root { .. } | Way::Item { .. } | Way::Held { .. } | Way::Document { .. } => None,
         }
     }
 
@@ -134,6 +137,7 @@ impl<'p> Link<'p> {
             match link.step {
                 Way::Root { .. } | Way::Document { .. } | Way::Flag { .. } => {}
                 Way::Named { .. } => steps.push(Step::Key("value".to_owned())),
+                Way::Held { name } => steps.push(Step::Key(name.to_owned())),
                 Way::Item { index, name } => steps.push(Step::Item { index, name: name.map(str::to_owned) }),
                 Way::Key { name, .. } => {
                     let dotted =

@@ -2,14 +2,14 @@
 //!
 //! Every finding knows the bytes of its value and what may stand there instead ([`Finding::spot`]). What comes of it is
 //! read and looked at once more, and kept only if nothing else has changed: the same documents with the same keys, no
-//! more values that differ than were written (an alias would change two), what was mended is no longer found, and
+//! more settings that differ than were written (an alias may stand for two), what was mended is no longer found, and
 //! nothing is found that was not there. What does not hold together is tried in halves, down to single fixes.
 //!
 //! Does not know: files, and whether anybody wants the fixes.
 
 use super::file::{self, FileInspection, inspect_file};
 use super::finding::Finding;
-use super::tree::{Extent, Position, Tree};
+use super::tree::{Entry, Extent, Position, Tree};
 use super::{Bounds, Catalogue, Limits};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -135,11 +135,13 @@ impl<'t> Bench<'t> {
         let text = applied(self.text, edits)?;
         let (old, new) = (self.documents(self.text)?, self.documents(&text)?);
         let mut changed = Vec::new();
-        if old.len() != new.len() || !old.iter().zip(&new).all(|(old, new)| is_alike(old, new, &mut changed)) {
+        if old.len() != new.len() || !old.iter().zip(&new).all(|(old, new)| is_alike("", old, new, &mut changed)) {
             return None;
         }
-        let places: BTreeSet<Position> = changed.iter().copied().collect();
-        if places.len() != changed.len() || changed.len() > edits.len() {
+        // What is written once may be merged into several maps: there it is one setting in all of them.
+        let places: BTreeSet<Position> = changed.iter().map(|(at, _)| *at).collect();
+        let named: BTreeSet<(Position, &str)> = changed.into_iter().collect();
+        if named.len() != places.len() || places.len() > edits.len() {
             return None;
         }
         let left = self.eyes.look(self.name, &text);
@@ -147,7 +149,7 @@ impl<'t> Bench<'t> {
     }
 
     fn documents(&self, text: &str) -> Option<Vec<Tree>> {
-        file::parsed(self.name, text, self.eyes.limits).map(|parsed| parsed.documents)
+        file::parsed(self.name, text, self.eyes.limits, super::formats::yaml::documents).map(|parsed| parsed.documents)
     }
 
     /// Are those gone that were mended, and no others come?
@@ -193,19 +195,21 @@ fn applied(text: &str, edits: &[&Edit<'_>]) -> Option<String> {
     Some(out)
 }
 
-/// The same keys and items in the same order? Where values differ, `changed` gets the old one's place.
-fn is_alike(old: &Tree, new: &Tree, changed: &mut Vec<Position>) -> bool {
+/// The same keys and items in the same order? Where values differ, `changed` gets the old one's place and its key.
+fn is_alike<'t>(key: &'t str, old: &'t Tree, new: &Tree, changed: &mut Vec<(Position, &'t str)>) -> bool {
     match (old, new) {
         (Tree::Scalar(old), Tree::Scalar(new)) => {
-            changed.extend((old.text != new.text).then_some(old.at));
+            changed.extend((old.text != new.text).then_some((old.at, key)));
             true
         }
         (Tree::Map(old), Tree::Map(new)) => {
-            old.len() == new.len()
-                && old.iter().zip(new).all(|(old, new)| old.key == new.key && is_alike(&old.value, &new.value, changed))
+            let is_entry = |(old, new): (&'t Entry, &Entry)| {
+                old.key == new.key && is_alike(&old.key, &old.value, &new.value, changed)
+            };
+            old.len() == new.len() && old.iter().zip(new).all(is_entry)
         }
         (Tree::List(old), Tree::List(new)) => {
-            old.len() == new.len() && old.iter().zip(new).all(|(old, new)| is_alike(old, new, changed))
+            old.len() == new.len() && old.iter().zip(new).all(|(old, new)| is_alike(key, old, new, changed))
         }
         _ => false,
     }
@@ -266,7 +270,6 @@ mod tests {
     #[test]
     fn what_stands_for_several_values_is_left_to_a_person() {
         check("a.yaml", "jwt: {leeway: &z 0}\nreplicas: *z\n", None);
-        check("a.yaml", "a: &a {jwt: {leeway: 0}}\nb: *a\n", None);
         let text =
             "apiVersion: v1\nkind: ConfigMap\ndata:\n  a.properties: &a |\n    jwt.leeway=0\n  b.properties: *a\n";
         check("a.yaml", text, None);
@@ -276,6 +279,12 @@ mod tests {
             "jwt: {leeway: &z 0}\nb: *z\noidc: {leeway: 0}\n",
             Some("jwt: {leeway: &z 0}\nb: *z\noidc: {leeway: 30}\n"),
         );
+    }
+
+    #[test]
+    fn one_setting_in_several_maps_is_mended_where_it_is_written() {
+        check("a.yaml", "a: &a {jwt: {leeway: 0}}\nb: *a\n", Some("a: &a {jwt: {leeway: 30}}\nb: *a\n"));
+        check("a.yaml", "x: &x {clockSkew: 0s}\njwt:\n  <<: *x\n", Some("x: &x {clockSkew: 30s}\njwt:\n  <<: *x\n"));
     }
 
     #[test]

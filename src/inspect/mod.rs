@@ -16,6 +16,7 @@ pub mod json;
 pub mod levels;
 pub mod limits;
 mod link;
+mod lookalike;
 pub mod mend;
 mod mention;
 mod place;

@@ -2,8 +2,9 @@
 //!
 //! The text of a value went through quotes, escapes, indentation or folding before it was parsed again. The source
 //! is read once more from the value's beginning as the character before it tells (quoted, plain), or line by line as
-//! a block, each piece compared with the text, until the wanted one is reached. Where source and text part ways (a
-//! folded block, a rare escape), the beginning of the value is the answer: near, never wrong.
+//! a block, each piece compared with the text, until the wanted one is reached. Where lines were folded only what is no
+//! blank is compared, because that stays in its order. Where source and text part ways (a rare escape), the beginning of
+//! the value is the answer: near, never wrong.
 //!
 //! Runs for findings only.
 
@@ -22,17 +23,16 @@ pub(crate) fn exact(source: &str, value_at: Position, text: &str, inner: Positio
     let start = offset(source, value_at)?;
     let wanted = offset(text, inner)?;
     let (before, after) = source.split_at_checked(start).unwrap_or((source, ""));
-    let found = if before.ends_with('"') {
-        follow(after, text, wanted, escaped)
-    } else if before.ends_with('\'') {
-        follow(after, text, wanted, |rest| if rest.starts_with("''") { Some(('\'', 2)) } else { plain(rest) })
-    } else {
-        follow(after, text, wanted, plain)
+    let next: fn(&str) -> Option<(char, usize)> = match before.chars().next_back() {
+        Some('"') => escaped,
+        Some('\'') => |rest| if rest.starts_with("''") { Some(('\'', 2)) } else { plain(rest) },
+        _ => plain,
     };
-    match found {
-        Some(found) => Some(position(source, start.saturating_add(found))),
-        None => block(source, value_at, text, wanted),
-    }
+    let at = |found: usize| position(source, start.saturating_add(found));
+    follow(after, text, wanted, next)
+        .map(at)
+        .or_else(|| block(source, value_at, text, wanted))
+        .or_else(|| folded(after, text, wanted, next).map(at))
 }
 
 /// Reads `source` with `next` (a character and its length in bytes) alongside `text` up to byte `wanted` of it.
@@ -46,6 +46,29 @@ fn follow(source: &str, text: &str, wanted: usize, next: fn(&str) -> Option<(cha
         at = at.saturating_add(length);
     }
     Some(at)
+}
+
+/// The same where lines were folded: blanks and line ends come and go (YAML 1.2.2, sections 6.5 and 8.1.3), everything
+/// else stays in its order. The wanted byte has to be such.
+fn folded(source: &str, text: &str, wanted: usize, next: fn(&str) -> Option<(char, usize)>) -> Option<usize> {
+    let mut at = 0_usize;
+    let mut skip = || loop {
+        let rest = source.get(at..)?;
+        // An escaped line end joins two lines of a quoted scalar.
+        let (c, length) = if rest.starts_with("\\\n") { (' ', 2) } else { next(rest)? };
+        let here = at;
+        at = at.saturating_add(length);
+        if !c.is_whitespace() {
+            return Some((c, here));
+        }
+    };
+    for expected in text.get(..wanted)?.chars().filter(|c| !c.is_whitespace()) {
+        if skip()?.0 != expected {
+            return None;
+        }
+    }
+    let (c, here) = skip()?;
+    text.get(wanted..)?.starts_with(c).then_some(here)
 }
 
 fn plain(rest: &str) -> Option<(char, usize)> {
@@ -178,8 +201,16 @@ mod tests {
     }
 
     #[test]
+    fn through_folded_lines() {
+        check("f: >\n  a\n  b: 0\n", "a", "a b: 0\n", "0", (3, 6));
+        check("f: >-\r\n  a\r\n\r\n  b: 0\r\n", "a", "a\nb: 0", "0", (4, 6));
+        check("f: 'a\n\n  it''s: 0'", "a", "a\nit's: 0", "0", (3, 9));
+        check("f: \"a\\\n   b=0\"", "a", "ab=0", "0", (2, 6));
+        check("f: a\n  b 0\n", "a", "a b 0", "0", (2, 5));
+    }
+
+    #[test]
     fn where_the_way_is_lost_the_value_begins() {
-        check("f: >\n  a\n  b: 0\n", "a", "a b: 0\n", "0", (2, 3));
         check("f: \"\\x41 0\"", "\\x", "A 0", "0", (1, 5));
     }
 }

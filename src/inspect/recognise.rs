@@ -8,10 +8,12 @@
 
 use super::catalogue::{Catalogue, Context, Known, Meaning, Reads, Role};
 use super::duration::{self, Nanos, Span};
-use super::formats::Notation;
+use super::formats::{self, Notation};
 use super::link::{Link, Way};
+use super::lookalike;
 use super::mention::mentions_skew;
 use super::scope::fits;
+use super::surfaces::command;
 use super::tree::Scalar;
 use super::value::{self, Written};
 use super::words::Letters;
@@ -80,9 +82,12 @@ pub(crate) fn recognise<'s>(
         return None;
     }
     keys.reverse();
-    let suspect = Suspect { catalogue, kind, link, letters: Letters::of(keys.iter().copied()), key: keys.last()? };
+    let letters = Letters::of(keys.iter().copied());
+    let suspect = Suspect { catalogue, kind, link, letters, key: keys.last()?, span };
     // An example is nobody's setting, not even that of a product that is known.
-    if suspect.letters.keys().any(|key| catalogue.convention().is_silent_key(key)) {
+    if suspect.letters.keys().any(|key| catalogue.convention().is_silent_key(key))
+        || lookalike::is_nobodys(catalogue.convention(), &suspect.letters, link)
+    {
         return None;
     }
     let mut best: Option<(bool, usize, &Known)> = None;
@@ -176,6 +181,7 @@ struct Suspect<'s, 'l> {
     link: &'l Link<'l>,
     letters: Letters,
     key: &'l str,
+    span: Option<Span>,
 }
 
 impl Suspect<'_, '_> {
@@ -183,7 +189,9 @@ impl Suspect<'_, '_> {
     fn weight(&self, known: &Known) -> Option<usize> {
         if let Role::Generic { strong, .. } = known.role {
             let tail = known.keys.iter().filter(|key| self.ends_in(key.tail())).map(|key| key.weight()).max()?;
-            return (!self.is_silenced() && (strong || self.has_auth())).then_some(tail);
+            let is_another =
+                lookalike::is_switch_or_bound(self.catalogue.convention(), self.key, tail, self.span, self.link);
+            return (!is_another && !self.is_silenced() && (strong || self.has_auth())).then_some(tail);
         }
         let start_weight = |key: &super::words::Pattern| Some((key.find(&self.letters)?, key.weight()));
         let (start, weight) = known.keys.iter().filter_map(start_weight).max_by_key(|(_, weight)| *weight)?;
@@ -287,8 +295,26 @@ pub(crate) fn is_idle(setting: &Setting<'_>, link: &Link<'_>) -> bool {
     let mut keys: Vec<&str> = link.keys().collect();
     keys.reverse();
     let letters = Letters::of(keys.iter().copied());
-    link.scopes().any(|(scope, above, index)| {
-        keys.get(above).is_some_and(|key| scope.is_shadowed(key, index))
-            || scope.is_off(&letters, letters.before_key(above), index)
-    })
+    is_none_of(&keys, link)
+        || link.scopes().any(|(scope, above, index)| {
+            keys.get(above).is_some_and(|key| scope.is_shadowed(key, index))
+                || scope.is_off(&letters, letters.before_key(above), index)
+                || (keys.get(above).is_some_and(|key| holds_others(key))
+                    && scope.is_off(&letters, letters.before_key(above.saturating_add(1)), index))
+        })
+}
+
+/// Does a key hold settings that belong to the object around it: variables, flags, a file of a ConfigMap? What switches
+/// a feature off for one of them does it for the others.
+fn holds_others(key: &str) -> bool {
+    matches!(key, "env" | "environment") || command::KEYS.contains(&key) || formats::by_name(key).is_some()
+}
+
+/// Is it in a resource of Terraform that is not made at all?
+///
+/// Source: <https://developer.hashicorp.com/terraform/language/meta-arguments/count>.
+fn is_none_of(keys: &[&str], link: &Link<'_>) -> bool {
+    matches!(keys.first(), Some(&("resource" | "module")))
+        && link.notation() == Notation::Assignment
+        && link.scopes().any(|(scope, above, _)| above <= 3 && scope.holds(b"count", "0"))
 }

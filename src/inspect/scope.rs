@@ -6,12 +6,13 @@
 
 use super::catalogue::Condition;
 use super::duration::{self, Unit};
-use super::surfaces::pairs;
+use super::surfaces::{command, pairs};
 use super::tree::{Entry, Scalar, Tree};
 use super::value::{self, Written};
 use super::words::Letters;
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// A map, a list whose items have a `name` and a `value`, or flags and assignments beside one another.
 pub(crate) struct Scope<'p> {
@@ -28,15 +29,31 @@ pub(crate) enum Entries<'p> {
     Words(&'p [(&'p str, &'p str)]),
 }
 
+/// What was gathered. The keys and values themselves stay where they are.
 #[derive(Default)]
 struct Facts {
-    /// The last entry with each key.
-    last: HashMap<String, usize>,
-    /// Short values by the letters of their keys.
-    values: HashMap<Vec<u8>, Vec<String>>,
+    /// Where the keys with some letters are, by the hash of the letters; sorted.
+    by_letters: Vec<(u64, Place)>,
+    /// Of this scope alone, so that nobody can write keys that all have one hash.
+    hash: RandomState,
     /// For the letters of each feature that is switched off, the entries that do it; empty: the scope itself.
     off: HashMap<Vec<u8>, Vec<usize>>,
+    /// Is one of the entries a part of a span that is not zero?
+    holds_more: OnceCell<bool>,
 }
+
+/// An entry of the scope, or one inside of it that counts as its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    index: usize,
+    inner: Option<usize>,
+}
+
+/// Values that are longer are no conditions.
+const VALUE_BYTES: usize = 256;
+
+/// So many values of one key are looked at.
+const VALUES_MAX: usize = 64;
 
 /// Words at the end of a feature's name that its settings do not carry.
 const VAGUE: &[&[u8]] = &[
@@ -56,7 +73,7 @@ const VAGUE: &[&[u8]] = &[
 ];
 
 /// Words at the end of a name whose value says that a feature is off, if it is such a word: `OIDC_MODE=none`.
-const MODES: &[&[u8]] = &[b"mode", b"type"];
+const MODES: &[&[u8]] = &[b"mode", b"type", b"state", b"status"];
 
 /// Features that all token settings belong to, whatever they are called.
 const WHOLE: &[&[u8]] = &[b"auth", b"authentication", b"authn", b"security"];
@@ -74,26 +91,29 @@ impl<'p> Scope<'p> {
         let mut facts = Facts::default();
         match self.entries {
             Entries::Map(entries) => {
+                facts.by_letters.reserve(entries.len());
                 for (index, entry) in entries.iter().enumerate() {
-                    facts.add(index, &entry.key, entry.value.scalar());
+                    facts.add(Place { index, inner: None }, &entry.key, entry.value.scalar());
                     facts.below(index, entry);
+                    facts.around(index, entry);
                     // APISIX: a plugin is switched off by `_meta: {disable: true}` among its settings.
-                    for inner in entry.value.entries().iter().filter(|_| entry.key == "_meta") {
-                        facts.add(index, &inner.key, inner.value.scalar());
+                    let meta = if entry.key == "_meta" { entry.value.entries() } else { &[] };
+                    for (number, inner) in meta.iter().enumerate() {
+                        facts.add(Place { index, inner: Some(number) }, &inner.key, inner.value.scalar());
                     }
                 }
             }
             Entries::Pairs(items) => {
                 for (index, item) in items.iter().enumerate() {
                     if let Some((name, value)) = pairs::pair(item) {
-                        facts.add(index, name, Some(value));
+                        facts.add(Place { index, inner: None }, name, Some(value));
                     }
                 }
             }
             Entries::Words(words) => {
                 for (index, (name, value)) in words.iter().enumerate() {
-                    facts.name(index, name);
-                    facts.value(index, name, value, value::resolved(value));
+                    facts.name(Place { index, inner: None }, name);
+                    facts.value(index, name, value, || value::resolved(value));
                 }
             }
         }
@@ -101,36 +121,94 @@ impl<'p> Scope<'p> {
             // A variable that is just called ENABLED says nothing about its neighbours.
             facts.off.remove([].as_slice());
         }
+        facts.by_letters.sort_unstable();
         facts
+    }
+
+    /// The key at a place, and its value as written; `None` where that is no leaf, or too long to be compared.
+    fn entry(&self, place: Place) -> Option<(&'p str, Option<&'p str>)> {
+        let (key, text) = match self.entries {
+            Entries::Map(entries) => {
+                let outer = entries.get(place.index)?;
+                let entry = place.inner.map_or(Some(outer), |inner| outer.value.entries().get(inner))?;
+                (entry.key.as_str(), entry.value.scalar().map(|scalar| scalar.text.as_str()))
+            }
+            Entries::Pairs(items) => {
+                pairs::pair(items.get(place.index)?).map(|(name, value)| (name, Some(value.text.as_str())))?
+            }
+            Entries::Words(words) => words.get(place.index).map(|(name, value)| (*name, Some(*value)))?,
+        };
+        Some((key, text.filter(|text| text.len() <= VALUE_BYTES)))
+    }
+
+    /// The entries whose keys have these letters, in order.
+    fn lettered<'l>(
+        &'l self,
+        letters: &'l [u8],
+    ) -> impl Iterator<Item = (Place, &'p str, Option<&'p str>)> + use<'l, 'p> {
+        let is_it = |key: &str| letters_of(key).eq(letters.iter().copied());
+        let entry = |place| self.entry(place).map(|(key, text)| (place, key, text));
+        self.facts().of_hash(letters).filter_map(entry).filter(move |(_, key, _)| is_it(key))
+    }
+
+    /// The short values by the letters of their keys.
+    fn values<'l>(&'l self, letters: &'l [u8]) -> impl Iterator<Item = &'p str> + use<'l, 'p> {
+        self.lettered(letters).filter_map(|(_, _, text)| text).take(VALUES_MAX)
     }
 
     /// Is there a later entry of the same name, which is the one that counts? Environments and commands of a unit of
     /// systemd add up.
     pub(crate) fn is_shadowed(&self, key: &str, index: usize) -> bool {
-        key != "Environment" && !key.starts_with("Exec") && self.facts().last.get(key).is_some_and(|last| *last > index)
+        if key == "Environment" || key.starts_with("Exec") {
+            return false;
+        }
+        let letters: Vec<u8> = letters_of(key).collect();
+        self.lettered(&letters).any(|(place, other, _)| place.index > index && other == key)
     }
 
     /// Is there an entry of this name?
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.facts().last.contains_key(key)
+        let letters: Vec<u8> = letters_of(key).collect();
+        self.lettered(&letters).any(|(_, other, _)| other == key)
+    }
+
+    /// Is it a map?
+    pub(crate) fn is_map(&self) -> bool {
+        matches!(self.entries, Entries::Map(_))
+    }
+
+    /// Is there an entry whose key has these letters?
+    pub(crate) fn has_letters(&self, letters: &[u8]) -> bool {
+        self.lettered(letters).next().is_some()
+    }
+
+    /// Is there an entry whose key's letters are such?
+    pub(crate) fn any_letters(&self, is_such: impl Fn(&[u8]) -> bool) -> bool {
+        let mut entries = self.facts().by_letters.iter().filter_map(|(_, place)| self.entry(*place));
+        entries.any(|(key, _)| is_such(&letters_of(key).collect::<Vec<u8>>()))
     }
 
     /// Does the scope hold this key (letters) with a value that fits (stars at either end stand for anything)?
     pub(crate) fn holds(&self, key: &[u8], wanted: &str) -> bool {
-        self.facts().values.get(key).is_some_and(|values| values.iter().any(|value| fits(wanted, value)))
+        self.values(key).any(|value| fits(wanted, value))
     }
 
     /// Does the scope hold the condition's key with a value that fits, or with none that does?
     pub(crate) fn meets(&self, condition: &Condition) -> bool {
-        let Some(values) = self.facts().values.get(&condition.key) else { return false };
-        values.iter().any(|value| fits(&condition.value, value)) != condition.is_other
+        let mut values = self.values(&condition.key).peekable();
+        values.peek().is_some() && values.any(|value| fits(&condition.value, value)) != condition.is_other
     }
 
     /// Does the scope hold a part of a span that is not zero (`minutes: 0` beside `seconds: 30`)?
     pub(crate) fn holds_more(&self) -> bool {
-        let is_part = |key: &[u8]| std::str::from_utf8(key).ok().and_then(duration::unit_named).is_some();
-        let is_more = |value: &String| duration::read(value).is_none_or(|span| span.nanos(Unit::Seconds) != 0);
-        self.facts().values.iter().any(|(key, values)| is_part(key) && values.iter().any(is_more))
+        let facts = self.facts();
+        let is_part = |key: &str| {
+            let letters: Vec<u8> = letters_of(key).collect();
+            std::str::from_utf8(&letters).ok().and_then(duration::unit_named).is_some()
+        };
+        let is_more = |value: &str| duration::read(value).is_none_or(|span| span.nanos(Unit::Seconds) != 0);
+        let mut entries = facts.by_letters.iter().filter_map(|(_, place)| self.entry(*place));
+        *facts.holds_more.get_or_init(|| entries.any(|(key, text)| text.is_some_and(is_more) && is_part(key)))
     }
 
     /// Is the feature switched off that a setting belongs to, whose letters from here on begin at `from`? The way
@@ -148,14 +226,20 @@ impl<'p> Scope<'p> {
 }
 
 impl Facts {
-    fn name(&mut self, index: usize, key: &str) {
-        self.last.insert(key.to_owned(), index);
+    fn name(&mut self, place: Place, key: &str) {
+        self.by_letters.push((hashed(&self.hash, letters_of(key)), place));
     }
 
-    fn add(&mut self, index: usize, key: &str, scalar: Option<&Scalar>) {
-        self.name(index, key);
+    fn add(&mut self, place: Place, key: &str, scalar: Option<&Scalar>) {
+        self.name(place, key);
         if let Some(scalar) = scalar {
-            self.value(index, key, &scalar.text, value::written(scalar));
+            self.value(place.index, key, &scalar.text, || value::written(scalar));
+        }
+    }
+
+    fn value<'v>(&mut self, index: usize, key: &str, text: &str, written: impl FnOnce() -> Written<'v>) {
+        if text.len() <= VALUE_BYTES && may_switch(text) {
+            self.off_by(index, &Letters::of([key]), written());
         }
     }
 
@@ -163,10 +247,45 @@ impl Facts {
     fn below(&mut self, index: usize, entry: &Entry) {
         for switch in entry.value.entries().iter().take(64) {
             let letters = Letters::of([switch.key.as_str()]);
-            let is_switch = matches!(letters.text(), b"enabled" | b"disabled" | b"active");
+            let is_switch = matches!(letters.text(), b"enabled" | b"disabled" | b"active" | b"mode" | b"type");
             if let Some(scalar) = switch.value.scalar().filter(|_| is_switch) {
                 self.off_by(index, &Letters::of([entry.key.as_str(), switch.key.as_str()]), value::written(scalar));
             }
+        }
+    }
+
+    /// The variables and flags of a container are about one another.
+    fn around(&mut self, index: usize, entry: &Entry) {
+        let is_variables = matches!(entry.key.as_str(), "env" | "environment");
+        if !is_variables && !command::KEYS.contains(&entry.key.as_str()) {
+            return;
+        }
+        for variable in entry.value.entries().iter().filter(|_| is_variables) {
+            if let Some(scalar) = variable.value.scalar() {
+                self.named_off_by(index, &variable.key, &scalar.text);
+            }
+        }
+        for item in entry.value.items() {
+            let text = item.scalar().map(|scalar| scalar.text.as_str());
+            match (pairs::pair(item), text) {
+                (Some((name, value)), _) if is_variables => self.named_off_by(index, name, &value.text),
+                (_, Some(text)) => match text.split_once('=') {
+                    Some((name, value)) => self.named_off_by(index, name, value),
+                    None if text.starts_with('-') => self.named_off_by(index, text, "true"),
+                    None => {}
+                },
+                _ => {}
+            }
+        }
+    }
+
+    /// A variable that is just called ENABLED says nothing about flags.
+    fn named_off_by(&mut self, index: usize, name: &str, text: &str) {
+        let letters = Letters::of([name]);
+        let is_named =
+            !matches!(letters.text(), b"enabled" | b"disabled" | b"enable" | b"disable" | b"active" | b"use");
+        if is_named && text.len() <= VALUE_BYTES && may_switch(text) {
+            self.off_by(index, &letters, value::resolved(text));
         }
     }
 
@@ -180,17 +299,40 @@ impl Facts {
         }
     }
 
-    fn value(&mut self, index: usize, key: &str, text: &str, written: Written<'_>) {
-        if text.len() > 256 {
-            return;
-        }
-        let letters = Letters::of([key]);
-        self.off_by(index, &letters, written);
-        let values = self.values.entry(letters.text().to_vec()).or_default();
-        if values.len() < 64 {
-            values.push(text.to_owned());
+    fn of_hash(&self, letters: &[u8]) -> impl Iterator<Item = Place> {
+        let hash = hashed(&self.hash, letters.iter().copied());
+        let first = self.by_letters.partition_point(|(other, _)| *other < hash);
+        let same = self.by_letters.get(first..).unwrap_or(&[]).iter().take_while(move |(other, _)| *other == hash);
+        same.map(|(_, place)| *place)
+    }
+}
+
+/// Eight letters at a time: a hasher takes as long for one as for eight.
+fn hashed(state: &RandomState, letters: impl Iterator<Item = u8>) -> u64 {
+    let mut hasher = state.build_hasher();
+    let (mut word, mut count) = (0_u64, 0_u32);
+    for letter in letters {
+        word = word << 8 | u64::from(letter);
+        count = count.wrapping_add(1);
+        if count.is_multiple_of(8) {
+            hasher.write_u64(word);
+            word = 0;
         }
     }
+    hasher.write_u64(word);
+    hasher.write_u32(count);
+    hasher.finish()
+}
+
+/// The letters of a key ([`Letters::text`]), one after another.
+fn letters_of(key: &str) -> impl Iterator<Item = u8> {
+    key.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
+}
+
+/// Could this be a word that switches something off, or a placeholder for one? The cheap question before the dear one.
+fn may_switch(text: &str) -> bool {
+    const LONGEST: usize = "\"'disabled'\"".len();
+    text.trim().len() <= LONGEST || text.contains("${")
 }
 
 /// On or off; `AUTH_MODE: none` is a switch too.
@@ -205,9 +347,14 @@ fn features(letters: &Letters, text: &str, on: bool) -> Vec<Vec<u8>> {
     if words.first() == Some(&b"is".as_slice()) {
         words.remove(0);
     }
-    let switch: &[&[u8]] = if on { &[b"disabled", b"disable"] } else { &[b"enabled", b"enable", b"active", b"use"] };
+    let switch: &[&[u8]] = if on {
+        &[b"disabled", b"disable", b"no", b"without", b"skip"]
+    } else {
+        &[b"enabled", b"enable", b"active", b"use"]
+    };
     let is_word = ["off", "none", "disabled"].iter().any(|word| text.trim().eq_ignore_ascii_case(word));
-    if words.last().is_some_and(|word| switch.contains(word) || (is_word && !on && MODES.contains(word))) {
+    let is_last = |word: &&[u8]| switch.contains(word) && !matches!(*word, b"no" | b"without" | b"skip");
+    if words.last().is_some_and(|word| is_last(word) || (is_word && !on && MODES.contains(word))) {
         words.pop();
     } else if words.first().is_some_and(|word| switch.contains(word)) {
         words.remove(0);
@@ -262,6 +409,11 @@ mod tests {
         check("isActive", "false", &[""]);
         check("jwtAuthDisabled", "true", &["jwt"]);
         check("auth_jwt", "off", &["authjwt", "jwt"]);
+        check("SKIP_JWT_VALIDATION", "true", &["jwt"]);
+        check("skip-auth-preflight", "true", &["authpreflight", "preflight"]);
+        check("no-oidc", "true", &["oidc"]);
+        check("no-oidc", "false", &[]);
+        check("oidc-no", "true", &[]);
         check("auth_jwt", "on", &[]);
         check("oidc_mode", "none", &["oidc"]);
         check("oidc_mode", "0", &[]);
@@ -279,5 +431,15 @@ mod tests {
         ));
         assert!(!fits("appsettings*.json", "x") && fits("appsettings*", "AppSettings.Production.json"));
         assert!(fits("*.conf", "broker.conf") && !fits("*.conf", "broker.conf.bak") && fits("a", "A"));
+    }
+
+    #[test]
+    fn keys_of_the_same_letters_are_conditions_alike_and_shadow_only_their_own() {
+        let words = [("jwt.skew", "0"), ("JWT_SKEW", "1"), ("jwt.skew", "2"), ("other", "3")];
+        let scope = Scope::new(Entries::Words(&words));
+        assert_eq!(scope.values(b"jwtskew").collect::<Vec<_>>(), ["0", "1", "2"]);
+        assert!(scope.is_shadowed("jwt.skew", 0) && !scope.is_shadowed("jwt.skew", 2));
+        assert!(!scope.is_shadowed("JWT_SKEW", 1) && !scope.is_shadowed("jwtskew", 0));
+        assert!(scope.has("other") && !scope.has("Other") && scope.holds(b"other", "3"));
     }
 }

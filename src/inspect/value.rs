@@ -41,6 +41,9 @@ fn resolve(text: &str, depth: usize) -> Written<'_> {
     if text.is_empty() {
         return Written::Unset;
     }
+    if !text.contains(['{', '<']) {
+        return Written::Value { text: Cow::Borrowed(text), is_default: depth > 0 };
+    }
     if text.contains("{{") || text.contains("<%") {
         return Written::Unknown;
     }
@@ -86,10 +89,11 @@ fn unquoted(text: &str) -> &str {
 /// Reads a switch.
 #[must_use]
 pub fn flag(text: &str) -> Option<bool> {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" | "enabled" => Some(true),
-        "false" | "no" | "off" | "0" | "disabled" => Some(false),
-        _ => None,
+    let text = text.trim();
+    let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    match is(&["true", "yes", "on", "1", "enabled"]) {
+        true => Some(true),
+        false => is(&["false", "no", "off", "0", "disabled"]).then_some(false),
     }
 }
 

@@ -4,7 +4,7 @@
 //! decided by `recognise`, whether it is wrong by the rules; here it is only found and put in order.
 
 use super::catalogue::Catalogue;
-use super::finding::{Finding, Note};
+use super::finding::{Finding, NOT_SHOWN, Note};
 use super::formats::{self, Notation};
 use super::limits::Limits;
 use super::link::{Link, Way};
@@ -62,7 +62,9 @@ impl<'c> Walk<'c> {
         if object.kind.is_empty() || object.api_version.is_empty() {
             self.object = None;
             self.kind.clear();
-            if !surfaces::is_description(tree) {
+            if surfaces::is_description(tree) {
+                self.gateways(link, tree, 0);
+            } else if !link.file().is_some_and(surfaces::is_schema_file) {
                 self.node(link, tree, 0);
             }
             return;
@@ -120,6 +122,13 @@ impl<'c> Walk<'c> {
                 _ => {}
             }
         }
+        if depth == 1 && self.is_secret() {
+            match link.key() {
+                Some("data") => return config_map::secret(self, link, entries),
+                Some("stringData") => return config_map::data(self, link, entries),
+                _ => {}
+            }
+        }
         self.see(link, What::Map(entries));
         let scope = Scope::new(Entries::Map(entries));
         let has_command = entries.iter().any(command::is_vector);
@@ -131,12 +140,16 @@ impl<'c> Walk<'c> {
             Way::Item { .. } if entries.iter().any(is_named) => true,
             _ => pairs::alone(self, link, entries),
         };
+        let held = if is_pair { None } else { pairs::held(self, link, entries) };
         let is_schema = surfaces::is_schema(entries);
         for (index, entry) in entries.iter().enumerate() {
             let skipped = (has_command && command::is_vector(entry))
                 || (is_schema && matches!(entry.key.as_str(), "default" | "example" | "examples"))
                 || (is_pair && matches!(entry.key.as_str(), "value" | "Value") && entry.value.scalar().is_some())
-                || (self.object.is_some() && surfaces::is_skipped(link, &entry.key, self.object_kind(), depth == 0));
+                || held == Some(index)
+                || (self.object.is_some()
+                    && surfaces::is_skipped(link, &entry.key, self.object_kind(), depth == 0)
+                    && !(self.limits.secrets && depth == 0 && self.is_secret() && surfaces::is_secret(&entry.key)));
             if !skipped {
                 self.node(
                     &link.down(Way::Key { name: &entry.key, scope: &scope, index }),
@@ -145,6 +158,11 @@ impl<'c> Walk<'c> {
                 );
             }
         }
+    }
+
+    /// Nothing that is told of it may show a value.
+    fn is_secret(&self) -> bool {
+        self.object.is_some() && self.kind == "/Secret"
     }
 
     fn object_kind(&self) -> &str {
@@ -187,6 +205,10 @@ impl<'c> Walk<'c> {
 
     /// Asks the rules that look at pieces of documents.
     pub(crate) fn see(&mut self, link: &Link<'_>, what: What<'_>) {
+        if self.is_secret() {
+            // Their words are about values.
+            return;
+        }
         let sight = Sight::new(what, &self.kind, link, self.bounds, self.catalogue);
         let mut remarks: Vec<(&'static str, Remark)> = Vec::new();
         for rule in RULES {
@@ -238,17 +260,24 @@ impl<'c> Walk<'c> {
         let object = self.object.as_ref().map(named).unwrap_or_default();
         let default = if setting.is_default { " by default" } else { "" };
         let note = if known.note.is_empty() { String::new() } else { format!(". {}.", known.note) };
-        let (what, value) = (shown_setting(link, &path), clipped(&scalar.text));
+        let what = shown_setting(link, &path);
+        let (said, value, spot) = if self.is_secret() {
+            // Nor what the value means, which would tell it.
+            (format!("{NOT_SHOWN}{default}. {}", rule.summary), NOT_SHOWN.to_owned(), None)
+        } else {
+            let said = format!("{:?}{default}, {}", clipped(&scalar.text), verdict.meaning);
+            (said, scalar.text.clone(), fix::spot(setting, link, scalar, self.bounds))
+        };
         self.out.findings.push(Finding {
             rule: rule.name,
             severity,
             at: link.place(scalar.at),
             entry: known.id.clone(),
             product: known.product.clone(),
-            message: format!("{object}{what} is {value:?}{default}, {}{note}", verdict.meaning),
+            message: format!("{object}{what} is {said}{note}"),
             fix: format!("write `{}`", fix::written(setting, link, scalar, self.bounds)),
-            spot: fix::spot(setting, link, scalar, self.bounds),
-            value: scalar.text.clone(),
+            spot,
+            value,
             path,
         });
     }
@@ -257,7 +286,7 @@ impl<'c> Walk<'c> {
     fn inside(&mut self, link: &Link<'_>, scalar: &Scalar) {
         let text = scalar.text.trim_start();
         let key = link.key().unwrap_or("");
-        let may_be_document = text.starts_with(['{', '[']) || text.contains('\n') || text.contains("LoginModule");
+        let may_be_document = text.starts_with(['{', '[']) || text.contains('\n') || is_jaas(text);
         let may_be_options = !may_be_document && command::holds_options(key, text);
         let is_read = (may_be_document && !surfaces::is_prose(key)) || may_be_options;
         if !is_read || formats::is_foreign(key) || !mentions_skew(text.as_bytes()) {
@@ -290,12 +319,29 @@ impl<'c> Walk<'c> {
             return;
         }
         let document = link.down(Way::Document { text, notation: format.notation, at, name });
-        for note in notes {
+        // A parser's words may quote what it stumbled over.
+        let is_secret = self.is_secret();
+        for note in notes.into_iter().filter(|_| !is_secret) {
             self.note(&document, note.at, note.message);
         }
-        if !surfaces::is_description(&tree) {
+        if surfaces::is_description(&tree) {
+            self.gateways(&document, &tree, 2);
+        } else if !name.is_some_and(surfaces::is_schema_file) {
             // Not 0 or 1: what is special at the root of an object is not special in here.
             self.node(&document, &tree, 2);
+        }
+    }
+
+    /// What sets something in a description.
+    fn gateways(&mut self, link: &Link<'_>, tree: &Tree, depth: usize) {
+        let scope = Scope::new(Entries::Map(tree.entries()));
+        for (index, entry) in tree.entries().iter().enumerate().filter(|(_, entry)| surfaces::is_of_gateway(&entry.key))
+        {
+            self.node(
+                &link.down(Way::Key { name: &entry.key, scope: &scope, index }),
+                &entry.value,
+                depth.saturating_add(1),
+            );
         }
     }
 
@@ -311,6 +357,11 @@ impl<'c> Walk<'c> {
             self.note(link, Position::default(), message);
         }
     }
+}
+
+/// JAAS on a line. Few values have its capitals, so that most are not searched for the word.
+fn is_jaas(text: &str) -> bool {
+    text.contains('M') && text.contains("LoginModule")
 }
 
 /// The path, with the name of the variable or flag where the path ends in `value` or a number.

@@ -93,6 +93,13 @@ pub struct LintArgs {
     #[arg(long, conflicts_with_all = ["fix", "format"])]
     pub diff: bool,
 
+    /// Look into Secrets too: `stringData`, and `data` in base64.
+    ///
+    /// What is reported names the key and the fix and shows no value, nor the line that it stands in; --fix leaves it to
+    /// you.
+    #[arg(long)]
+    pub secrets: bool,
+
     /// Search hidden files and directories too (never .git).
     #[arg(long)]
     pub hidden: bool,

@@ -59,7 +59,7 @@ pub fn run(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
 }
 
 fn lint(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
-    let limits = Limits::default();
+    let limits = Limits { secrets: args.secrets, ..Limits::default() };
     let bounds = match policy::bounds(args, &limits) {
         Ok(bounds) => bounds,
         Err(message) => {

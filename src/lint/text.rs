@@ -4,6 +4,7 @@
 
 use super::look::Linted;
 use super::report::Report;
+use crate::inspect::finding::NOT_SHOWN;
 use crate::inspect::{Finding, Severity};
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use std::io::{self, Write};
@@ -66,8 +67,11 @@ struct Excerpt {
     is_whole: bool,
 }
 
-/// The source line, or the part of a very long one around the value.
+/// The source line, or the part of a very long one around the value; none where nobody should see it.
 fn excerpt(text: &str, finding: &Finding) -> Option<Excerpt> {
+    if finding.value == NOT_SHOWN {
+        return None;
+    }
     let text = text.trim_start_matches('\u{feff}');
     let number = usize::try_from(finding.at.line).ok()?.checked_sub(1)?;
     let column = usize::try_from(finding.at.column).ok()?.checked_sub(1)?;

@@ -1,9 +1,9 @@
 //! What each format's parser makes of good and bad files: every leaf with its place.
 
 use super::{check_golden, fixtures, text_of};
-use clockwarden::inspect::Limits;
-use clockwarden::inspect::formats::{FORMATS, Format};
+use clockwarden::inspect::formats::{FORMATS, Format, yaml};
 use clockwarden::inspect::tree::{Kind, Scalar, Tree};
+use clockwarden::inspect::{Limits, object_ref};
 use proptest::prelude::*;
 use std::fmt::Write as _;
 
@@ -270,6 +270,27 @@ fn hostile_texts_cost_no_more_than_their_size() {
             assert!(notes.len() < 100, "{}: {what:?}: {} notes", format.name, notes.len());
             // The largest takes a second or two without optimization; what is quadratic in it takes minutes.
             assert!(took < std::time::Duration::from_secs(30), "{}: {what:?}: {took:?}", format.name);
+        }
+    }
+}
+
+/// What is told of a file in which nothing is looked for must not depend on that.
+#[test]
+fn the_heads_of_documents_tell_what_they_are_and_the_same_faults() {
+    let limits = Limits::default();
+    let few = Limits { nodes: 40, ..limits };
+    for path in super::corpus::files().into_iter().filter(|path| path.extension().is_some_and(|it| it == "yaml")) {
+        let text = text_of(&path);
+        for limits in [&limits, &few] {
+            let told = |(documents, notes): (Vec<Tree>, _)| {
+                let annotations = |tree: &Tree| tree.at(&["metadata", "annotations"]).cloned();
+                let items = documents.iter().flat_map(|tree| tree.get("items").map_or(&[][..], Tree::items));
+                let all: Vec<&Tree> = documents.iter().chain(items).collect();
+                let told: Vec<_> = all.iter().map(|tree| (object_ref(tree), annotations(tree))).collect();
+                (documents.len(), told, notes)
+            };
+            let (whole, heads) = (told(yaml::documents(&text, limits)), told(yaml::heads(&text, limits)));
+            assert_eq!(whole, heads, "{}", path.display());
         }
     }
 }

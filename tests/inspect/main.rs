@@ -13,6 +13,7 @@ mod products;
 mod properties;
 mod roundtrip;
 mod rules;
+mod secrets;
 mod settings;
 mod traps;
 mod written;

@@ -41,6 +41,7 @@ fn a_flag_switches_its_feature_off() {
     check("a.yaml", &pod("args: [--jwt-enabled=false, --jwt-leeway=0]"));
     check("a.yaml", &pod("args: [--disable-jwt, --jwt-leeway=0]"));
     check("a.yaml", &pod("args: [--enable-jwt=false, --jwt-leeway, '0']"));
+    check("a.yaml", &pod("args: [--no-jwt, --jwt-leeway=0]"));
     check("a.yaml", &pod("args: [--jwt-enabled=true, --jwt-leeway=§0]"));
     check("a.yaml", &pod("args: [--metrics-enabled=false, --jwt-leeway=§0]"));
     check("a.yaml", &pod("args: [--enabled=false, --jwt-leeway=§0]"));
@@ -121,9 +122,17 @@ fn documents_in_one_properties_file_know_nothing_of_one_another() {
 
 #[test]
 fn other_clocks_and_other_tokens_are_no_tolerance() {
-    for name in
-        ["auth.totp", "token.bucket", "auth.x509", "llm.token", "token.rotation", "auth.leader", "aws.sigv4.auth"]
-    {
+    for name in [
+        "auth.totp",
+        "token.bucket",
+        "auth.x509",
+        "llm.token",
+        "token.rotation",
+        "auth.leader",
+        "aws.sigv4.auth",
+        "auth.database",
+        "redis.auth",
+    ] {
         check("a.properties", &format!("{name}.leeway=0\n"));
     }
     check("package.json", r#"{"dependencies": {"jwt-clock-skew": "0"}}"#);
@@ -181,7 +190,7 @@ fn what_is_written_for_people_is_no_document() {
     let object = |key: &str, mark: &str| {
         format!("apiVersion: example.com/v1\nkind: Rule\nspec:\n  {key}: |\n    jwt:\n      leeway: {mark}0\n")
     };
-    for key in ["description", "runbook", "release-notes", "artifacthub.io/changes"] {
+    for key in ["description", "runbook", "release-notes", "artifacthub.io/changes", "docs"] {
         check("a.yaml", &object(key, ""));
     }
     check("a.yaml", &object("config", "§"));
@@ -220,7 +229,15 @@ fn labels_are_for_selecting() {
 
 #[test]
 fn a_switch_says_in_many_ways_that_a_feature_is_off() {
-    for switch in ["JWT_AUTH_ENABLED=false", "USE_JWT=no", "JWT_MODE=none", "AUTH_TYPE=none", "AUTH_JWT_ENABLED=0"] {
+    for switch in [
+        "JWT_AUTH_ENABLED=false",
+        "USE_JWT=no",
+        "JWT_MODE=none",
+        "AUTH_TYPE=none",
+        "JWT_STATUS=disabled",
+        "SKIP_JWT_VALIDATION=true",
+        "AUTH_JWT_ENABLED=0",
+    ] {
         check("a.env", &format!("{switch}\nJWT_LEEWAY=0\n"));
     }
     check("a.yaml", "saml: {enabled: false}\nsamlLeeway: 0\n");
@@ -274,4 +291,125 @@ fn a_unit_of_systemd_sets_variables_and_runs_commands() {
 fn a_value_in_a_block_stands_in_its_line() {
     check("a.yaml", "jwt:\n  leeway: |\n    §0\n  x: 1\n");
     check("a.yaml", "jwt:\n  leeway: >-\n    §0\n");
+}
+
+#[test]
+fn labels_choose_wherever_they_stand() {
+    check("a.yaml", "apiVersion: v1\nkind: Service\nspec: {selector: {jwt-leeway: '0'}}\n");
+    check("a.yaml", "apiVersion: v1\nkind: Pod\nspec: {nodeSelector: {jwt-leeway: '0'}}\n");
+    check("values.yaml", "podLabels: {jwt-leeway: '0'}\nservice: {labels: {jwt-leeway: '0'}}\n");
+    check(
+        "rules.yaml",
+        "groups:\n- rules:\n  - {expr: up, annotations: {jwt_leeway: '0'}, labels: {jwt_leeway: '0'}}\n",
+    );
+    check("values.yaml", "podAnnotations: {jwt-leeway: '§0'}\n");
+    // Those of a container are read by what stands in front of it.
+    check("compose.yaml", "services: {a: {labels: {traefik.http.middlewares.x.jwt.leeway: §0}}}\n");
+}
+
+#[test]
+fn a_name_that_begins_like_an_order_is_a_switch() {
+    for name in ["JWT_ENABLE_CLOCK_SKEW", "USE_JWT_LEEWAY", "JWT_IGNORE_CLOCK_SKEW", "JWT_LOG_CLOCK_SKEW"] {
+        check("a.env", &format!("{name}=0\n"));
+        check("a.env", &format!("{name}=§0s\n"));
+    }
+    check("a.yaml", "auth: {checkClockSkew: 0, correctClockSkew: 0}\n");
+    // The name of a service, and of what is done with a token.
+    check("a.env", "LOG_API_JWT_LEEWAY=§0\nJWT_VERIFY_LEEWAY=§0\n");
+}
+
+#[test]
+fn the_least_that_may_be_chosen_is_no_choice() {
+    check("a.yaml", "jwt: {minLeeway: 0, leeway: 30}\n");
+    check("a.yaml", "jwt: {clockSkew: {min: 0, max: 60}}\n");
+    check("a.yaml", "jwt: {leewayMin: 0, leewayMax: 60}\njwtLimits: {leewayMin: 0, maxLeeway: 60}\n");
+    check("a.yaml", "jwt: {clockSkew: {min: §0}}\n");
+}
+
+#[test]
+fn a_case_of_a_test_configures_nothing() {
+    check("a.json", r#"[{"input": {"jwt": {"leeway": 0}}, "want": "refused"}]"#);
+    check("a.yaml", "testCases: [{jwt: {leeway: 0}}]\nfixtures: {jwt: {leeway: 0}}\n");
+    check("a.json", r#"[{"input": {"jwt": {"leeway": §0}}, "name": "want"}]"#);
+}
+
+#[test]
+fn a_value_may_stand_beside_its_unit() {
+    check("a.yaml", "jwt:\n  leeway: {value: §0, unit: s}\n");
+    check("a.yaml", "jwt:\n  leeway: {value: 30, unit: seconds}\n");
+    check("a.yaml", "variables:\n  JWT_LEEWAY: {value: \"§0\", description: none}\n");
+    check("app.json", r#"{"env": {"JWT_LEEWAY": {"value": "§0"}, "PORT": {"value": "0"}}}"#);
+    // What a panel shows, what a module tells, what is not measured in time.
+    check("a.json", r#"{"panels": [{"jwtLeeway": {"value": 0}}]}"#);
+    check("a.tf", "output \"jwt_leeway\" { value = 0 }\n");
+    check("a.yaml", "jwt:\n  leeway: {value: 0, unit: percent}\n");
+}
+
+#[test]
+fn several_assignments_stand_in_one_flag() {
+    check("a.yaml", &pod("args: ['--set=jwt.leeway=§0,replicas=0', --set, 'a=0,auth.oidc.clockSkew=§0s']"));
+    check("a.yaml", &pod("command: [sh, -c, 'helm upgrade a b --set x=0,jwt.leeway=§0']"));
+    check(
+        "a.yaml",
+        &pod("args: ['--set=jwt.leeway=30,replicas=0', '--set=jwt.list=0\\,1,x=2', --set, 'jwt.leeway=0\\,5']"),
+    );
+    // Another flag's commas are its own.
+    check("a.yaml", &pod("args: ['-e', 'JWT_LEEWAY=0,X=1']"));
+}
+
+#[test]
+fn what_is_merged_is_told_as_the_worst_that_it_is() {
+    check("a.yaml", "x: &x\n  clockSkew: §0s\njwt:\n  <<: *x\noidc:\n  <<: *x\n");
+}
+
+#[test]
+fn a_file_that_is_named_a_schema_is_one() {
+    let text = |name: &str, mark: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\ndata:\n  {name}: '{{\"properties\": {{\"jwt\": {{\"leeway\": {mark}0}}}}}}'\n"
+        )
+    };
+    check("a.yaml", &text("values.schema.json", ""));
+    check("a.yaml", &text("values.json", "§"));
+    check("a.json", r#"{"properties": {"jwt": {"type": "object"}}, "default": {"jwt": {"leeway": 0}}}"#);
+}
+
+#[test]
+fn a_gateway_is_configured_in_a_description() {
+    let tyk = r#"{"openapi": "3.0.3", "x-tyk-api-gateway": {"server": {"authentication": {"securitySchemes":
+ {"a": {"enabled": true, "issuedAtValidationSkew": §0}}}}}, "x-docs": {"jwt": {"leeway": 0}}, "jwt": {"leeway": 0}}"#;
+    check("a.json", tyk);
+    let map = "apiVersion: v1\nkind: ConfigMap\ndata:\n  a.json: '{\"openapi\": \"3.0.0\", \"x-kong-a\": {\"jwt\": {\"leeway\": §0}}}'\n";
+    check("a.yaml", map);
+}
+
+#[test]
+fn what_is_answered_and_proposed_is_not_set() {
+    check("a.json", r#"{"info": {"schema": "https://schema.getpostman.com/json/a"}, "item": {"jwt": {"leeway": 0}}}"#);
+    check("a.json", r#"{"responses": {"200": {"jwt": {"leeway": 0}}}}"#);
+    check("a.yaml", "jwt: {type: object, title: Tokens, default: {leeway: 0}}\n");
+    check("a.yaml", "jwt: {type: web, title: Tokens, default: {leeway: §0}}\n");
+}
+
+#[test]
+fn variables_and_flags_of_a_container_switch_one_another_off() {
+    check("a.yaml", &pod("env: [{name: OIDC_ENABLED, value: 'false'}]\n    args: [--oidc-clock-skew=0]"));
+    check("a.yaml", &pod("args: [--oidc-enabled=false]\n    env: [{name: OIDC_CLOCK_SKEW, value: '0'}]"));
+    check("a.yaml", &pod("args: [--skip-auth]\n    env: [{name: OIDC_CLOCK_SKEW, value: '0'}]"));
+    check("a.yaml", &pod("env: [{name: ENABLED, value: 'false'}]\n    args: [--oidc-clock-skew=§0]"));
+    check("a.yaml", &pod("env: [{name: SAML_ENABLED, value: 'false'}]\n    args: [--oidc-clock-skew=§0]"));
+    let map = |mark: &str, name: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\ndata:\n  {name}_ENABLED: 'false'\n  a.yml: |\n    oidc: {{leeway: {mark}0}}\n"
+        )
+    };
+    check("a.yaml", &map("", "OIDC"));
+    check("a.yaml", &map("§", "SAML"));
+}
+
+#[test]
+fn a_resource_that_is_not_made_sets_nothing() {
+    check("a.tf", "resource \"a\" \"b\" {\n  count = 0\n  jwt_leeway = 0\n}\n");
+    check("a.tf", "resource \"a\" \"b\" {\n  count = 1\n  jwt_leeway = §0\n}\n");
+    check("job.hcl", "group \"a\" {\n  count = 0\n  jwt_leeway = §0\n}\n");
 }

@@ -28,6 +28,7 @@ pub const PRODUCTS: &[(&str, &str)] = products![
     "envoy",
     "fediz",
     "flask",
+    "gloo",
     "grafana",
     "gravitino",
     "hasura",

@@ -222,6 +222,18 @@ pub struct Convention {
     silence: HashSet<Vec<u8>>,
     /// One of these is a key on the path: it is documentation.
     silent_keys: HashSet<Vec<u8>>,
+    /// The last word of a map's name that holds labels.
+    labels: HashSet<Vec<u8>>,
+    /// One of these keys stands beside it: it is a case of a test.
+    outcomes: HashSet<Vec<u8>>,
+    /// One of these words in its own name: it is a switch.
+    switches: HashSet<Vec<u8>>,
+    /// The same, right before its last part.
+    switches_before: HashSet<Vec<u8>>,
+    /// The least value that may be set.
+    bounds: HashSet<Vec<u8>>,
+    /// The greatest one.
+    greatest: HashSet<Vec<u8>>,
 }
 
 impl Convention {
@@ -242,6 +254,35 @@ impl Convention {
     #[must_use]
     pub fn is_silent_key(&self, letters: &[u8]) -> bool {
         self.silent_keys.contains(letters)
+    }
+
+    /// Does a map whose name ends in this word hold labels?
+    #[must_use]
+    pub fn is_labels(&self, word: &[u8]) -> bool {
+        self.labels.contains(word)
+    }
+
+    /// The keys (lower-case letters) that say what comes of a case of a test.
+    pub fn outcomes(&self) -> impl Iterator<Item = &[u8]> {
+        self.outcomes.iter().map(Vec::as_slice)
+    }
+
+    /// Does this word of a setting's own name make it a switch; `is_before`: it stands right before the last part?
+    #[must_use]
+    pub fn is_switch(&self, word: &[u8], is_before: bool) -> bool {
+        self.switches.contains(word) || (is_before && self.switches_before.contains(word))
+    }
+
+    /// Does this word make it the least value that may be set?
+    #[must_use]
+    pub fn is_bound(&self, word: &[u8]) -> bool {
+        self.bounds.contains(word)
+    }
+
+    /// Does this word make it the greatest value that may be set?
+    #[must_use]
+    pub fn is_greatest(&self, word: &[u8]) -> bool {
+        self.greatest.contains(word)
     }
 }
 

@@ -149,6 +149,12 @@ struct Generic {
     auth: Vec<String>,
     silence: Vec<String>,
     silent_keys: Vec<String>,
+    labels: Vec<String>,
+    outcomes: Vec<String>,
+    switches: Vec<String>,
+    switches_before: Vec<String>,
+    bounds: Vec<String>,
+    greatest: Vec<String>,
     /// Last words of a key that are enough of a name.
     tails: Vec<String>,
     /// Last words that are one only before a unit.
@@ -396,6 +402,12 @@ fn add_generic(catalogue: &mut Catalogue, text: &str) -> Result<(), CatalogueErr
         auth: words(&generic.auth),
         silence: words(&generic.silence),
         silent_keys: words(&generic.silent_keys),
+        labels: words(&generic.labels),
+        outcomes: words(&generic.outcomes),
+        switches: words(&generic.switches),
+        switches_before: words(&generic.switches_before),
+        bounds: words(&generic.bounds),
+        greatest: words(&generic.greatest),
     };
     catalogue.needles.extend(generic.needles.iter().cloned());
     let recommended = reader.span("recommended", Some(&generic.recommended))?;

@@ -67,14 +67,14 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
             notes.push(note(at, format!("the rest was not read: more than {} entries", limits.nodes)));
             break;
         }
-        let key = part(&mut cursor, |c| matches!(c, '=' | ':' | ' ' | '\t' | '\u{c}'));
+        let key = part(&mut cursor, |rest| rest.bytes().position(ends_key));
         blanks(&mut cursor);
         if matches!(cursor.peek(), Some('=' | ':')) {
             cursor.next();
             blanks(&mut cursor);
         }
         let begin = cursor;
-        let value = part(&mut cursor, |_| false);
+        let value = part(&mut cursor, |rest| memchr::memchr3(b'\n', b'\r', b'\\', rest.as_bytes()));
         entries.push(entry(key, at, begin.value(value, Kind::Text, cursor.offset)));
         cursor.next();
     }
@@ -97,18 +97,20 @@ fn blanks(cursor: &mut Cursor<'_>) {
     }
 }
 
-/// Up to an unescaped separator or the end of the logical line, escapes resolved; the end is not consumed.
-fn part(cursor: &mut Cursor<'_>, separator: impl Fn(char) -> bool) -> String {
+fn ends_key(byte: u8) -> bool {
+    matches!(byte, b'=' | b':' | b' ' | b'\t' | b'\x0c' | b'\n' | b'\r' | b'\\')
+}
+
+/// Up to an unescaped end, which is not consumed, escapes resolved. `end` finds the next end or backslash.
+fn part(cursor: &mut Cursor<'_>, end: impl Fn(&str) -> Option<usize>) -> String {
     let mut out = String::new();
-    while let Some(c) = cursor.peek() {
-        if matches!(c, '\n' | '\r') || separator(c) {
-            break;
+    loop {
+        let length = end(cursor.rest).unwrap_or(cursor.rest.len());
+        out.push_str(cursor.within_line(length));
+        if cursor.peek() != Some('\\') {
+            return out;
         }
         cursor.next();
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
         match cursor.next() {
             None => {}
             Some('\n') => cursor.skip_while(|c| matches!(c, ' ' | '\t' | '\u{c}')),
@@ -127,5 +129,4 @@ fn part(cursor: &mut Cursor<'_>, separator: impl Fn(char) -> bool) -> String {
             Some(other) => out.push(other),
         }
     }
-    out
 }

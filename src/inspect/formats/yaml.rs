@@ -41,9 +41,24 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
     (tree, notes)
 }
 
+/// What is deeper in a document than its objects' names and annotations (`items[0].metadata.annotations.KEY`).
+const HEAD: usize = 5;
+
 /// Every document that has something in it, in order.
 #[must_use]
 pub fn documents(text: &str, limits: &Limits) -> (Vec<Tree>, Vec<Note>) {
+    read(text, limits, usize::MAX)
+}
+
+/// The same faults and the same number of documents, of which only the outermost levels are kept: enough to tell what
+/// they are, where nothing is looked for in them.
+#[must_use]
+pub fn heads(text: &str, limits: &Limits) -> (Vec<Tree>, Vec<Note>) {
+    // An alias counts as all that it repeats.
+    read(text, limits, if text.contains('&') { usize::MAX } else { HEAD })
+}
+
+fn read(text: &str, limits: &Limits, levels: usize) -> (Vec<Tree>, Vec<Note>) {
     if let Some(note) = too_large(text, limits) {
         return (Vec::new(), vec![note]);
     }
@@ -52,7 +67,7 @@ pub fn documents(text: &str, limits: &Limits) -> (Vec<Tree>, Vec<Note>) {
     let mark = mark.saturating_sub(text.len());
     let options = granit_parser::options! { emit_comments: false };
     let mut parser = Parser::new_from_str_with_options(text, options);
-    let mut build = Builder::new(limits, mark);
+    let mut build = Builder::new(limits, mark, levels);
     let mut notes = Vec::new();
     loop {
         let message = match parser.next() {
@@ -99,6 +114,8 @@ enum Open {
 
 struct Builder<'l> {
     limits: &'l Limits,
+    /// What is deeper is counted and not kept.
+    levels: usize,
     /// Bytes of a mark in front of the text.
     mark: usize,
     open: Vec<Open>,
@@ -113,9 +130,10 @@ struct Builder<'l> {
 }
 
 impl<'l> Builder<'l> {
-    fn new(limits: &'l Limits, mark: usize) -> Self {
+    fn new(limits: &'l Limits, mark: usize, levels: usize) -> Self {
         Builder {
             limits,
+            levels,
             mark,
             open: Vec::new(),
             root: None,
@@ -148,6 +166,7 @@ impl<'l> Builder<'l> {
 
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), String> {
         match event {
+            Event::Scalar(..) if self.is_deep() => self.count(),
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
                 let kind = if plain { kind_of(&text) } else { Kind::Text };
@@ -211,11 +230,23 @@ impl<'l> Builder<'l> {
         Ok(height)
     }
 
-    /// Puts a finished node where it belongs: a key, a value, an item or the root.
-    fn done(&mut self, tree: Tree, is_merge: bool, at: Position, anchor: usize) -> Result<(), String> {
+    fn is_deep(&self) -> bool {
+        self.open.len() > self.levels
+    }
+
+    fn count(&mut self) -> Result<(), String> {
         self.nodes = self.nodes.saturating_add(1);
         if self.nodes > self.limits.nodes {
             return Err(format!("not read: more than {} values", self.limits.nodes));
+        }
+        Ok(())
+    }
+
+    /// Puts a finished node where it belongs: a key, a value, an item or the root.
+    fn done(&mut self, tree: Tree, is_merge: bool, at: Position, anchor: usize) -> Result<(), String> {
+        self.count()?;
+        if self.is_deep() {
+            return Ok(());
         }
         if anchor != 0 {
             let height = self.expand(&tree)?;
@@ -229,7 +260,7 @@ impl<'l> Builder<'l> {
                 None => {
                     *merges |= is_merge;
                     // A map or list as a key has no name that a setting could have.
-                    let name = tree.scalar().map_or_else(|| "?".to_owned(), |scalar| scalar.text.clone());
+                    let name = if let Tree::Scalar(scalar) = tree { scalar.text } else { "?".to_owned() };
                     *key = Some((name, at));
                 }
             },

@@ -8,6 +8,7 @@ use super::super::link::{Link, Way};
 use super::super::scope::{Entries, Scope};
 use super::super::tree::{Entry, Kind, Position, Scalar, Step, Tree};
 use super::super::walk::Walk;
+use super::super::words::Letters;
 use super::shell::{self, Word};
 use crate::inspect::rules::host_clock_write::may_set_clocks;
 use crate::inspect::sight::{self, Command, What};
@@ -27,6 +28,8 @@ const SCRIPT_WORDS: usize = 20_000;
 /// One argument and the way to it.
 struct Argument<'t> {
     key: &'t Entry,
+    /// The number of that entry in the container.
+    place: usize,
     /// Its number in the list; none where the whole value is one string.
     index: Option<usize>,
     scalar: &'t Scalar,
@@ -45,19 +48,21 @@ pub(crate) fn is_vector(entry: &Entry) -> bool {
 /// Looks at the argument vector of a container; `link` is the container.
 pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
     let may_set_clocks = may_set_clocks(entries);
+    let container = Scope::new(Entries::Map(entries));
     let mut arguments = Vec::new();
     for key in KEYS {
-        let Some(entry) = entries.iter().rev().find(|entry| entry.key == *key && is_vector(entry)) else { continue };
+        let place = entries.iter().rposition(|entry| entry.key == *key && is_vector(entry));
+        let Some((place, entry)) = place.and_then(|place| Some((place, entries.get(place)?))) else { continue };
         match &entry.value {
-            Tree::List(items) => {
-                arguments.extend(items.iter().enumerate().filter_map(|(index, item)| {
-                    Some(Argument { key: entry, index: Some(index), scalar: item.scalar()? })
-                }))
-            }
+            Tree::List(items) => arguments.extend(items.iter().enumerate().filter_map(|(index, item)| {
+                Some(Argument { key: entry, place, index: Some(index), scalar: item.scalar()? })
+            })),
             // One string is split by a shell, or as one would.
-            Tree::Scalar(scalar) => in_argument(link, &Argument { key: entry, index: None, scalar }, |link| {
-                script(walk, link, &scalar.text, may_set_clocks);
-            }),
+            Tree::Scalar(scalar) => {
+                in_argument(link, &container, &Argument { key: entry, place, index: None, scalar }, |link| {
+                    script(walk, link, &scalar.text, may_set_clocks);
+                })
+            }
             Tree::Map(_) => {}
         }
     }
@@ -67,7 +72,7 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
         walk.see(link, What::Command(&Command { words, may_set_clocks, is_repeated: false }));
     }
     if let Some(argument) = script_at.and_then(|at| arguments.get(at)) {
-        in_argument(link, argument, |link| script(walk, link, &argument.scalar.text, may_set_clocks));
+        in_argument(link, &container, argument, |link| script(walk, link, &argument.scalar.text, may_set_clocks));
     }
     let texts: Vec<&str> = arguments.iter().map(|argument| argument.scalar.text.as_str()).collect();
     let given = given(&texts, script_at);
@@ -79,10 +84,10 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
         let joint = if start == 0 { " " } else { "=" };
         let way = Way::Flag { prefix: flag.prefix, name: flag.name, joint, scope: &scope, index };
         if start == 0 {
-            with_way(link, argument, |link| walk.leaf(&link.down(way), argument.scalar));
+            with_way(link, &container, argument, |link| walk.leaf(&link.down(way), argument.scalar));
             continue;
         }
-        in_argument(link, argument, |link| {
+        in_argument(link, &container, argument, |link| {
             let at = place::position(&argument.scalar.text, start);
             walk.leaf(&link.down(way), &text_at(text, at));
         });
@@ -109,6 +114,14 @@ fn given<'t>(words: &[&'t str], script_at: Option<usize>) -> Vec<Given<'t>> {
     let mut found = Vec::new();
     for (number, text) in words.iter().enumerate().filter(|(number, _)| script_at != Some(*number)) {
         let Some(flag) = Flag::of(text) else { continue };
+        let is_listed = number
+            .checked_sub(1)
+            .and_then(|before| words.get(before))
+            .is_some_and(|before| Flag::of(before).is_some_and(|flag| flag.value.is_none() && takes_list(flag.name)));
+        if is_listed && flag.prefix.is_empty() {
+            found.extend(assignments(text, number, 0));
+            continue;
+        }
         let value = match flag.value {
             Some((value, start)) => Some((number, start, value)),
             None => {
@@ -117,14 +130,46 @@ fn given<'t>(words: &[&'t str], script_at: Option<usize>) -> Vec<Given<'t>> {
                 text.map(|text| (next, 0, *text))
             }
         };
-        let inner = value.and_then(|(word, start, text)| {
-            // `--set jwt.leeway=0` is a word of its own; `--set=jwt.leeway=0` holds one.
-            let flag = Flag::of(text).filter(|flag| start > 0 && flag.prefix.is_empty())?;
-            let (value, at) = flag.value?;
-            Some(Given { flag, value: Some((word, start.saturating_add(at), value)) })
-        });
+        let is_list = takes_list(flag.name);
         found.push(Given { flag, value });
-        found.extend(inner);
+        // `--set jwt.leeway=0` is a word of its own; `--set=jwt.leeway=0` holds one.
+        match value.filter(|(_, start, _)| *start > 0) {
+            Some((word, start, text)) if is_list => found.extend(assignments(text, word, start)),
+            Some((word, start, text)) => found.extend(assignment(text, word, start)),
+            None => {}
+        }
+    }
+    found
+}
+
+/// Does a flag of this name take several assignments with commas between them?
+///
+/// Source: <https://helm.sh/docs/intro/using_helm/#the-format-and-limitations-of---set>,
+/// <https://cloud.google.com/sdk/gcloud/reference/run/deploy> (`--set-env-vars`).
+fn takes_list(name: &str) -> bool {
+    matches!(name, "set" | "set-string" | "set-env-vars" | "update-env-vars")
+}
+
+/// The assignment that a text is, which begins at the byte `start` of a word.
+fn assignment(text: &str, word: usize, start: usize) -> Option<Given<'_>> {
+    let flag = Flag::of(text).filter(|flag| flag.prefix.is_empty())?;
+    let (value, at) = flag.value?;
+    Some(Given { flag, value: Some((word, start.saturating_add(at), value)) })
+}
+
+/// The assignments in a list, which begins at the byte `start` of a word. A comma before something else, and one that is
+/// escaped, belong to the value before it, which is then more than can be told here.
+fn assignments(text: &str, word: usize, start: usize) -> Vec<Given<'_>> {
+    let mut found: Vec<Given<'_>> = Vec::new();
+    let mut at = start;
+    let mut is_escaped = false;
+    for piece in text.split(',') {
+        match assignment(piece, word, at).filter(|_| !is_escaped) {
+            Some(given) => found.push(given),
+            None => drop(found.pop()),
+        }
+        is_escaped = piece.ends_with('\\');
+        at = at.saturating_add(piece.len()).saturating_add(1);
     }
     found
 }
@@ -179,9 +224,8 @@ fn script_index(arguments: &[Argument<'_>]) -> Option<usize> {
 }
 
 /// Calls with the way to an argument.
-fn with_way(link: &Link<'_>, argument: &Argument<'_>, then: impl FnOnce(&Link<'_>)) {
-    let scope = Scope::new(Entries::Map(std::slice::from_ref(argument.key)));
-    let key = link.down(Way::Key { name: &argument.key.key, scope: &scope, index: 0 });
+fn with_way(link: &Link<'_>, container: &Scope<'_>, argument: &Argument<'_>, then: impl FnOnce(&Link<'_>)) {
+    let key = link.down(Way::Key { name: &argument.key.key, scope: container, index: argument.place });
     match argument.index {
         Some(index) => then(&key.down(Way::Item { index, name: None })),
         None => then(&key),
@@ -189,8 +233,8 @@ fn with_way(link: &Link<'_>, argument: &Argument<'_>, then: impl FnOnce(&Link<'_
 }
 
 /// Calls with the way into the text of an argument.
-fn in_argument(link: &Link<'_>, argument: &Argument<'_>, then: impl FnOnce(&Link<'_>)) {
-    with_way(link, argument, |link| {
+fn in_argument(link: &Link<'_>, container: &Scope<'_>, argument: &Argument<'_>, then: impl FnOnce(&Link<'_>)) {
+    with_way(link, container, argument, |link| {
         let Scalar { text, at, .. } = argument.scalar;
         then(&link.down(Way::Document { text, notation: link.notation(), at: *at, name: None }));
     });
@@ -240,19 +284,20 @@ fn word_at<'w>(word: &'w Word, lines: &mut place::Lines<'_>) -> sight::Word<'w> 
     sight::Word { text: &word.text, steps: Vec::new(), at: lines.place(word.start) }
 }
 
+/// Words at the end of a key whose value is a command line, or a part of one.
+const OPTIONS: &[&[u8]] =
+    &[b"opts", b"options", b"args", b"arguments", b"flags", b"params", b"parameters", b"cmd", b"command"];
+
 /// Does a value under this key hold options for a command line?
 pub(crate) fn holds_options(key: &str, text: &str) -> bool {
-    let last = super::super::words::Letters::of([key]);
-    let words: Vec<&[u8]> = last.words(0, last.text().len()).collect();
-    let named = words.last().is_some_and(|word| {
-        [b"opts".as_slice(), b"options", b"args", b"arguments", b"flags", b"params", b"parameters", b"cmd", b"command"]
-            .contains(word)
-    });
     // Units of systemd: `Environment=A=0 "B=0"`, `ExecStart=/app --a=0`.
     if key == "Environment" {
         return text.contains('=');
     }
-    let has_flag = text.starts_with('-') || text.contains(" -");
-    let named = named || key.starts_with("Exec");
-    has_flag && (named || text.starts_with("-D") || text.starts_with("--"))
+    if !text.contains('-') || !(text.starts_with('-') || text.contains(" -")) {
+        return false;
+    }
+    let letters = Letters::of([key]);
+    let named = letters.words(0, letters.text().len()).last().is_some_and(|word| OPTIONS.contains(&word));
+    named || key.starts_with("Exec") || text.starts_with("-D") || text.starts_with("--")
 }

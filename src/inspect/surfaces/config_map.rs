@@ -1,25 +1,54 @@
-//! The entries of a ConfigMap: single values (as `envFrom` takes them) and whole files, as text or in base64.
+//! The entries of a ConfigMap or Secret: single values (as `envFrom` takes them) and whole files, as text or in base64.
 
+use super::super::formats;
 use super::super::link::{Link, Way};
 use super::super::mentions_skew;
 use super::super::scope::{Entries, Scope};
-use super::super::tree::{Entry, Position, Tree};
+use super::super::tree::{Entry, Kind, Position, Scalar, Tree};
 use super::super::walk::Walk;
-use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use base64::{DecodeError, Engine};
+use std::string::FromUtf8Error;
 
-/// Looks at `data`; `link` is the map.
+/// Looks at `data` of a ConfigMap, `stringData` of a Secret; `link` is the map.
 pub(crate) fn data(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
     let scope = Scope::new(Entries::Map(entries));
     for (index, entry) in entries.iter().enumerate() {
         let below = link.down(Way::Key { name: &entry.key, scope: &scope, index });
         match &entry.value {
-            Tree::Scalar(scalar) if super::super::formats::by_name(&entry.key).is_some() => {
-                walk.document(&below, Some(&entry.key), &scalar.text, scalar.at);
-            }
-            Tree::Scalar(scalar) => walk.leaf(&below, scalar),
+            Tree::Scalar(scalar) => value(walk, &below, &entry.key, scalar),
             Tree::Map(_) | Tree::List(_) => {}
         }
     }
+}
+
+/// A file, if the key is the name of one.
+fn value(walk: &mut Walk<'_>, link: &Link<'_>, key: &str, scalar: &Scalar) {
+    if formats::by_name(key).is_some() {
+        walk.document(link, Some(key), &scalar.text, scalar.at);
+    } else {
+        walk.leaf(link, scalar);
+    }
+}
+
+/// Looks at `data` of a Secret; `link` is the map. What is not text is no configuration.
+pub(crate) fn secret(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
+    let scope = Scope::new(Entries::Map(entries));
+    for (index, entry) in entries.iter().enumerate() {
+        let Some(scalar) = entry.value.scalar().filter(|scalar| scalar.text.len() <= walk.limits().bytes) else {
+            continue;
+        };
+        let below = link.down(Way::Key { name: &entry.key, scope: &scope, index });
+        if let Ok(Ok(text)) = unpacked(&scalar.text) {
+            value(walk, &below, &entry.key, &Scalar { text, kind: Kind::Text, at: scalar.at, extent: None });
+        }
+    }
+}
+
+/// Text that was in base64, with line ends or without.
+fn unpacked(text: &str) -> Result<Result<String, FromUtf8Error>, DecodeError> {
+    let packed: String = text.split_ascii_whitespace().collect();
+    STANDARD.decode(packed).map(String::from_utf8)
 }
 
 /// Looks at `binaryData`; `link` is the map. What is not UTF-8 is no configuration.
@@ -29,9 +58,8 @@ pub(crate) fn binary(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
         let Some(scalar) = entry.value.scalar().filter(|scalar| scalar.text.len() <= walk.limits().bytes) else {
             continue;
         };
-        let packed: String = scalar.text.split_ascii_whitespace().collect();
         let below = link.down(Way::Key { name: &entry.key, scope: &scope, index });
-        match base64::engine::general_purpose::STANDARD.decode(packed).map(String::from_utf8) {
+        match unpacked(&scalar.text) {
             Ok(Ok(text)) if mentions_skew(text.as_bytes()) => {
                 walk.document(&below, Some(&entry.key), &text, scalar.at);
             }

@@ -18,6 +18,8 @@ const SILENT_KINDS: &[&str] = &[
     "CompositeResourceDefinition",
     "ControllerRevision",
     "Event",
+    "LimitRange",
+    "ResourceQuota",
     "SubjectAccessReview",
     "TokenReview",
     "PolicyReport",
@@ -60,6 +62,21 @@ pub(crate) fn is_description(tree: &Tree) -> bool {
     let is_version = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
     text("$schema").is_some_and(|schema| schema.contains("json-schema.org/"))
         || ["openapi", "swagger", "asyncapi"].iter().any(|key| text(key).is_some_and(is_version))
+        || tree.at(&["info", "schema"]).and_then(Tree::text).is_some_and(|schema| schema.contains("getpostman.com/"))
+}
+
+/// Keys of a description that set something after all: a gateway's own part of an OpenAPI document.
+///
+/// Source: <https://tyk.io/docs/api-management/gateway-config-tyk-oas/>,
+/// <https://developer.konghq.com/deck/file/openapi2kong/> (`x-kong-plugin-NAME`).
+pub(crate) fn is_of_gateway(key: &str) -> bool {
+    key.starts_with("x-tyk-") || key.starts_with("x-kong-")
+}
+
+/// Does a file's name say that it describes others: Helm's `values.schema.json`?
+pub(crate) fn is_schema_file(name: &str) -> bool {
+    let base = name.rsplit(['/', '\\']).next().unwrap_or(name).to_ascii_lowercase();
+    [".schema.json", ".schema.yaml", ".schema.yml"].iter().any(|end| base.ends_with(end))
 }
 
 /// Keys whose values are written for people.
@@ -72,6 +89,14 @@ const PROSE: &[&str] = &[
     "help",
     "comment",
     "documentation",
+    "doc",
+    "docs",
+    "readme",
+    "usage",
+    "hint",
+    "tooltip",
+    "howto",
+    "guide",
     "runbook",
     "title",
     "changes",
@@ -87,14 +112,32 @@ pub(crate) fn is_prose(key: &str) -> bool {
 ///
 /// Source: JSON Schema draft 2020-12, sections 10.3.2.1 and 8.1.1 (`properties`, `type`).
 pub(crate) fn is_schema(entries: &[Entry]) -> bool {
-    let has = |key: &str, check: fn(&Tree) -> bool| entries.iter().any(|entry| entry.key == key && check(&entry.value));
-    has("type", |tree| tree.text() == Some("object")) && has("properties", |tree| matches!(tree, Tree::Map(_)))
+    let find = |key: &str| entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value);
+    let is_object = find("type").and_then(Tree::text) == Some("object");
+    let Some(Tree::Map(properties)) = find("properties") else {
+        return is_object && matches!(find("default"), Some(Tree::Map(_)));
+    };
+    match find("type").map(Tree::text) {
+        Some(kind) => kind == Some("object"),
+        None => !properties.is_empty() && properties.iter().all(|property| describes(&property.value)),
+    }
+}
+
+/// Does a property's value tell what it may be?
+fn describes(property: &Tree) -> bool {
+    ["type", "$ref", "properties", "enum", "oneOf", "anyOf", "allOf"].iter().any(|key| property.get(key).is_some())
+        || (property.get("default").is_some() && property.get("description").is_some())
+}
+
+/// Does this field of a Secret hold what nobody should see?
+pub(crate) fn is_secret(key: &str) -> bool {
+    matches!(key, "data" | "stringData")
 }
 
 /// Is this entry of an object no configuration? `link` is the map that holds it.
 pub(crate) fn is_skipped(link: &Link<'_>, key: &str, kind: &str, is_root: bool) -> bool {
     let parent = |name: &str| link.key() == Some(name);
-    (is_root && (key == "status" || (kind == "Secret" && matches!(key, "data" | "stringData"))))
+    (is_root && (key == "status" || (kind == "Secret" && is_secret(key))))
         || key == SCHEMA
         // Labels are for selecting.
         || (parent("metadata") && matches!(key, "managedFields" | "labels"))

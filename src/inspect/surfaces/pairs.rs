@@ -1,5 +1,6 @@
 //! Names with values: `env` of a container, and every other list whose items have a `name` and a `value`.
 
+use super::super::duration;
 use super::super::link::{Link, Way};
 use super::super::scope::{Entries, Scope};
 use super::super::tree::{Entry, Kind, Position, Scalar, Tree};
@@ -39,6 +40,31 @@ pub(crate) fn alone(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) -> 
     let scope = Scope::new(Entries::Words(&[]));
     walk.leaf(&link.down(Way::Named { name, scope: &scope, index }), scalar);
     true
+}
+
+/// Looks at a map that is the value of its own key, with its unit or a text about it: `leeway: {value: 0, unit: s}`,
+/// GitLab's `variables: {JWT_LEEWAY: {value: "0", description: …}}`, Heroku's `env`; `link` is the map. The number of
+/// the value's entry, if it is one. What is beside the value and known here says nothing about its number, but for a
+/// unit, which has to be seconds.
+pub(crate) fn held(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) -> Option<usize> {
+    link.key()?;
+    let index = entries.iter().rposition(|entry| entry.key.eq_ignore_ascii_case("value"))?;
+    let (entry, scalar) = entries.get(index).and_then(|entry| Some((entry, entry.value.scalar()?)))?;
+    let is_beside = |entry: &Entry| match entry.key.to_ascii_lowercase().as_str() {
+        "value" | "description" | "required" | "expand" | "generator" => true,
+        "unit" | "units" => entry
+            .value
+            .text()
+            .is_some_and(|unit| duration::unit_named(&unit.to_ascii_lowercase()) == Some(duration::SECOND)),
+        _ => false,
+    };
+    let has_unit = entries.iter().any(|entry| matches!(entry.key.to_ascii_lowercase().as_str(), "unit" | "units"));
+    let is_variable = matches!(link.keys().nth(1), Some("env" | "environment" | "variables" | "vars"));
+    if entries.len() > 4 || !(has_unit || is_variable) || !entries.iter().all(is_beside) {
+        return None;
+    }
+    walk.leaf(&link.down(Way::Held { name: &entry.key }), scalar);
+    Some(index)
 }
 
 /// `- NAME=value`, as compose files write their environment and labels, and kustomize its literals; `link` is the list.

@@ -128,7 +128,12 @@ pub fn is_foreign(name: &str) -> bool {
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static Format> {
     let base = base_of(name);
-    if base.starts_with(".env.") {
+    // `.env.example`, `api.env.sample`; not `vite-env.d.ts`.
+    let is_env = base.starts_with(".env.") || base.starts_with("env.") || base.contains(".env.");
+    if is_env
+        && (base.starts_with(".env.")
+            || ["example", "sample", "dist", "template", "local"].iter().any(|end| extension(&base) == Some(end)))
+    {
         return Some(&dotenv::FORMAT);
     }
     let whole = FORMATS.iter().find(|format| format.names.contains(&base.as_str()));

@@ -41,6 +41,15 @@ impl<'t> Cursor<'t> {
         Some(c)
     }
 
+    /// The next `bytes`, which hold no end of a line and end where a character does.
+    pub(in super::super) fn within_line(&mut self, bytes: usize) -> &'t str {
+        let (text, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, ""));
+        let columns = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+        self.at.column = self.at.column.saturating_add(columns);
+        self.move_to(rest);
+        text
+    }
+
     /// `rest` is the end of what is left.
     fn move_to(&mut self, rest: &'t str) {
         self.offset = self.offset.saturating_add(self.rest.len().saturating_sub(rest.len()));
@@ -69,10 +78,7 @@ impl<'t> Cursor<'t> {
     /// Up to the end of the line, which is consumed and not returned.
     pub(in super::super) fn line(&mut self) -> &'t str {
         let end = self.rest.find(['\n', '\r']).unwrap_or(self.rest.len());
-        let (line, rest) = self.rest.split_at(end);
-        let columns = u32::try_from(line.chars().count()).unwrap_or(u32::MAX);
-        self.at.column = self.at.column.saturating_add(columns);
-        self.move_to(rest);
+        let line = self.within_line(end);
         self.next();
         line
     }
