@@ -18,6 +18,7 @@ use super::tree::Scalar;
 use super::value::{self, Written};
 use super::words::Letters;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 /// Keys that are longer together than this are no settings; bounds the work for each suspect.
 const PATH_BYTES: usize = 1024;
@@ -83,11 +84,10 @@ pub(crate) fn recognise<'s>(
     }
     keys.reverse();
     let letters = Letters::of(keys.iter().copied());
-    let suspect = Suspect { catalogue, kind, link, letters, key: keys.last()?, span };
+    let (key, has_auth, is_silenced) = (keys.last()?, OnceCell::new(), OnceCell::new());
+    let suspect = Suspect { catalogue, kind, link, letters, key, span, has_auth, is_silenced };
     // An example is nobody's setting, not even that of a product that is known.
-    if suspect.letters.keys().any(|key| catalogue.convention().is_silent_key(key))
-        || lookalike::is_nobodys(catalogue.convention(), &suspect.letters, link)
-    {
+    if suspect.letters.keys().any(|key| catalogue.convention().is_silent_key(key)) {
         return None;
     }
     let mut best: Option<(bool, usize, &Known)> = None;
@@ -182,6 +182,8 @@ struct Suspect<'s, 'l> {
     letters: Letters,
     key: &'l str,
     span: Option<Span>,
+    has_auth: OnceCell<bool>,
+    is_silenced: OnceCell<bool>,
 }
 
 impl Suspect<'_, '_> {
@@ -189,9 +191,9 @@ impl Suspect<'_, '_> {
     fn weight(&self, known: &Known) -> Option<usize> {
         if let Role::Generic { strong, .. } = known.role {
             let tail = known.keys.iter().filter(|key| self.ends_in(key.tail())).map(|key| key.weight()).max()?;
-            let is_another =
-                lookalike::is_switch_or_bound(self.catalogue.convention(), self.key, tail, self.span, self.link);
-            return (!is_another && !self.is_silenced() && (strong || self.has_auth())).then_some(tail);
+            let convention = self.catalogue.convention();
+            let is_another = || lookalike::is_switch_or_bound(convention, self.key, tail, self.span, self.link);
+            return (!self.is_silenced() && (strong || self.has_auth()) && !is_another()).then_some(tail);
         }
         let start_weight = |key: &super::words::Pattern| Some((key.find(&self.letters)?, key.weight()));
         let (start, weight) = known.keys.iter().filter_map(start_weight).max_by_key(|(_, weight)| *weight)?;
@@ -237,19 +239,19 @@ impl Suspect<'_, '_> {
 
     fn is_silenced(&self) -> bool {
         let convention = self.catalogue.convention();
-        self.words().any(|word| convention.is_silencing(word))
+        *self.is_silenced.get_or_init(|| self.words().any(|word| convention.is_silencing(word)))
     }
 
     fn has_auth(&self) -> bool {
         let convention = self.catalogue.convention();
         // `jwtleeway`: the word in front of the last part has no border of its own.
-        self.words().any(|word| convention.is_auth(word) || self.joined(word))
+        *self.has_auth.get_or_init(|| self.words().any(|word| convention.is_auth(word) || self.joined(word)))
     }
 
     fn joined(&self, word: &[u8]) -> bool {
         let convention = self.catalogue.convention();
-        (2..word.len()).any(|at| word.get(..at).is_some_and(|front| convention.is_auth(front)))
-            && self.letters.text().ends_with(word)
+        self.letters.text().ends_with(word)
+            && (2..word.len()).any(|at| word.get(..at).is_some_and(|front| convention.is_auth(front)))
     }
 
     /// Do the letters end in this, at the beginning of a word or right after an authentication word?
@@ -286,8 +288,9 @@ fn spelled(wanted: &str, key: &str) -> bool {
 }
 
 /// Does something beside or above the setting make it one that does not count: a later entry of the same name, a
-/// switch that is off, a feature that is not on?
-pub(crate) fn is_idle(setting: &Setting<'_>, link: &Link<'_>) -> bool {
+/// switch that is off, a feature that is not on, a place among labels or in a test? Asked only about what would be told,
+/// because it looks at everything around.
+pub(crate) fn is_idle(catalogue: &Catalogue, setting: &Setting<'_>, link: &Link<'_>) -> bool {
     let holds = |condition: &super::catalogue::Condition| link.scopes().any(|(scope, _, _)| scope.meets(condition));
     if !setting.known.requires.iter().all(holds) || setting.known.off_when.iter().any(holds) {
         return true;
@@ -296,6 +299,7 @@ pub(crate) fn is_idle(setting: &Setting<'_>, link: &Link<'_>) -> bool {
     keys.reverse();
     let letters = Letters::of(keys.iter().copied());
     is_none_of(&keys, link)
+        || lookalike::is_nobodys(catalogue.convention(), &letters, link)
         || link.scopes().any(|(scope, above, index)| {
             keys.get(above).is_some_and(|key| scope.is_shadowed(key, index))
                 || scope.is_off(&letters, letters.before_key(above), index)

@@ -373,13 +373,17 @@ fn features(letters: &Letters, text: &str, on: bool) -> Vec<Vec<u8>> {
 
 /// `pattern` may have a star at either end, which stands for anything. Capitals do not matter.
 pub(crate) fn fits(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
-    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
-        (Some(""), _) => true,
-        (Some(end), None) => text.ends_with(end),
-        (None, Some(start)) => text.starts_with(start),
-        (Some(rest), Some(_)) => text.contains(rest.trim_end_matches('*')),
-        (None, None) => text == pattern,
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let is = |part: Option<&[u8]>, wanted: &[u8]| part.is_some_and(|part| part.eq_ignore_ascii_case(wanted));
+    match (pattern.strip_prefix(b"*"), pattern.strip_suffix(b"*")) {
+        (Some(b""), _) => true,
+        (Some(end), None) => is(text.len().checked_sub(end.len()).and_then(|start| text.get(start..)), end),
+        (None, Some(start)) => is(text.get(..start.len()), start),
+        (Some(rest), Some(_)) => {
+            let middle = rest.strip_suffix(b"*").unwrap_or(rest);
+            middle.is_empty() || text.windows(middle.len()).any(|part| part.eq_ignore_ascii_case(middle))
+        }
+        (None, None) => text.eq_ignore_ascii_case(pattern),
     }
 }
 

@@ -249,7 +249,7 @@ impl<'c> Walk<'c> {
         });
         let Some((rule, verdict)) = said else { return };
         let Some(severity) = self.bounds.levels.of(rule.name, verdict.severity) else { return };
-        if recognise::is_idle(setting, link) {
+        if recognise::is_idle(self.catalogue, setting, link) {
             return;
         }
         if self.out.findings.len() >= self.limits.settings {

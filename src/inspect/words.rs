@@ -41,6 +41,8 @@ impl Letters {
         for key in path {
             letters.keys.push(letters.text.len());
             let bytes = key.as_bytes();
+            letters.text.reserve(bytes.len());
+            letters.begins.reserve(bytes.len());
             for (i, byte) in bytes.iter().enumerate().filter(|(_, byte)| byte.is_ascii_alphanumeric()) {
                 letters.text.push(byte.to_ascii_lowercase());
                 letters.begins.push(begins_word(bytes, i));

@@ -14,7 +14,6 @@ mod resources;
 
 use super::duration::{Nanos, Unit};
 use super::words::Pattern;
-use std::collections::HashSet;
 use std::sync::LazyLock;
 
 pub use index::Index;
@@ -217,23 +216,41 @@ pub struct Known {
 #[derive(Debug, Clone, Default)]
 pub struct Convention {
     /// One of these on the path: it is about authentication.
-    auth: HashSet<Vec<u8>>,
+    auth: Words,
     /// One of these on the path: it is about something else.
-    silence: HashSet<Vec<u8>>,
+    silence: Words,
     /// One of these is a key on the path: it is documentation.
-    silent_keys: HashSet<Vec<u8>>,
+    silent_keys: Words,
     /// The last word of a map's name that holds labels.
-    labels: HashSet<Vec<u8>>,
+    labels: Words,
     /// One of these keys stands beside it: it is a case of a test.
-    outcomes: HashSet<Vec<u8>>,
+    outcomes: Words,
     /// One of these words in its own name: it is a switch.
-    switches: HashSet<Vec<u8>>,
+    switches: Words,
     /// The same, right before its last part.
-    switches_before: HashSet<Vec<u8>>,
+    switches_before: Words,
     /// The least value that may be set.
-    bounds: HashSet<Vec<u8>>,
+    bounds: Words,
     /// The greatest one.
-    greatest: HashSet<Vec<u8>>,
+    greatest: Words,
+}
+
+/// A few words, in order: to compare with some of them takes less than to hash.
+#[derive(Debug, Clone, Default)]
+struct Words(Vec<Vec<u8>>);
+
+impl Words {
+    fn has(&self, word: &[u8]) -> bool {
+        self.0.binary_search_by(|known| known.as_slice().cmp(word)).is_ok()
+    }
+}
+
+impl FromIterator<Vec<u8>> for Words {
+    fn from_iter<I: IntoIterator<Item = Vec<u8>>>(words: I) -> Words {
+        let mut words: Vec<Vec<u8>> = words.into_iter().collect();
+        words.sort_unstable();
+        Words(words)
+    }
 }
 
 impl Convention {
@@ -241,48 +258,48 @@ impl Convention {
     #[must_use]
     pub fn is_auth(&self, word: &[u8]) -> bool {
         let end = word.iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |last| last.saturating_add(1));
-        word.get(..end).is_some_and(|word| self.auth.contains(word))
+        word.get(..end).is_some_and(|word| self.auth.has(word))
     }
 
     /// Does this word say that it is about something else?
     #[must_use]
     pub fn is_silencing(&self, word: &[u8]) -> bool {
-        self.silence.contains(word)
+        self.silence.has(word)
     }
 
     /// Does this whole key (lower-case letters) say that it is documentation?
     #[must_use]
     pub fn is_silent_key(&self, letters: &[u8]) -> bool {
-        self.silent_keys.contains(letters)
+        self.silent_keys.has(letters)
     }
 
     /// Does a map whose name ends in this word hold labels?
     #[must_use]
     pub fn is_labels(&self, word: &[u8]) -> bool {
-        self.labels.contains(word)
+        self.labels.has(word)
     }
 
     /// The keys (lower-case letters) that say what comes of a case of a test.
     pub fn outcomes(&self) -> impl Iterator<Item = &[u8]> {
-        self.outcomes.iter().map(Vec::as_slice)
+        self.outcomes.0.iter().map(Vec::as_slice)
     }
 
     /// Does this word of a setting's own name make it a switch; `is_before`: it stands right before the last part?
     #[must_use]
     pub fn is_switch(&self, word: &[u8], is_before: bool) -> bool {
-        self.switches.contains(word) || (is_before && self.switches_before.contains(word))
+        self.switches.has(word) || (is_before && self.switches_before.has(word))
     }
 
     /// Does this word make it the least value that may be set?
     #[must_use]
     pub fn is_bound(&self, word: &[u8]) -> bool {
-        self.bounds.contains(word)
+        self.bounds.has(word)
     }
 
     /// Does this word make it the greatest value that may be set?
     #[must_use]
     pub fn is_greatest(&self, word: &[u8]) -> bool {
-        self.greatest.contains(word)
+        self.greatest.has(word)
     }
 }
 
@@ -350,6 +367,7 @@ impl Catalogue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn the_built_in_files_parse_and_every_entry_is_complete() {
