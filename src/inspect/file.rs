@@ -8,6 +8,7 @@ use super::finding::{Finding, Note, ObjectRef};
 use super::formats::{self, Format};
 use super::limits::Limits;
 use super::link::{Link, Way};
+use super::place;
 use super::scope::{Entries, Scope};
 use super::suppression::{self, Suppressed};
 use super::template;
@@ -60,7 +61,7 @@ pub fn inspect_file(
         }
         // A person reads a file from the top.
         found.findings.sort_by_key(|finding| finding.at);
-        told_as_the_worst(&mut found.findings);
+        told_as_the_worst(&read, &mut found.findings);
         file.suppressed.extend(suppression::by_annotation(tree, &object, &mut found));
         file.documents.push((object, found));
     };
@@ -85,15 +86,18 @@ pub fn inspect_file(
 }
 
 /// What is written once may stand in several places (an anchor that is merged): it is told once, as the worst that it is
-/// in any of them. What is not written at all has no value, and no place of its own.
-fn told_as_the_worst(findings: &mut Vec<Finding>) {
+/// in any of them. Where a place is only near the value (base64), several settings share it, and each is told.
+fn told_as_the_worst(text: &str, findings: &mut Vec<Finding>) {
+    let is_written = |finding: &Finding| {
+        let rest = place::in_bytes(text, finding.at).and_then(|start| text.get(start..));
+        !finding.value.is_empty() && rest.is_some_and(|rest| rest.starts_with(&finding.value))
+    };
     let mut kept: Vec<Finding> = Vec::with_capacity(findings.len());
     for finding in findings.drain(..) {
-        let is_written = finding.at != Position::default() && !finding.value.is_empty();
         // They are in the order of their places.
         let here = kept.iter_mut().rev().take_while(|other| other.at == finding.at);
         let is_same = |other: &&mut Finding| (other.rule, &other.value) == (finding.rule, &finding.value);
-        match here.filter(is_same).find(|_| is_written) {
+        match here.filter(is_same).find(|_| is_written(&finding)) {
             Some(other) if finding.severity > other.severity => *other = finding,
             Some(_) => {}
             None => kept.push(finding),

@@ -11,7 +11,7 @@ use std::fmt;
 
 /// Where something stands in the original file: both count from 1; `line` 0 means unknown (an admission review
 /// has no lines that a person has seen).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Position {
     /// Line, counted from 1; 0 is unknown.
     pub line: u32,

@@ -16,6 +16,9 @@ use super::surfaces::{self, command, config_map, pairs};
 use super::tree::{Entry, Kind, Path, Position, Scalar, Tree};
 use super::{Bounds, Inspection, ObjectRef, fix, mentions_skew};
 
+/// Its `group/Kind`.
+const SECRET: &str = "/Secret";
+
 /// One inspection.
 pub(crate) struct Walk<'c> {
     catalogue: &'c Catalogue,
@@ -122,7 +125,7 @@ impl<'c> Walk<'c> {
                 _ => {}
             }
         }
-        if depth == 1 && self.is_secret() {
+        if self.object.is_some() && depth == 1 && self.kind == SECRET {
             match link.key() {
                 Some("data") => return config_map::secret(self, link, entries),
                 Some("stringData") => return config_map::data(self, link, entries),
@@ -149,7 +152,7 @@ impl<'c> Walk<'c> {
                 || held == Some(index)
                 || (self.object.is_some()
                     && surfaces::is_skipped(link, &entry.key, self.object_kind(), depth == 0)
-                    && !(self.limits.secrets && depth == 0 && self.is_secret() && surfaces::is_secret(&entry.key)));
+                    && !(self.limits.secrets && depth == 0 && self.kind == SECRET && surfaces::is_secret(&entry.key)));
             if !skipped {
                 self.node(
                     &link.down(Way::Key { name: &entry.key, scope: &scope, index }),
@@ -160,9 +163,9 @@ impl<'c> Walk<'c> {
         }
     }
 
-    /// Nothing that is told of it may show a value.
-    fn is_secret(&self) -> bool {
-        self.object.is_some() && self.kind == "/Secret"
+    /// Nothing that is told of what is here may show a value.
+    fn is_secret(&self, link: &Link<'_>) -> bool {
+        self.object.is_some() && self.kind == SECRET && link.keys().any(surfaces::is_secret)
     }
 
     fn object_kind(&self) -> &str {
@@ -205,7 +208,7 @@ impl<'c> Walk<'c> {
 
     /// Asks the rules that look at pieces of documents.
     pub(crate) fn see(&mut self, link: &Link<'_>, what: What<'_>) {
-        if self.is_secret() {
+        if self.is_secret(link) {
             // Their words are about values.
             return;
         }
@@ -261,12 +264,14 @@ impl<'c> Walk<'c> {
         let default = if setting.is_default { " by default" } else { "" };
         let note = if known.note.is_empty() { String::new() } else { format!(". {}.", known.note) };
         let what = shown_setting(link, &path);
-        let (said, value, spot) = if self.is_secret() {
-            // Nor what the value means, which would tell it.
-            (format!("{NOT_SHOWN}{default}. {}", rule.summary), NOT_SHOWN.to_owned(), None)
+        let fix = format!("write `{}`", fix::written(setting, link, scalar, self.bounds));
+        let (said, value, fix, spot) = if self.is_secret(link) {
+            // Nor what the value means, which would tell it, nor what stands around its default.
+            let fix = if setting.is_default { "write a default that the policy allows".to_owned() } else { fix };
+            (format!("{NOT_SHOWN}{default}. {}", rule.summary), NOT_SHOWN.to_owned(), fix, None)
         } else {
             let said = format!("{:?}{default}, {}", clipped(&scalar.text), verdict.meaning);
-            (said, scalar.text.clone(), fix::spot(setting, link, scalar, self.bounds))
+            (said, scalar.text.clone(), fix, fix::spot(setting, link, scalar, self.bounds))
         };
         self.out.findings.push(Finding {
             rule: rule.name,
@@ -275,7 +280,7 @@ impl<'c> Walk<'c> {
             entry: known.id.clone(),
             product: known.product.clone(),
             message: format!("{object}{what} is {said}{note}"),
-            fix: format!("write `{}`", fix::written(setting, link, scalar, self.bounds)),
+            fix,
             spot,
             value,
             path,
@@ -320,7 +325,7 @@ impl<'c> Walk<'c> {
         }
         let document = link.down(Way::Document { text, notation: format.notation, at, name });
         // A parser's words may quote what it stumbled over.
-        let is_secret = self.is_secret();
+        let is_secret = self.is_secret(link);
         for note in notes.into_iter().filter(|_| !is_secret) {
             self.note(&document, note.at, note.message);
         }

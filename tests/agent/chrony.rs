@@ -61,7 +61,7 @@ fn the_sign_is_that_of_chronyc_turned_round() {
         assert!(chronyc.contains(word), "{chronyc}");
         let source = asked(&client.command.to_string());
         let (offset, bound) = (source.offset_seconds.unwrap(), source.error_bound_seconds.unwrap());
-        assert!((offset + ahead_s).abs() <= bound && (offset + ahead_s).abs() < 0.01, "{source:#?} {chronyc}");
+        assert!((offset + ahead_s).abs() <= bound && (offset + ahead_s).abs() < 0.1, "{source:#?} {chronyc}");
         let seconds: f64 = chronyc.split(' ').next().unwrap().parse().unwrap();
         assert!((offset.abs() - seconds).abs() < 0.001, "{source:#?} {chronyc}");
         // chronyd slews: certain all the same that this is beyond half a second.

@@ -46,7 +46,7 @@ fn a_forger_who_does_not_know_the_cookie_changes_nothing() {
     let report = agent.report_when("an offset", |report| report.offset_seconds.is_some());
     // The forgeries are an hour ahead.
     let (offset_s, bound_s) = (report.offset_seconds.unwrap(), report.error_bound_seconds.unwrap());
-    assert!(offset_s.abs() <= bound_s && bound_s < 0.1, "{report:#?}");
+    assert!(offset_s.abs() <= bound_s && bound_s < 0.5, "{report:#?}");
 }
 
 #[test]

@@ -9,6 +9,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+/// A bound, in seconds, that even a machine with other work keeps: half the time that a question and its answer take.
+const BUSY_S: f64 = 0.5;
+
 #[test]
 fn a_step_wakes_the_waiting_reader_and_is_told_once() {
     let server = Chronyd::server();
@@ -32,15 +35,16 @@ fn a_step_wakes_the_waiting_reader_and_is_told_once() {
             let (report, woken) = reader.join().unwrap();
             (report, woken.since(set))
         });
-        // A falsified clock cancels no timer, so this one is noticed when the clocks are next compared: every other second.
-        assert!(latency < Duration::from_millis(2_500), "{from} -> {to} s: woken after {latency:?}");
+        // A falsified clock cancels no timer, so this one is noticed when the clocks are next compared, every other
+        // second; without that the reader would wait for 20 s.
+        assert!(latency < Duration::from_secs(10), "{from} -> {to} s: woken after {latency:?}");
         let jump = woken.jumps.last().unwrap_or_else(|| panic!("no jump: {woken:#?}"));
         assert_eq!((jump.number, jump.cause.as_str(), jump.evidence.as_str()), (number, "step", "comparison"));
         let error = (jump.amount_seconds - (to - from)).abs();
         assert!(error <= jump.error_bound_seconds.max(1e-6) && error < 0.001, "{from} -> {to} s: {jump:#?}");
         // The own offset is right at once, whether or not the server has been asked again.
         let (offset, bound) = (woken.offset_seconds.unwrap(), woken.error_bound_seconds.unwrap());
-        assert!((offset - to).abs() <= bound && bound < 0.01, "{from} -> {to} s: {woken:#?}");
+        assert!((offset - to).abs() <= bound && bound < BUSY_S, "{from} -> {to} s: {woken:#?}");
         assert_eq!(woken.state, if to.abs() > 0.5 { "Drifting" } else { "Synchronized" });
         // Several comparisons later it is still one jump.
         std::thread::sleep(Duration::from_millis(1_300));
@@ -71,7 +75,8 @@ fn a_step_makes_the_sources_be_asked_again_at_once() {
     clock.set(2.0);
     asked(5, 5);
     let report = agent.report();
-    assert!((report.offset_seconds.unwrap() - 2.0).abs() < 0.001, "{report:#?}");
+    let (offset, bound) = (report.offset_seconds.unwrap(), report.error_bound_seconds.unwrap());
+    assert!((offset - 2.0).abs() <= bound && bound < BUSY_S, "{report:#?}");
 }
 
 #[test]

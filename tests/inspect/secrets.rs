@@ -16,7 +16,8 @@ fn look(text: &str, secrets: bool) -> FileInspection {
 fn secret() -> String {
     let packed = |text: &str| STANDARD.encode(text);
     let (zero, large, file) = (packed("0"), packed(LARGE), packed("jwt:\n  clock-skew: 0s\npassword: hunter2: {\n"));
-    let properties = packed("password=hunter2\njwt.leeway.seconds=0\n");
+    let properties =
+        packed("password=hunter2\njwt.leeway.seconds=0\noidc.leeway.seconds=0\nsaml.leeway=${HUNTER2:-0}\n");
     format!(
         "apiVersion: v1\nkind: Secret\nmetadata: {{name: auth, namespace: shop}}\ndata:\n  JWT_LEEWAY: {zero}\n  \
          JWT_CLOCK_SKEW: {large}\n  app.properties: {properties}\n  broken.yaml: {file}\n  key.der: /w==\n  \
@@ -39,13 +40,27 @@ fn settings_are_found_and_no_value_is_told() {
         ("jwt-skew-zero", 5, "data.JWT_LEEWAY"),
         ("jwt-skew-too-large", 6, "data.JWT_CLOCK_SKEW"),
         ("jwt-skew-zero", 7, "data[\"app.properties\"].jwt.leeway.seconds"),
+        ("jwt-skew-zero", 7, "data[\"app.properties\"].oidc.leeway.seconds"),
+        ("jwt-skew-zero", 7, "data[\"app.properties\"].saml.leeway"),
         ("jwt-skew-zero", 12, "stringData.OIDC_CLOCK_SKEW"),
     ];
     let expected = expected.map(|(rule, line, path)| (rule, line, path.to_owned()));
     assert_eq!(told, expected);
     assert!(found.findings.iter().all(|it| it.value == NOT_SHOWN && it.spot.is_none()));
     let everything = format!("{file:?}");
-    for value in [LARGE, "98765", "27 h", "hunter2", "\"0\"", "0s", "MA==", "!"] {
+    for value in [LARGE, "98765", "27 h", "hunter2", "HUNTER2", "\"0\"", "0s", "MA==", "!"] {
         assert!(!everything.contains(value), "{value}: {everything}");
+    }
+}
+
+/// Who can read the object's name can read its annotations.
+#[test]
+fn what_is_no_entry_is_shown() {
+    let text =
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: auth\n  annotations:\n    app.example/jwt-leeway: \"0\"\n";
+    for secrets in [false, true] {
+        let file = look(text, secrets);
+        let values: Vec<_> = file.documents[0].1.findings.iter().map(|it| it.value.as_str()).collect();
+        assert_eq!(values, ["0"]);
     }
 }

@@ -362,6 +362,17 @@ fn what_is_merged_is_told_as_the_worst_that_it_is() {
     check("a.yaml", "x: &x\n  clockSkew: §0s\njwt:\n  <<: *x\noidc:\n  <<: *x\n");
 }
 
+/// Every setting in base64 has the place of the whole value, and is one of its own all the same.
+#[test]
+fn settings_that_share_a_place_are_each_told() {
+    use base64::Engine as _;
+    let packed = base64::engine::general_purpose::STANDARD.encode("jwt.leeway=0\noidc.leeway=0\n");
+    let text = format!("apiVersion: v1\nkind: ConfigMap\nbinaryData:\n  a.properties: {packed}\n");
+    let file = inspect_file(Some("a.yaml"), &text, Catalogue::builtin(), &Bounds::default(), &Limits::default());
+    let paths: Vec<_> = file.documents[0].1.findings.iter().map(|it| it.path.to_string()).collect();
+    assert_eq!(paths, ["jwt", "oidc"].map(|word| format!("binaryData[\"a.properties\"].{word}.leeway")));
+}
+
 #[test]
 fn a_file_that_is_named_a_schema_is_one() {
     let text = |name: &str, mark: &str| {

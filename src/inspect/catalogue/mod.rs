@@ -216,40 +216,40 @@ pub struct Known {
 #[derive(Debug, Clone, Default)]
 pub struct Convention {
     /// One of these on the path: it is about authentication.
-    auth: Words,
+    auth: WordSet,
     /// One of these on the path: it is about something else.
-    silence: Words,
+    silence: WordSet,
     /// One of these is a key on the path: it is documentation.
-    silent_keys: Words,
+    silent_keys: WordSet,
     /// The last word of a map's name that holds labels.
-    labels: Words,
+    labels: WordSet,
     /// One of these keys stands beside it: it is a case of a test.
-    outcomes: Words,
+    outcomes: WordSet,
     /// One of these words in its own name: it is a switch.
-    switches: Words,
+    switches: WordSet,
     /// The same, right before its last part.
-    switches_before: Words,
+    switches_before: WordSet,
     /// The least value that may be set.
-    bounds: Words,
+    bounds: WordSet,
     /// The greatest one.
-    greatest: Words,
+    greatest: WordSet,
 }
 
 /// A few words, in order: to compare with some of them takes less than to hash.
 #[derive(Debug, Clone, Default)]
-struct Words(Vec<Vec<u8>>);
+struct WordSet(Vec<Vec<u8>>);
 
-impl Words {
+impl WordSet {
     fn has(&self, word: &[u8]) -> bool {
         self.0.binary_search_by(|known| known.as_slice().cmp(word)).is_ok()
     }
 }
 
-impl FromIterator<Vec<u8>> for Words {
-    fn from_iter<I: IntoIterator<Item = Vec<u8>>>(words: I) -> Words {
+impl FromIterator<Vec<u8>> for WordSet {
+    fn from_iter<I: IntoIterator<Item = Vec<u8>>>(words: I) -> WordSet {
         let mut words: Vec<Vec<u8>> = words.into_iter().collect();
         words.sort_unstable();
-        Words(words)
+        WordSet(words)
     }
 }
 

@@ -33,38 +33,39 @@ fn value(walk: &mut Walk<'_>, link: &Link<'_>, key: &str, scalar: &Scalar) {
 
 /// Looks at `data` of a Secret; `link` is the map. What is not text is no configuration.
 pub(crate) fn secret(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
-    let scope = Scope::new(Entries::Map(entries));
-    for (index, entry) in entries.iter().enumerate() {
-        let Some(scalar) = entry.value.scalar().filter(|scalar| scalar.text.len() <= walk.limits().bytes) else {
-            continue;
-        };
-        let below = link.down(Way::Key { name: &entry.key, scope: &scope, index });
-        if let Ok(Ok(text)) = unpacked(&scalar.text) {
-            value(walk, &below, &entry.key, &Scalar { text, kind: Kind::Text, at: scalar.at, extent: None });
+    packed(walk, link, entries, |walk, link, key, at, text| {
+        if let Ok(Ok(text)) = text {
+            value(walk, link, key, &Scalar { text, kind: Kind::Text, at, extent: None });
         }
-    }
-}
-
-/// Text that was in base64, with line ends or without.
-fn unpacked(text: &str) -> Result<Result<String, FromUtf8Error>, DecodeError> {
-    let packed: String = text.split_ascii_whitespace().collect();
-    STANDARD.decode(packed).map(String::from_utf8)
+    });
 }
 
 /// Looks at `binaryData`; `link` is the map. What is not UTF-8 is no configuration.
 pub(crate) fn binary(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
+    packed(walk, link, entries, |walk, link, key, at, text| match text {
+        Ok(Ok(text)) if mentions_skew(text.as_bytes()) => walk.document(link, Some(key), &text, at),
+        Ok(Ok(_) | Err(_)) => {}
+        Err(error) => walk.note(link, Position::default(), format!("not looked at: not base64: {error}")),
+    });
+}
+
+/// What base64 held: text, or other bytes.
+type Unpacked = Result<Result<String, FromUtf8Error>, DecodeError>;
+
+/// Calls with each entry whose value is in base64, with line ends or without: its key, its place, and what it holds.
+fn packed<'c>(
+    walk: &mut Walk<'c>,
+    link: &Link<'_>,
+    entries: &[Entry],
+    then: impl Fn(&mut Walk<'c>, &Link<'_>, &str, Position, Unpacked),
+) {
     let scope = Scope::new(Entries::Map(entries));
     for (index, entry) in entries.iter().enumerate() {
         let Some(scalar) = entry.value.scalar().filter(|scalar| scalar.text.len() <= walk.limits().bytes) else {
             continue;
         };
+        let packed: String = scalar.text.split_ascii_whitespace().collect();
         let below = link.down(Way::Key { name: &entry.key, scope: &scope, index });
-        match unpacked(&scalar.text) {
-            Ok(Ok(text)) if mentions_skew(text.as_bytes()) => {
-                walk.document(&below, Some(&entry.key), &text, scalar.at);
-            }
-            Ok(Ok(_) | Err(_)) => {}
-            Err(error) => walk.note(&below, Position::default(), format!("not looked at: not base64: {error}")),
-        }
+        then(walk, &below, &entry.key, scalar.at, STANDARD.decode(packed).map(String::from_utf8));
     }
 }
