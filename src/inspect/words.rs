@@ -16,21 +16,9 @@ pub struct Letters {
     keys: Vec<usize>,
 }
 
-/// The lower-case letter or digit that a byte is; 0: neither.
-const LETTERS: [u8; 256] = {
-    let mut letters = [0; 256];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        if byte.is_ascii_alphanumeric() {
-            letters[byte as usize] = byte.to_ascii_lowercase();
-        }
-        byte += 1;
-    }
-    letters
-};
-
+/// The lower-case letter or digit that a byte is.
 fn letter(byte: u8) -> Option<u8> {
-    LETTERS.get(usize::from(byte)).copied().filter(|letter| *letter != 0)
+    byte.is_ascii_alphanumeric().then(|| byte.to_ascii_lowercase())
 }
 
 /// The letters of a key, first to last. Allocates nothing.
