@@ -11,6 +11,8 @@ use super::link::{Link, Way};
 use super::place;
 use super::scope::{Entries, Scope};
 use super::suppression::{self, Suppressed};
+use super::taken::{self, Gaze, Uses};
+use super::takers::{self, Supplier, Supply, Taker};
 use super::template;
 use super::tree::{Position, Tree};
 use super::walk::Walk;
@@ -28,6 +30,14 @@ pub struct FileInspection {
     pub notes: Vec<Note>,
     /// Something could be read.
     pub is_read: bool,
+    /// The text speaks of clocks: something could be found in it.
+    pub may_hold: bool,
+    /// Containers that take variables from other objects, as far as they were looked for.
+    pub takers: Vec<Taker>,
+    /// There may be some that were not: [`takers_in`] tells.
+    pub may_take: bool,
+    /// Objects that variables can be taken from.
+    pub suppliers: Vec<Supplier>,
 }
 
 /// Looks at a file by its name and text.
@@ -39,16 +49,25 @@ pub fn inspect_file(
     bounds: &Bounds,
     limits: &Limits,
 ) -> FileInspection {
+    looked(name, text, Gaze { catalogue, bounds, limits }, None)
+}
+
+/// The same, with who takes variables from the file's objects.
+pub(crate) fn looked(name: Option<&str>, text: &str, gaze: Gaze<'_>, uses: Option<&Uses<'_>>) -> FileInspection {
+    let Gaze { catalogue, bounds, limits } = gaze;
     // The same question as at admission: a key that only escapes put together is no key for either.
     let may_hold = mentions_skew(text.as_bytes()) || (limits.secrets && text.contains("Secret"));
-    let yaml = if may_hold { formats::yaml::documents } else { formats::yaml::heads };
+    let may_take = takers::may_take(text, may_hold);
+    let yaml = if may_hold || uses.is_some() { formats::yaml::documents } else { formats::yaml::heads };
     let Some(Parsed { format, text: read, documents, notes }) = parsed(name, text, limits, yaml) else {
         let message = "not looked at: neither its name nor its content tells a format that is read".to_owned();
         let note = Note { path: Path::default(), at: Position::default(), message };
         return FileInspection { notes: vec![note], ..FileInspection::default() };
     };
     let root = Link::root(Some(&read), format.notation, name);
-    let mut file = FileInspection { is_read: notes.is_empty() || !documents.is_empty(), notes, ..Default::default() };
+    let is_read = notes.is_empty() || !documents.is_empty();
+    let mut file =
+        FileInspection { is_read, may_hold, may_take: may_take && !may_hold, notes, ..FileInspection::default() };
     let mut look = |link: &Link<'_>, tree: &Tree| {
         let mut walk = Walk::new(catalogue, bounds, limits);
         if may_hold {
@@ -56,6 +75,13 @@ pub fn inspect_file(
         }
         let mut found = walk.done();
         let mut object = object_ref(tree);
+        file.suppliers.extend(Supplier::of(&object, limits));
+        if may_take && may_hold {
+            file.takers.extend(takers::takers(tree, limits));
+        }
+        if let Some(uses) = uses {
+            taken::look(gaze, link, tree, uses, &mut found);
+        }
         if matches!(read, Cow::Owned(_)) {
             unmask(&mut object, &mut found);
         }
@@ -66,9 +92,7 @@ pub fn inspect_file(
         file.documents.push((object, found));
     };
     for document in &documents {
-        let kind = document.get("kind").and_then(Tree::text).unwrap_or("");
-        let items = document.entries().iter().rposition(|entry| entry.key == "items");
-        let Some(index) = items.filter(|_| kind.ends_with("List") && document.get("apiVersion").is_some()) else {
+        let Some(index) = items_of(document) else {
             look(&root, document);
             continue;
         };
@@ -83,6 +107,45 @@ pub fn inspect_file(
     file.suppressed.extend(suppression::by_comments(text, &mut file.documents, &mut file.notes));
     file.suppressed.sort_by_key(|suppressed| suppressed.finding.at);
     file
+}
+
+/// The number of the entry that holds the objects of a list of them.
+fn items_of(document: &Tree) -> Option<usize> {
+    let is_list = document.get("kind").and_then(Tree::text).is_some_and(|kind| kind.ends_with("List"));
+    let items = document.entries().iter().rposition(|entry| entry.key == "items");
+    items.filter(|_| is_list && document.get("apiVersion").is_some())
+}
+
+/// Each object of a file.
+fn each_object(name: Option<&str>, text: &str, limits: &Limits, mut then: impl FnMut(&Tree)) {
+    let Some(parsed) = parsed(name, text, limits, formats::yaml::documents) else { return };
+    for document in &parsed.documents {
+        match items_of(document).and_then(|index| document.entries().get(index)) {
+            Some(items) => items.value.items().iter().take(limits.documents).for_each(&mut then),
+            None => then(document),
+        }
+    }
+}
+
+/// The containers of a file that take variables from other objects.
+#[must_use]
+pub fn takers_in(name: Option<&str>, text: &str, limits: &Limits) -> Vec<Taker> {
+    let mut found = Vec::new();
+    each_object(name, text, limits, |object| found.extend(takers::takers(object, limits)));
+    found
+}
+
+/// What the objects of a file have to give.
+#[must_use]
+pub fn supplies_in(name: Option<&str>, text: &str, limits: &Limits) -> Vec<(Supplier, Supply)> {
+    let mut found = Vec::new();
+    each_object(name, text, limits, |object| {
+        if let Some(supplier) = Supplier::of(&object_ref(object), limits) {
+            let supply = Supply::of(&takers::offered(object, &supplier, limits));
+            found.push((supplier, supply));
+        }
+    });
+    found
 }
 
 /// What is written once may stand in several places (an anchor that is merged): it is told once, as the worst that it is

@@ -26,6 +26,8 @@ mod scope;
 pub mod sight;
 pub mod suppression;
 mod surfaces;
+mod taken;
+mod takers;
 mod template;
 pub mod tree;
 pub mod value;
@@ -33,7 +35,7 @@ mod walk;
 pub mod words;
 
 pub use catalogue::Catalogue;
-pub use file::{FileInspection, inspect_file};
+pub use file::{FileInspection, inspect_file, supplies_in, takers_in};
 pub use finding::{Finding, Note, ObjectRef, Severity, Spot, introduced};
 pub use formats::Notation;
 pub use levels::{Level, Levels};
@@ -41,6 +43,8 @@ pub use limits::Limits;
 pub use mention::mentions_skew;
 pub use suppression::Suppressed;
 pub use surfaces::SILENT_ANNOTATIONS;
+pub use taken::{Resolved, Uses};
+pub use takers::{Store, Supplier, Supply, Taker, Variable};
 
 use tree::{Path, Tree};
 
