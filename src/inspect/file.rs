@@ -8,11 +8,12 @@ use super::finding::{Finding, Note, ObjectRef};
 use super::formats::{self, Format};
 use super::limits::Limits;
 use super::link::{Link, Way};
+use super::offers::{self, Supplier, Supply};
 use super::place;
 use super::scope::{Entries, Scope};
 use super::suppression::{self, Suppressed};
 use super::taken::{self, Gaze, Uses};
-use super::takers::{self, Supplier, Supply, Taker};
+use super::takers::{self, Taker};
 use super::template;
 use super::tree::{Position, Tree};
 use super::walk::Walk;
@@ -36,8 +37,10 @@ pub struct FileInspection {
     pub takers: Vec<Taker>,
     /// There may be some that were not: [`takers_in`] tells.
     pub may_take: bool,
-    /// Objects that variables can be taken from.
+    /// What variables can be taken from.
     pub suppliers: Vec<Supplier>,
+    /// ConfigMaps that are generated from environment files, and these.
+    pub from_files: Vec<(Supplier, Supplier)>,
 }
 
 /// Looks at a file by its name and text.
@@ -64,6 +67,7 @@ pub(crate) fn looked(name: Option<&str>, text: &str, gaze: Gaze<'_>, uses: Optio
         let note = Note { path: Path::default(), at: Position::default(), message };
         return FileInspection { notes: vec![note], ..FileInspection::default() };
     };
+    let is_environment = is_environment(format);
     let root = Link::root(Some(&read), format.notation, name);
     let is_read = notes.is_empty() || !documents.is_empty();
     let mut file =
@@ -75,12 +79,13 @@ pub(crate) fn looked(name: Option<&str>, text: &str, gaze: Gaze<'_>, uses: Optio
         }
         let mut found = walk.done();
         let mut object = object_ref(tree);
-        file.suppliers.extend(Supplier::of(&object, limits));
+        file.suppliers.extend(offers::suppliers(tree, &object, is_environment, limits));
+        file.from_files.extend(offers::from_files(tree));
         if may_take && may_hold {
             file.takers.extend(takers::takers(tree, limits));
         }
         if let Some(uses) = uses {
-            taken::look(gaze, link, tree, uses, &mut found);
+            taken::look(gaze, link, tree, is_environment, uses, &mut found);
         }
         if matches!(read, Cow::Owned(_)) {
             unmask(&mut object, &mut found);
@@ -116,13 +121,19 @@ fn items_of(document: &Tree) -> Option<usize> {
     items.filter(|_| is_list && document.get("apiVersion").is_some())
 }
 
-/// Each object of a file.
-fn each_object(name: Option<&str>, text: &str, limits: &Limits, mut then: impl FnMut(&Tree)) {
+/// Is a file of this format one of variables?
+fn is_environment(format: &Format) -> bool {
+    format.name == formats::dotenv::FORMAT.name
+}
+
+/// Each object of a file, and whether it is an environment file.
+fn each_object(name: Option<&str>, text: &str, limits: &Limits, mut then: impl FnMut(&Tree, bool)) {
     let Some(parsed) = parsed(name, text, limits, formats::yaml::documents) else { return };
+    let is_environment = is_environment(parsed.format);
     for document in &parsed.documents {
         match items_of(document).and_then(|index| document.entries().get(index)) {
-            Some(items) => items.value.items().iter().take(limits.documents).for_each(&mut then),
-            None => then(document),
+            Some(items) => items.value.items().iter().take(limits.documents).for_each(|item| then(item, false)),
+            None => then(document, is_environment),
         }
     }
 }
@@ -131,19 +142,17 @@ fn each_object(name: Option<&str>, text: &str, limits: &Limits, mut then: impl F
 #[must_use]
 pub fn takers_in(name: Option<&str>, text: &str, limits: &Limits) -> Vec<Taker> {
     let mut found = Vec::new();
-    each_object(name, text, limits, |object| found.extend(takers::takers(object, limits)));
+    each_object(name, text, limits, |object, _| found.extend(takers::takers(object, limits)));
     found
 }
 
-/// What the objects of a file have to give.
+/// What a file has to give.
 #[must_use]
 pub fn supplies_in(name: Option<&str>, text: &str, limits: &Limits) -> Vec<(Supplier, Supply)> {
     let mut found = Vec::new();
-    each_object(name, text, limits, |object| {
-        if let Some(supplier) = Supplier::of(&object_ref(object), limits) {
-            let supply = Supply::of(&takers::offered(object, &supplier, limits));
-            found.push((supplier, supply));
-        }
+    each_object(name, text, limits, |object, is_environment| {
+        let offers = offers::offers(object, is_environment, limits);
+        found.extend(offers.into_iter().map(|(supplier, entries)| (supplier, Supply::of(&entries))));
     });
     found
 }

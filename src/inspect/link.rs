@@ -150,6 +150,8 @@ impl<'p> Link<'p> {
             match link.step {
                 Way::Root { .. } | Way::Document { .. } | Way::Flag { .. } => {}
                 Way::Named { .. } => steps.push(Step::Key("value".to_owned())),
+                // In a text the name stands beside its value, and is no step.
+                Way::Taken { .. } if link.is_in_text() => {}
                 Way::Held { name } | Way::Taken { entry: name, .. } => steps.push(Step::Key(name.to_owned())),
                 Way::Item { index, name } => steps.push(Step::Item { index, name: name.map(str::to_owned) }),
                 Way::Key { name, .. } => {
@@ -190,6 +192,12 @@ impl<'p> Link<'p> {
         at
     }
 
+    /// Is it cut out of a text that is no format of its own?
+    fn is_in_text(&self) -> bool {
+        let is_assigned = || self.up.is_some_and(|up| matches!(up.step, Way::Document { .. }));
+        matches!(self.step, Way::Flag { .. }) || (matches!(self.step, Way::Taken { .. }) && is_assigned())
+    }
+
     /// The bytes of a value in the file, where they are the value letter for letter and nothing else's; `None` also
     /// where there is no file. Every document around the value is followed exactly, or not at all.
     pub(crate) fn extent(&self, scalar: &Scalar) -> Option<Extent> {
@@ -206,7 +214,7 @@ impl<'p> Link<'p> {
             let here = match (at, inner) {
                 (Some(at), Some((inner_text, value_at))) => place::exact(text, value_at, inner_text, at)?,
                 // Flags are cut out of a text that is no format of its own.
-                _ if scalar.extent.is_some() || matches!(self.step, Way::Flag { .. }) => scalar.at,
+                _ if scalar.extent.is_some() || self.is_in_text() => scalar.at,
                 _ => return None,
             };
             start = match scalar.extent {

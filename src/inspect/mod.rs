@@ -19,6 +19,7 @@ mod link;
 mod lookalike;
 pub mod mend;
 mod mention;
+mod offers;
 mod place;
 pub mod recognise;
 pub mod rules;
@@ -41,10 +42,11 @@ pub use formats::Notation;
 pub use levels::{Level, Levels};
 pub use limits::Limits;
 pub use mention::mentions_skew;
+pub use offers::{Store, Supplier, Supply};
 pub use suppression::Suppressed;
 pub use surfaces::SILENT_ANNOTATIONS;
 pub use taken::{Resolved, Uses};
-pub use takers::{Store, Supplier, Supply, Taker, Variable};
+pub use takers::{Taker, Variable};
 
 use tree::{Path, Tree};
 

@@ -12,9 +12,11 @@
 //! Does not know: files, how a reference is resolved, takers outside of what was looked at, volumes.
 
 use super::finding::Finding;
+use super::formats::Notation;
 use super::link::{Link, Way};
+use super::offers::{Offered, Supplier, Supply, offers};
 use super::scope::{Entries, Scope};
-use super::takers::{Offered, Supplier, Supply, Taker, Variable, offered};
+use super::takers::{Taker, Variable};
 use super::tree::{Entry, Path, Step, Tree};
 use super::walk::Walk;
 use super::words::Letters;
@@ -58,26 +60,29 @@ pub(crate) struct Gaze<'c> {
     pub(crate) limits: &'c Limits,
 }
 
-/// Adds to what was `found` in an object what its entries are to those who take them, and withdraws what they are to
-/// nobody. `link` leads to the object.
-pub(crate) fn look(gaze: Gaze<'_>, link: &Link<'_>, tree: &Tree, uses: &Uses<'_>, found: &mut Inspection) {
+/// Adds to what was `found` in a document what its entries are to those who take them, and withdraws what they are to
+/// nobody. `link` leads to the document; an environment file is known by its format.
+pub(crate) fn look(
+    gaze: Gaze<'_>,
+    link: &Link<'_>,
+    tree: &Tree,
+    is_environment: bool,
+    uses: &Uses<'_>,
+    found: &mut Inspection,
+) {
     let object = super::object_ref(tree);
-    let supplier = Supplier::of(&object, gaze.limits);
-    let Some((supplier, takers)) = supplier.and_then(|supplier| uses.of.get_key_value(&supplier)) else { return };
-    let entries = offered(tree, supplier, gaze.limits);
-    let own = Supply::of(&entries);
-    let beside: Vec<Entry> = entries.iter().map(as_entry).collect();
-    let object = Shelf { gaze, link, object: &object, supplier, own: &own, beside: &beside, uses };
-    for (number, entry) in entries.iter().enumerate() {
-        let takes = |(taker, variable): &&(usize, usize)| {
-            uses.takers
-                .get(*taker)
-                .and_then(|it| it.taker.variables.get(*variable))
-                .is_some_and(|it| takes(it, entry.key))
-        };
-        let takers: Vec<(usize, usize)> = takers.iter().filter(takes).copied().collect();
-        if !takers.is_empty() {
-            object.judge(number, entry, &takers, found);
+    for (supplier, entries) in offers(tree, is_environment, gaze.limits) {
+        let Some(takers) = uses.of.get(&supplier) else { continue };
+        let own = Supply::of(&entries);
+        let beside: Vec<Entry> = entries.iter().map(as_entry).collect();
+        let shelf = Shelf { gaze, link, object: &object, own: &own, beside: &beside, uses };
+        for (number, entry) in entries.iter().enumerate() {
+            let variable = |(taker, variable): &(usize, usize)| uses.takers.get(*taker)?.taker.variables.get(*variable);
+            let takes = |it: &&(usize, usize)| variable(it).is_some_and(|variable| takes(variable, entry.key));
+            let takers: Vec<(usize, usize)> = takers.iter().filter(takes).copied().collect();
+            if !takers.is_empty() {
+                shelf.judge(number, entry, &takers, found);
+            }
         }
     }
 }
@@ -101,7 +106,6 @@ struct Shelf<'s> {
     gaze: Gaze<'s>,
     link: &'s Link<'s>,
     object: &'s ObjectRef,
-    supplier: &'s Supplier,
     own: &'s Supply,
     /// Its entries as a map.
     beside: &'s [Entry],
@@ -128,7 +132,8 @@ enum Said {
 impl Shelf<'_> {
     fn judge(&self, number: usize, entry: &Offered<'_>, takers: &[(usize, usize)], found: &mut Inspection) {
         let Path(mut steps) = self.link.path();
-        steps.extend([Step::Key(entry.section.to_owned()), Step::Key(entry.key.to_owned())]);
+        steps.extend(entry.above.iter().cloned());
+        steps.extend(entry.text.is_none().then(|| Step::Key(entry.key.to_owned())));
         let mut told: Vec<Told> = Vec::new();
         for finding in std::mem::take(&mut found.findings) {
             if finding.path.0.starts_with(&steps) {
@@ -190,24 +195,30 @@ impl Shelf<'_> {
         let mut walk =
             Walk::new(self.gaze.catalogue, self.gaze.bounds, self.gaze.limits).of_entry(self.object, &taker.kind);
         let mut is_setting = false;
-        // The object's own switches are switches for whoever takes an entry of it.
-        along(&root, &taker.way, &beside, number, &nothing, &mut |above| {
-            let env = above.down(Way::Key { name: "env", scope: &container, index: usize::MAX });
-            let root =
-                env.down(Way::Root { text: self.link.text(), notation: self.link.notation(), file: self.link.file() });
-            let way = Way::Taken { entry: entry.key, name: &name, scope: &environment, index };
-            let judge = |object: &Link<'_>| {
-                let link = object.down(Way::Held { name: entry.section });
-                let link = link.down(way);
-                walk.leaf(&link, &entry.scalar);
-                is_setting = walk.recognises(&link, &entry.scalar);
-            };
-            match self.link.step {
-                Way::Item { index, name } => {
-                    judge(&root.down(Way::Held { name: "items" }).down(Way::Item { index, name }));
+        let mut judge = |link: &Link<'_>| {
+            let link = link.down(Way::Taken { entry: entry.key, name: &name, scope: &environment, index });
+            walk.leaf(&link, &entry.scalar);
+            is_setting = walk.recognises(&link, &entry.scalar);
+        };
+        let mut steps = Vec::new();
+        if let Way::Item { index, name } = self.link.step {
+            steps.extend([Step::Key("items".to_owned()), Step::Item { index, name: name.map(str::to_owned) }]);
+        }
+        steps.extend(entry.above.iter().cloned());
+        let mut inside = |root: &Link<'_>| {
+            held(root, &steps, &mut |link| match entry.text {
+                Some(text) => {
+                    let way = Way::Document { text: &text.text, notation: Notation::Dotenv, at: text.at, name: None };
+                    judge(&link.down(way));
                 }
-                _ => judge(&root),
-            }
+                None => judge(link),
+            });
+        };
+        // The object's own switches are switches for whoever takes an entry of it.
+        let scopes = Around { first: &beside, entry: number, last: &container, nothing: &nothing };
+        scopes.along(&root, &taker.way, &mut |above| {
+            let (text, notation, file) = (self.link.text(), self.link.notation(), self.link.file());
+            inside(&above.down(Way::Root { text, notation, file }));
         });
         Said::Variable { name, findings: walk.done().findings, is_setting }
     }
@@ -223,7 +234,7 @@ impl Shelf<'_> {
             words.extend(others.map(|(name, value)| (name.clone(), value.as_str())));
         }
         for (number, (it, supply)) in resolved.taker.variables.iter().zip(&resolved.supplies).enumerate() {
-            let supply = if it.from() == Some(self.supplier) && number == variable {
+            let supply = if number == variable {
                 Some(self.own)
             } else {
                 supply.and_then(|supply| self.uses.supplies.get(supply))
@@ -251,19 +262,38 @@ impl Shelf<'_> {
     }
 }
 
-/// Calls with the way through these keys, the first of which goes through entry `index` of a map, the others through
-/// nothing that is known.
-fn along(
-    link: &Link<'_>,
-    way: &[String],
-    map: &Scope<'_>,
-    index: usize,
-    nothing: &Scope<'_>,
-    then: &mut dyn FnMut(&Link<'_>),
-) {
-    match way.split_first() {
-        Some((key, rest)) => {
-            along(&link.down(Way::Key { name: key, scope: map, index }), rest, nothing, usize::MAX, nothing, then);
+/// What stands around the variables of a container.
+struct Around<'a, 's> {
+    /// The map that the first key goes through entry `entry` of: there is nothing outside of it.
+    first: &'a Scope<'s>,
+    entry: usize,
+    /// The container, which the last key is one of.
+    last: &'a Scope<'s>,
+    nothing: &'a Scope<'s>,
+}
+
+impl Around<'_, '_> {
+    /// Calls with the way through these keys.
+    fn along(&self, link: &Link<'_>, way: &[String], then: &mut dyn FnMut(&Link<'_>)) {
+        let is_first = matches!(link.step, Way::Root { .. });
+        let (scope, index) = match way {
+            [_] => (self.last, usize::MAX),
+            [_, ..] if is_first => (self.first, self.entry),
+            _ => (self.nothing, usize::MAX),
+        };
+        match way.split_first() {
+            Some((key, rest)) => self.along(&link.down(Way::Key { name: key, scope, index }), rest, then),
+            None => then(link),
+        }
+    }
+}
+
+/// Calls with the way through steps that are no part of a name.
+fn held(link: &Link<'_>, steps: &[Step], then: &mut dyn FnMut(&Link<'_>)) {
+    match steps.split_first() {
+        Some((Step::Key(name), rest)) => held(&link.down(Way::Held { name }), rest, then),
+        Some((Step::Item { index, name }, rest)) => {
+            held(&link.down(Way::Item { index: *index, name: name.as_deref() }), rest, then);
         }
         None => then(link),
     }
@@ -303,7 +333,8 @@ fn shown(resolved: &Resolved, variable: usize, name: &str) -> String {
     let blank = if object.name.is_empty() { "" } else { " " };
     let slash = if object.namespace.is_empty() { "" } else { "/" };
     let ObjectRef { kind, namespace, name: workload, .. } = object;
-    format!("variable {name}{of} of {kind}{blank}{namespace}{slash}{workload} ({}:{line})", resolved.file)
+    let of_object = if kind.is_empty() { "" } else { " of " };
+    format!("variable {name}{of}{of_object}{kind}{blank}{namespace}{slash}{workload} ({}:{line})", resolved.file)
 }
 
 /// Adds who takes it.

@@ -1,7 +1,7 @@
 //! Which containers take their variables from other objects, and which objects have variables to give.
 //!
 //! A container is what has `env` or `envFrom`, wherever it stands, so workloads, ephemeral containers and the pod
-//! templates of custom resources are one case. Of each only a few facts are kept: who it is, the names that it gives and
+//! templates of custom resources are one case; a service of a compose file with its `env_file` is another. Of each only a few facts are kept: who it is, the names that it gives and
 //! from where, and what of its own could switch a feature off or tell the product. What a name refers to is not looked
 //! for here; at admission one object is all that there is, and none of this is asked.
 //!
@@ -9,32 +9,13 @@
 //!
 //! Source: <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#environment-variables>: `env`
 //! takes precedence over `envFrom`, and of several sources the last.
+//! <https://docs.docker.com/reference/compose-file/services/#env_file>: the same between `environment` and `env_file`.
 
 use super::limits::Limits;
-use super::surfaces::{self, command, config_map};
-use super::tree::{Entry, Kind, Scalar, Tree};
+use super::offers::{Store, Supplier, short};
+use super::surfaces::{self, command};
+use super::tree::{Entry, Tree};
 use super::{ObjectRef, object_ref, template};
-use std::borrow::Cow;
-
-/// Kinds of objects that hold variables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Store {
-    /// A ConfigMap; one that kustomize generates too.
-    ConfigMap,
-    /// A Secret.
-    Secret,
-}
-
-/// The name of an object that holds variables.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Supplier {
-    /// What it is.
-    pub store: Store,
-    /// Its namespace; that of whoever says none is called `default`.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
 
 /// Where a variable of a container comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,13 +54,13 @@ pub enum Variable {
 pub struct Taker {
     /// The object that it is in.
     pub object: ObjectRef,
-    /// `container api`, `init container wait`; empty where it has no name.
+    /// `container api`, `init container wait`, `service api`; empty where it has no name.
     pub container: String,
     /// Those that count less first: a later one of the same name takes the place of an earlier.
     pub variables: Vec<Variable>,
     /// `group/Kind` of the object.
     pub(crate) kind: String,
-    /// The keys from the root of the object to the container.
+    /// The keys from the root of the object to the container's variables.
     pub(crate) way: Vec<String>,
     /// Its image, and those of its arguments that could be switches.
     pub(crate) beside: Vec<Entry>,
@@ -87,27 +68,6 @@ pub struct Taker {
 
 /// A container with more variables than this is nobody's, and is passed over.
 const VARIABLES_MAX: usize = 2_000;
-
-/// Values that are longer are no switches.
-const VALUE_BYTES: usize = 256;
-
-impl Supplier {
-    fn new(store: Store, namespace: &str, name: &str) -> Option<Self> {
-        let namespace = if namespace.is_empty() { "default" } else { namespace };
-        let is_known = !name.is_empty() && !template::is_masked(name) && !template::is_masked(namespace);
-        is_known.then(|| Supplier { store, namespace: namespace.to_owned(), name: name.to_owned() })
-    }
-
-    /// The name of this object, if it is one that is looked into.
-    pub(crate) fn of(object: &ObjectRef, limits: &Limits) -> Option<Self> {
-        let store = match (object.api_version.as_str(), object.kind.as_str()) {
-            ("v1", "ConfigMap") => Store::ConfigMap,
-            ("v1", "Secret") if limits.secrets => Store::Secret,
-            _ => return None,
-        };
-        Supplier::new(store, &object.namespace, &object.name)
-    }
-}
 
 impl Variable {
     /// The object that it comes from, if that is another one.
@@ -124,14 +84,17 @@ impl Variable {
 /// variables of another object can be of interest.
 pub(crate) fn may_take(text: &str, mentions_skew: bool) -> bool {
     let has = |needle: &str| memchr::memmem::find(text.as_bytes(), needle.as_bytes()).is_some();
-    has("envFrom") || (mentions_skew && has("KeyRef"))
+    has("envFrom") || has("env_file") || (mentions_skew && has("KeyRef"))
 }
 
 /// The containers of an object that take variables from elsewhere.
 pub(crate) fn takers(object: &Tree, limits: &Limits) -> Vec<Taker> {
     let named = object_ref(object);
     let group = named.api_version.split_once('/').map_or("", |(group, _)| group);
-    if named.kind.is_empty() || named.api_version.is_empty() || surfaces::is_silent(group, &named.kind) {
+    if named.kind.is_empty() || named.api_version.is_empty() {
+        return services(object);
+    }
+    if surfaces::is_silent(group, &named.kind) {
         return Vec::new();
     }
     let kind = format!("{group}/{}", named.kind);
@@ -190,7 +153,7 @@ impl<'t> Search<'t> {
             container,
             variables,
             kind: self.kind.clone(),
-            way: self.way.iter().map(|key| (*key).to_owned()).collect(),
+            way: self.way.iter().copied().chain(["env"]).map(str::to_owned).collect(),
             beside: tree.entries().iter().filter_map(beside).collect(),
         });
     }
@@ -233,13 +196,48 @@ impl<'t> Search<'t> {
     }
 }
 
-fn short(value: &str) -> &str {
-    if value.len() <= VALUE_BYTES { value } else { "" }
+/// The services of a compose file that take variables from files.
+fn services(document: &Tree) -> Vec<Taker> {
+    let service = |entry: &Entry| {
+        let files = entry.value.get("env_file")?;
+        let file = |item: &Tree| {
+            let path = item.scalar().or_else(|| item.get("path")?.scalar())?;
+            let from = Supplier::file(&path.text)?;
+            Some(Variable::All { prefix: String::new(), from, line: path.at.line })
+        };
+        let mut variables: Vec<Variable> = match files {
+            Tree::List(items) => items.iter().filter_map(file).collect(),
+            Tree::Scalar(_) | Tree::Map(_) => file(files).into_iter().collect(),
+        };
+        if variables.is_empty() {
+            return None;
+        }
+        let own = |name: &str, value: &str| Variable::Own { name: name.to_owned(), value: short(value).to_owned() };
+        match entry.value.get("environment") {
+            Some(Tree::Map(entries)) => {
+                variables.extend(entries.iter().map(|entry| own(&entry.key, entry.value.text().unwrap_or(""))));
+            }
+            Some(Tree::List(items)) => variables.extend(items.iter().filter_map(Tree::text).map(|text| {
+                let (name, value) = text.split_once('=').unwrap_or((text, ""));
+                own(name, value)
+            })),
+            Some(Tree::Scalar(_)) | None => {}
+        }
+        (variables.len() <= VARIABLES_MAX).then(|| Taker {
+            object: ObjectRef::default(),
+            container: format!("service {}", entry.key),
+            variables,
+            kind: String::new(),
+            way: ["services", &entry.key, "environment"].map(str::to_owned).to_vec(),
+            beside: entry.value.entries().iter().filter_map(beside).collect(),
+        })
+    };
+    document.get("services").map_or(&[][..], Tree::entries).iter().filter_map(service).collect()
 }
 
 /// What of a container its variables have to know: the image, and arguments that could be switches.
 fn beside(entry: &Entry) -> Option<Entry> {
-    let is_short = |text: &str| text.len() <= VALUE_BYTES;
+    let is_short = |text: &str| !short(text).is_empty();
     let value = match &entry.value {
         Tree::Scalar(scalar) if entry.key == "image" && is_short(&scalar.text) => entry.value.clone(),
         Tree::List(items) if command::is_vector(entry) => {
@@ -250,56 +248,4 @@ fn beside(entry: &Entry) -> Option<Entry> {
         _ => return None,
     };
     Some(Entry { key: entry.key.clone(), at: entry.at, value })
-}
-
-/// An entry that can become a variable.
-pub(crate) struct Offered<'t> {
-    /// `data` or `stringData`.
-    pub(crate) section: &'static str,
-    /// Its name.
-    pub(crate) key: &'t str,
-    /// Its value, out of base64 where it is in it.
-    pub(crate) scalar: Cow<'t, Scalar>,
-}
-
-/// The entries of an object that can become variables, each name once.
-pub(crate) fn offered<'t>(object: &'t Tree, supplier: &Supplier, limits: &Limits) -> Vec<Offered<'t>> {
-    let sections: &[&'static str] = match supplier.store {
-        Store::ConfigMap => &["data"],
-        // What is said as text takes the place of what is said in base64.
-        Store::Secret => &["stringData", "data"],
-    };
-    let mut found: Vec<Offered<'t>> = Vec::new();
-    let mut known = std::collections::HashSet::new();
-    for section in sections {
-        // The last of several entries of one name counts.
-        for entry in object.get(section).map_or(&[][..], Tree::entries).iter().rev() {
-            let Some(scalar) = entry.value.scalar().filter(|_| known.insert(entry.key.as_str())) else { continue };
-            let scalar = if supplier.store == Store::Secret && *section == "data" {
-                let Some(text) = config_map::unpacked(scalar, limits) else { continue };
-                Cow::Owned(Scalar { text, kind: Kind::Text, at: scalar.at, extent: None })
-            } else {
-                Cow::Borrowed(scalar)
-            };
-            found.push(Offered { section, key: &entry.key, scalar });
-        }
-    }
-    found.reverse();
-    found
-}
-
-/// What an object has to give, as those beside it see it: names, and values where they are short enough to be switches.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Supply(pub(crate) Vec<(String, String)>);
-
-impl Supply {
-    pub(crate) fn of(entries: &[Offered<'_>]) -> Self {
-        let pair = |entry: &Offered<'_>| (entry.key.to_owned(), short(&entry.scalar.text).to_owned());
-        Supply(entries.iter().map(pair).collect())
-    }
-
-    /// The value of an entry.
-    pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
-    }
 }

@@ -5,16 +5,17 @@
 //! files whose objects are taken are looked at once more, with who takes them; most runs have none. Texts are read
 //! again, so only names are kept meanwhile.
 //!
-//! One name may stand for several objects (the overlays of a kustomization). The one in the container's own file is
+//! An environment file is named by its path. One name may stand for several objects (the overlays of a kustomization). The one in the container's own file is
 //! meant, else the one in its directory, else the only one; where that is not one alone, nothing is said about any.
 //!
 //! Does not know: what an entry means to whom.
 
 use super::files::{self, Content};
-use super::find::{Target, plain};
+use super::find::Target;
 use super::look::{self, Linted, Mend, Outcome};
+use super::names;
 use crate::inspect::mend::Eyes;
-use crate::inspect::{Limits, Resolved, Supplier, Supply, Taker, Uses, supplies_in, takers_in};
+use crate::inspect::{Limits, Resolved, Store, Supplier, Supply, Taker, Uses, supplies_in, takers_in};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -90,6 +91,7 @@ struct Seen {
     /// Its text, where it cannot be read twice.
     input: Option<String>,
     suppliers: Vec<Supplier>,
+    from_files: Vec<(Supplier, Supplier)>,
     takers: Vec<Taker>,
     /// There may be takers that were not looked for.
     may_take: bool,
@@ -106,11 +108,11 @@ struct Set<'s> {
 impl Set<'_> {
     /// Keeps what others have to know of a file. Does it have to wait for them?
     fn take(&mut self, number: usize, linted: &mut Linted) -> bool {
-        let look::Seen { suppliers, takers, may_take, may_hold, input } = std::mem::take(&mut linted.seen);
+        let look::Seen { suppliers, from_files, takers, may_take, may_hold, input } = std::mem::take(&mut linted.seen);
         let waits = !suppliers.is_empty();
-        if waits || may_take || !takers.is_empty() {
+        if waits || may_take || !takers.is_empty() || !from_files.is_empty() {
             let path = linted.path.clone();
-            self.files.insert(number, Seen { path, input, suppliers, takers, may_take, may_hold });
+            self.files.insert(number, Seen { path, input, suppliers, from_files, takers, may_take, may_hold });
         }
         waits
     }
@@ -156,15 +158,25 @@ impl Set<'_> {
         })
     }
 
-    /// What the objects that are taken from have to give.
+    /// What there is to be taken by these.
     fn supplies(&self, takers: &[(usize, Taker)]) -> io::Result<Supplies> {
-        let mut homes: HashMap<Supplier, Vec<(usize, PathBuf)>> = HashMap::new();
+        let mut supplies = Supplies { homes: HashMap::new(), of: HashMap::new(), list: Vec::new() };
         for (number, file) in &self.files {
+            let folder = folder(&file.path);
             for supplier in &file.suppliers {
-                homes.entry(supplier.clone()).or_default().push((*number, folder(&file.path)));
+                let (name, key) = match supplier.store {
+                    Store::File => (at(&file.path), supplier.clone()),
+                    Store::ConfigMap | Store::Secret => (supplier.clone(), supplier.clone()),
+                };
+                let home = Home { named_in: *number, folder: folder.clone(), place: Place::Here(*number, key) };
+                supplies.homes.entry(name).or_default().push(home);
+            }
+            for (generated, path) in &file.from_files {
+                let place = Place::File(at(&folder.join(&path.name)));
+                let home = Home { named_in: *number, folder: folder.clone(), place };
+                supplies.homes.entry(generated.clone()).or_default().push(home);
             }
         }
-        let mut supplies = Supplies { homes, of: HashMap::new(), list: Vec::new() };
         let mut wanted = BTreeSet::new();
         for (number, taker) in takers {
             wanted.extend(supplies.homes_of(self, *number, taker));
@@ -182,35 +194,70 @@ impl Set<'_> {
 
 /// The directory of a file, by one name.
 fn folder(path: &Path) -> PathBuf {
-    plain(path).parent().map(Path::to_owned).unwrap_or_default()
+    names::resolved(path).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// A file, by one name.
+fn at(path: &Path) -> Supplier {
+    Supplier { name: names::resolved(path).to_string_lossy().into_owned(), ..Supplier::this_file() }
+}
+
+/// Where something is that has a name.
+struct Home {
+    /// The file that gives it the name, and its directory.
+    named_in: usize,
+    folder: PathBuf,
+    place: Place,
+}
+
+enum Place {
+    /// In this file, under this name.
+    Here(usize, Supplier),
+    /// It is the environment file at this path.
+    File(Supplier),
 }
 
 /// What there is to be taken, and where.
 struct Supplies {
-    /// The files, and their directories, that have an object of this name.
-    homes: HashMap<Supplier, Vec<(usize, PathBuf)>>,
-    /// The number of an object of a file in the list.
+    /// Whatever has a name, by it.
+    homes: HashMap<Supplier, Vec<Home>>,
+    /// The number of what a file has under a name in the list.
     of: HashMap<(usize, Supplier), usize>,
     list: Vec<Supply>,
 }
 
 impl Supplies {
-    /// The file that a reference in file `from` means.
-    fn home(&self, set: &Set<'_>, from: usize, supplier: &Supplier) -> Option<usize> {
-        let homes = self.homes.get(supplier)?;
+    /// The file that a reference in file `from` means, and the name there.
+    fn home(&self, set: &Set<'_>, from: usize, supplier: &Supplier) -> Option<(usize, &Supplier)> {
         let folder = set.files.get(&from).map(|file| folder(&file.path))?;
-        let only = |is_near: &dyn Fn(&(usize, PathBuf)) -> bool| {
-            let mut near = homes.iter().filter(|home| is_near(home)).map(|(number, _)| *number);
+        if supplier.store == Store::File {
+            return self.environment(&at(&folder.join(&supplier.name)));
+        }
+        let homes = self.homes.get(supplier)?;
+        let only = |is_near: &dyn Fn(&Home) -> bool| {
+            let mut near = homes.iter().filter(|home| is_near(home));
             near.next().map(|first| if near.next().is_none() { Some(first) } else { None })
         };
-        let near = only(&|(number, _)| *number == from).or_else(|| only(&|(_, other)| *other == folder));
-        near.or_else(|| only(&|_| true))?
+        let near = only(&|home| home.named_in == from).or_else(|| only(&|home| home.folder == folder));
+        match &near.or_else(|| only(&|_| true))??.place {
+            Place::Here(number, key) => Some((*number, key)),
+            Place::File(path) => self.environment(path),
+        }
+    }
+
+    /// An environment file, if it is in the set; a path leads to no more than one.
+    fn environment(&self, path: &Supplier) -> Option<(usize, &Supplier)> {
+        match self.homes.get(path)?.as_slice() {
+            [Home { place: Place::Here(number, key), .. }] => Some((*number, key)),
+            _ => None,
+        }
     }
 
     /// The files that a container takes from, if any of it could be of interest.
     fn homes_of(&self, set: &Set<'_>, from: usize, taker: &Taker) -> Vec<usize> {
         let suppliers = taker.variables.iter().filter_map(|variable| variable.from());
-        let homes: Vec<usize> = suppliers.filter_map(|supplier| self.home(set, from, supplier)).collect();
+        let homes = suppliers.filter_map(|supplier| self.home(set, from, supplier).map(|(number, _)| number));
+        let homes: Vec<usize> = homes.collect();
         let speaks = |number: &usize| set.files.get(number).is_some_and(|file| file.may_hold);
         if speaks(&from) || homes.iter().any(speaks) { homes } else { Vec::new() }
     }
@@ -219,8 +266,8 @@ impl Supplies {
     fn resolve(&self, set: &Set<'_>, takers: Vec<(usize, Taker)>) -> Vec<Resolved> {
         let resolved = takers.into_iter().map(|(number, taker)| {
             let supply = |supplier: &Supplier| {
-                let home = self.home(set, number, supplier)?;
-                self.of.get(&(home, supplier.clone())).copied()
+                let (home, key) = self.home(set, number, supplier)?;
+                self.of.get(&(home, key.clone())).copied()
             };
             let supplies = taker.variables.iter().map(|variable| variable.from().and_then(supply)).collect();
             let file = set.files.get(&number).map(|file| file.path.display().to_string()).unwrap_or_default();

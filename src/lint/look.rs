@@ -48,8 +48,10 @@ pub(super) struct Linted {
 /// What a file is to others.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// It has objects that variables can be taken from; such a file is not mended at the first look.
+    /// What variables can be taken from; a file with any is not mended at the first look.
     pub(super) suppliers: Vec<Supplier>,
+    /// ConfigMaps that are generated from environment files, and these.
+    pub(super) from_files: Vec<(Supplier, Supplier)>,
     /// Containers in it that take variables from other objects.
     pub(super) takers: Vec<Taker>,
     /// There may be more of them.
@@ -203,6 +205,7 @@ fn with(path: &Path, name: String, text: String, found: FileInspection) -> Linte
         is_read: found.is_read,
         seen: Seen {
             suppliers: found.suppliers,
+            from_files: found.from_files,
             takers: found.takers,
             may_take: found.may_take,
             may_hold: found.may_hold,

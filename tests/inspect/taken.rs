@@ -204,6 +204,9 @@ fn who_takes_it_is_named_up_to_three() {
     assert!(message(3).ends_with(&format!("{end}.")), "{}", message(3));
     assert!(message(7).ends_with(&format!("{end} and 4 more.")), "{}", message(7));
     assert!(message(2_000).ends_with(&format!("{end} and 1997 more.")), "{}", message(2_000));
+    // Not all of them are looked at, and one may be for whom it counts.
+    let replaced = pods(1_001).replace(ALL, &format!("env: [{{name: JWT_LEEWAY, value: '9'}}]\n    {ALL}"));
+    assert_eq!(shown(&look(&replaced, &config_map("JWT_LEEWAY: '0'"), &Limits::default())).len(), 1);
 }
 
 /// A file of a ConfigMap becomes no variable, and may be read from a volume whoever takes it.

@@ -163,3 +163,67 @@ fn the_report_is_in_the_order_of_the_paths() {
         assert_eq!((one.out, one.err), (many.out, many.err), "{jobs} {format}");
     }
 }
+
+#[test]
+fn a_compose_file_names_environment_files_by_their_paths() {
+    let compose = |service: &str| format!("services:\n  api:\n    image: maykinmedia/open-zaak:1\n    {service}\n");
+    let check = |service: &str, env: &str, expected: &[(&str, u64)]| {
+        let compose = compose(service);
+        let folder = folder(&[("app/compose.yaml", &compose), ("app/auth.env", env), ("auth.env", "A=0\n")]);
+        let said = lint(folder.path(), &["-f", "json", "."]);
+        let expected: Vec<(String, u64)> = expected.iter().map(|(name, line)| ((*name).to_owned(), *line)).collect();
+        assert_eq!(found(&said), expected, "{service}: {}", said.err);
+        said.out
+    };
+    let here = ("./app/auth.env", 1);
+    let out = check("env_file: ./auth.env", "TIME_LEEWAY=0\n", &[here]);
+    assert!(out.contains("\"error\""), "the image tells whose it is: {out}");
+    assert!(out.contains("It is variable TIME_LEEWAY of service api (./app/compose.yaml:4)."), "{out}");
+    check("env_file: [other.env, auth.env]", "JWT_LEEWAY=0\n", &[here]);
+    check("env_file: [{path: ../app/auth.env, required: false}]", "JWT_LEEWAY=0\n", &[here]);
+    let out = check("env_file: ../auth.env", "JWT_LEEWAY=0\n", &[here]);
+    assert!(!out.contains("service api"), "{out}");
+    check("env_file: auth.env\n    environment: {JWT_LEEWAY: 30}", "JWT_LEEWAY=0\n", &[]);
+    check("env_file: auth.env\n    environment: [JWT_LEEWAY=30]", "JWT_LEEWAY=0\n", &[]);
+    check("env_file: auth.env\n    environment: {JWT_ENABLED: 'false'}", "JWT_LEEWAY=0\n", &[]);
+    check("env_file: auth.env\n    environment: {OIDC_ENABLED: 'false'}", "JWT_LEEWAY=0\n", &[here]);
+    check("env_file: \"${DIR}/auth.env\"\n    environment: {JWT_LEEWAY: 30}", "JWT_LEEWAY=0\n", &[here]);
+}
+
+#[test]
+fn a_kustomization_generates_what_is_taken() {
+    let check = |generator: &str, files: &[(&str, &str)], expected: &[(&str, u64)]| {
+        let text = format!("kind: Kustomization\nconfigMapGenerator:\n- name: auth\n{generator}\n");
+        let taker = taker();
+        let own = [("base/kustomization.yaml", text.as_str()), ("base/pod.yaml", taker.as_str())];
+        let folder = folder(&[&own, files].concat());
+        let said = lint(folder.path(), &["-f", "json", "."]);
+        let report: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+        let errors = report["findings"].as_array().expect("findings").iter().filter(|it| it["severity"] == "error");
+        let got: Vec<_> =
+            errors.map(|it| (it["file"].as_str().expect("a file"), it["line"].as_u64().expect("a line"))).collect();
+        assert_eq!(got, expected, "{generator}");
+        (folder, said.out)
+    };
+    let (of_file, own) = (("./base/auth.env", 1), ("./base/kustomization.yaml", 6));
+    check("  envs: [auth.env]", &[("base/auth.env", "CLOCK_SKEW=0\n"), ("auth.env", "CLOCK_SKEW=0\n")], &[of_file]);
+    check("  env: auth.env", &[("base/auth.env", "CLOCK_SKEW=0\n")], &[of_file]);
+    check("  envs: [other.env]", &[("base/auth.env", "CLOCK_SKEW=0\n")], &[]);
+    let literals = "  literals:\n  - A=1\n  - \"CLOCK_SKEW=0\" # why";
+    let (folder, out) = check(literals, &[], &[own]);
+    assert!(out.contains("configMapGenerator[0].literals[1] is \\\"0\\\", "), "{out}");
+    assert!(out.contains("\"fix\": \"write `CLOCK_SKEW=30`\"") && out.contains("\"column\": 17"), "{out}");
+    let said = lint(folder.path(), &["--fix", "."]);
+    assert!(said.out.contains("nothing found") && said.out.contains("1 fixed"), "{}", said.out);
+    let fixed = std::fs::read_to_string(folder.path().join("base/kustomization.yaml")).expect("a text");
+    assert!(fixed.ends_with("  - A=1\n  - \"CLOCK_SKEW=30\" # why\n"), "{fixed}");
+    // A switch among the literals, and one that a later one replaces.
+    check("  literals: [ENABLED=false, CLOCK_SKEW=0]", &[], &[]);
+    check("  literals: [CLOCK_SKEW=0, CLOCK_SKEW=30]", &[], &[]);
+    // Put together of two: which of them says it cannot be told.
+    check("  envs: [auth.env]\n  literals: [A=0]", &[("base/auth.env", "CLOCK_SKEW=0\n")], &[]);
+    check("  envs: [auth.env, b.env]", &[("base/auth.env", "CLOCK_SKEW=0\n"), ("base/b.env", "A=0\n")], &[]);
+    // An overlay's is another one.
+    let overlay = "configMapGenerator:\n- {name: auth, behavior: merge, literals: [CLOCK_SKEW=0]}\n";
+    check("  literals: [A=0]", &[("overlay/kustomization.yaml", overlay)], &[]);
+}
