@@ -140,6 +140,9 @@ fn a_later_variable_of_the_same_name_takes_its_place() {
         "JWT_LEEWAY: '0'",
         &[],
     );
+    // A name that says nothing, and that is not its own in the end.
+    let twice = format!("env: [{}, {{name: LW, value: '5'}}]", one("LW", "JWT_LEEWAY"));
+    check(&twice, "JWT_LEEWAY: '0'", &[]);
     let two = |first: &str, second: &str| {
         let container =
             deployment("envFrom: [{configMapRef: {name: auth}}, {prefix: JWT_, configMapRef: {name: more}}]");
