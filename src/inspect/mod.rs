@@ -8,6 +8,7 @@
 
 pub mod catalogue;
 pub mod duration;
+mod environment;
 mod file;
 pub mod finding;
 mod fix;

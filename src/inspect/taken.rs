@@ -11,11 +11,11 @@
 //!
 //! Does not know: files, how a reference is resolved, takers outside of what was looked at, volumes.
 
+use super::environment::{self, Environment};
 use super::finding::Finding;
 use super::formats::Notation;
 use super::link::{Link, Way};
 use super::offers::{Offered, Supplier, Supply, offers};
-use super::scope::{Entries, Scope};
 use super::takers::{Taker, Variable};
 use super::tree::{Entry, Path, Step, Tree};
 use super::walk::Walk;
@@ -23,8 +23,12 @@ use super::words::Letters;
 use super::{Bounds, Catalogue, Inspection, Limits, ObjectRef, formats, mentions_skew};
 use std::collections::HashMap;
 
-/// So many takers of one entry are looked at; what is found in the entry by itself stays if there are more.
-const TAKERS_MAX: usize = 1_000;
+/// So often an entry of one document is looked at under a name that somebody gives it; what is found in it by itself
+/// stays if there are more. A long value counts as several.
+const LOOKS_MAX: usize = 20_000;
+
+/// Bytes of a value that count as one more look.
+const LOOK_BYTES: usize = 256;
 
 /// So many takers are named.
 const NAMED_MAX: usize = 3;
@@ -71,28 +75,19 @@ pub(crate) fn look(
     found: &mut Inspection,
 ) {
     let object = super::object_ref(tree);
+    let mut looks = LOOKS_MAX;
     for (supplier, entries) in offers(tree, is_environment, gaze.limits) {
         let Some(takers) = uses.of.get(&supplier) else { continue };
         let own = Supply::of(&entries);
         let beside: Vec<Entry> = entries.iter().map(as_entry).collect();
-        let shelf = Shelf { gaze, link, object: &object, own: &own, beside: &beside, uses };
-        for (number, entry) in entries.iter().enumerate() {
-            let variable = |(taker, variable): &(usize, usize)| uses.takers.get(*taker)?.taker.variables.get(*variable);
-            let takes = |it: &&(usize, usize)| variable(it).is_some_and(|variable| takes(variable, entry.key));
-            let takers: Vec<(usize, usize)> = takers.iter().filter(takes).copied().collect();
-            if !takers.is_empty() {
-                shelf.judge(number, entry, &takers, found);
-            }
+        let shelf = Shelf { gaze, link, object: &object, entries: &entries, own: &own, beside: &beside, uses };
+        let mut records = shelf.records(found);
+        let numbers: HashMap<&str, usize> =
+            entries.iter().enumerate().map(|(number, entry)| (entry.key, number)).collect();
+        for user in takers {
+            shelf.take(*user, &numbers, &mut records, &mut looks);
         }
-    }
-}
-
-/// Is this entry taken by this variable? An entry that is a file becomes no variable by being taken with all others.
-fn takes(variable: &Variable, key: &str) -> bool {
-    match variable {
-        Variable::One { key: wanted, .. } => wanted == key,
-        Variable::All { .. } => formats::by_name(key).is_none(),
-        Variable::Own { .. } => false,
+        shelf.tell(records, found);
     }
 }
 
@@ -106,107 +101,138 @@ struct Shelf<'s> {
     gaze: Gaze<'s>,
     link: &'s Link<'s>,
     object: &'s ObjectRef,
+    entries: &'s [Offered<'s>],
+    /// The same, as others see them.
     own: &'s Supply,
-    /// Its entries as a map.
+    /// The same as a map.
     beside: &'s [Entry],
     uses: &'s Uses<'s>,
+}
+
+/// Numbers of a taker, and of its variable.
+type User = (usize, usize);
+
+/// What is known of an entry.
+struct Record {
+    /// The way to it.
+    steps: Vec<Step>,
+    told: Vec<Told>,
+    /// It speaks of clocks by itself.
+    speaks: bool,
+    is_taken: bool,
+    /// So many take it of whom nothing is known.
+    unseen: usize,
 }
 
 /// A finding in an entry.
 struct Told {
     finding: Finding,
-    /// Those for whom it is one; numbers among the entry's takers.
-    takers: Vec<usize>,
+    /// The first of those for whom it is one.
+    users: Vec<User>,
+    /// How many there are.
+    count: usize,
+    last: Option<User>,
     /// It was found in the entry by itself.
     is_own: bool,
 }
 
-/// What an entry is to one of its takers.
-enum Said {
-    /// A later variable has its name.
-    Replaced,
-    /// A variable of this name.
-    Variable { name: String, findings: Vec<Finding>, is_setting: bool },
+impl Told {
+    fn new(finding: Finding, is_own: bool) -> Self {
+        Told { finding, users: Vec::new(), count: 0, last: None, is_own }
+    }
+
+    /// Users come one after another.
+    fn counts_for(&mut self, user: User) {
+        if self.last != Some(user) {
+            self.last = Some(user);
+            self.count = self.count.saturating_add(1);
+            self.users.extend((self.users.len() < NAMED_MAX).then_some(user));
+        }
+    }
 }
 
-impl Shelf<'_> {
-    fn judge(&self, number: usize, entry: &Offered<'_>, takers: &[(usize, usize)], found: &mut Inspection) {
-        let Path(mut steps) = self.link.path();
-        steps.extend(entry.above.iter().cloned());
-        steps.extend(entry.text.is_none().then(|| Step::Key(entry.key.to_owned())));
-        let mut told: Vec<Told> = Vec::new();
+impl<'s> Shelf<'s> {
+    /// What was found in each entry by itself, taken out of `found`.
+    fn records(&self, found: &mut Inspection) -> Vec<Record> {
+        let Path(above) = self.link.path();
+        let record = |entry: &Offered<'_>| {
+            let mut steps = above.clone();
+            steps.extend(entry.above.iter().cloned());
+            steps.extend(entry.text.is_none().then(|| Step::Key(entry.key.to_owned())));
+            let speaks = mentions_skew(entry.key.as_bytes()) || mentions_skew(entry.scalar.text.as_bytes());
+            Record { steps, told: Vec::new(), speaks, is_taken: false, unseen: 0 }
+        };
+        let mut records: Vec<Record> = self.entries.iter().map(record).collect();
         for finding in std::mem::take(&mut found.findings) {
-            if finding.path.0.starts_with(&steps) {
-                told.push(Told { finding, takers: Vec::new(), is_own: true });
-            } else {
-                found.findings.push(finding);
+            match records.iter_mut().find(|record| finding.path.0.starts_with(&record.steps)) {
+                Some(record) => record.told.push(Told::new(finding, true)),
+                None => found.findings.push(finding),
             }
         }
-        let mut named = Vec::new();
-        for (taker, variable) in takers.iter().take(TAKERS_MAX) {
-            let Some(resolved) = self.uses.takers.get(*taker) else { continue };
-            let Said::Variable { name, findings, is_setting } = self.said(resolved, *variable, number, entry, &told)
-            else {
-                continue;
-            };
-            let user = named.len();
-            // A name that ends in the entry's own says all that the entry's says, and more. What is inside of a document
-            // may be read from a volume too.
-            let is_told = is_setting || letters(&name).ends_with(&letters(entry.key));
-            for own in told.iter_mut().filter(|own| own.is_own && !(is_told && own.finding.path.0 == steps)) {
-                own.takers.push(user);
+        records
+    }
+
+    /// Looks at the entries as one of those who take them does.
+    fn take(&self, user: User, numbers: &HashMap<&str, usize>, records: &mut [Record], looks: &mut usize) {
+        let Some(resolved) = self.uses.takers.get(user.0) else { return };
+        let taken: Vec<(usize, String)> = match resolved.taker.variables.get(user.1) {
+            Some(Variable::One { name, key, .. }) => {
+                numbers.get(key.as_str()).map(|number| (*number, name.clone())).into_iter().collect()
             }
-            findings.into_iter().for_each(|finding| add(&mut told, finding, user));
-            named.push(shown(resolved, *variable, &name));
-        }
-        let is_all = takers.len() <= TAKERS_MAX;
-        let more = takers.len().saturating_sub(TAKERS_MAX);
-        for mut told in told {
-            if told.takers.is_empty() && is_all {
+            // An entry that is a file becomes no variable.
+            Some(Variable::All { prefix, .. }) => {
+                let entries =
+                    self.entries.iter().enumerate().filter(|(_, entry)| formats::by_name(entry.key).is_none());
+                entries.map(|(number, entry)| (number, format!("{prefix}{}", entry.key))).collect()
+            }
+            Some(Variable::Own { .. }) | None => return,
+        };
+        let may_be = |(number, name): &(usize, String)| {
+            let record = records.get(*number);
+            record.is_some_and(|it| it.speaks || !it.told.is_empty()) || mentions_skew(name.as_bytes())
+        };
+        let taken: Vec<(usize, String)> = taken.into_iter().filter(may_be).collect();
+        let Some(first) = taken.first().map(|(number, _)| *number) else { return };
+        let (words, at) = environment::words(resolved, user.1, self.own, first, self.uses.supplies);
+        let words: Vec<(&str, &str)> = words.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let environment = Environment::new(&resolved.taker, &words, self.beside);
+        for (number, name) in taken {
+            let (Some(entry), Some(record)) = (self.entries.get(number), records.get_mut(number)) else { continue };
+            record.is_taken = true;
+            if *looks == 0 {
+                record.unseen = record.unseen.saturating_add(1);
                 continue;
             }
-            let users: Vec<&str> = told.takers.iter().filter_map(|user| named.get(*user)).map(String::as_str).collect();
-            say(&mut told.finding, &users, more);
-            if told.is_own || found.findings.len() < self.gaze.limits.settings {
-                found.findings.push(told.finding);
+            *looks = looks.saturating_sub(1).saturating_sub(entry.scalar.text.len() / LOOK_BYTES);
+            let index = at.saturating_add(number.saturating_sub(first));
+            // A later one takes its place.
+            if !environment.is_replaced(&name, index) {
+                self.judge(user, entry, (number, index), &name, &environment, record);
             }
         }
     }
 
-    fn said(&self, resolved: &Resolved, variable: usize, number: usize, entry: &Offered<'_>, told: &[Told]) -> Said {
-        let taker = &resolved.taker;
-        let name = match taker.variables.get(variable) {
-            Some(Variable::One { name, .. }) => name.clone(),
-            Some(Variable::All { prefix, .. }) => format!("{prefix}{}", entry.key),
-            Some(Variable::Own { .. }) | None => return Said::Replaced,
-        };
-        let may_be = |text: &str| mentions_skew(text.as_bytes());
-        if told.is_empty() && !may_be(&name) && !may_be(&entry.scalar.text) {
-            return Said::Variable { name, findings: Vec::new(), is_setting: false };
-        }
-        let (words, index) = self.words(resolved, variable, entry.key);
-        let words: Vec<(&str, &str)> = words.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        if words.iter().skip(index.saturating_add(1)).any(|(later, _)| *later == name) {
-            return Said::Replaced;
-        }
-        let (nothing, container) = (Scope::new(Entries::Words(&[])), Scope::new(Entries::Map(&taker.beside)));
-        let (beside, environment) = (Scope::new(Entries::Map(self.beside)), Scope::new(Entries::Words(&words)));
-        let root = Link::root(None, self.link.notation(), None);
-        let mut walk =
-            Walk::new(self.gaze.catalogue, self.gaze.bounds, self.gaze.limits).of_entry(self.object, &taker.kind);
+    /// Adds what an entry is under a name; its numbers among the object's entries and among the container's variables.
+    fn judge(
+        &self,
+        user: User,
+        entry: &Offered<'_>,
+        (number, index): (usize, usize),
+        name: &str,
+        environment: &Environment<'_>,
+        record: &mut Record,
+    ) {
+        let mut walk = Walk::new(self.gaze.catalogue, self.gaze.bounds, self.gaze.limits)
+            .of_entry(self.object, environment.kind());
         let mut is_setting = false;
         let mut judge = |link: &Link<'_>| {
-            let link = link.down(Way::Taken { entry: entry.key, name: &name, scope: &environment, index });
+            let link = link.down(Way::Taken { entry: entry.key, name, scope: &environment.variables, index });
             walk.leaf(&link, &entry.scalar);
             is_setting = walk.recognises(&link, &entry.scalar);
         };
-        let mut steps = Vec::new();
-        if let Way::Item { index, name } = self.link.step {
-            steps.extend([Step::Key("items".to_owned()), Step::Item { index, name: name.map(str::to_owned) }]);
-        }
-        steps.extend(entry.above.iter().cloned());
+        let above = record.steps.len().saturating_sub(usize::from(entry.text.is_none()));
         let mut inside = |root: &Link<'_>| {
-            held(root, &steps, &mut |link| match entry.text {
+            environment::held(root, record.steps.get(..above).unwrap_or(&[]), &mut |link| match entry.text {
                 Some(text) => {
                     let way = Way::Document { text: &text.text, notation: Notation::Dotenv, at: text.at, name: None };
                     judge(&link.down(way));
@@ -214,139 +240,85 @@ impl Shelf<'_> {
                 None => judge(link),
             });
         };
-        // The object's own switches are switches for whoever takes an entry of it.
-        let scopes = Around { first: &beside, entry: number, last: &container, nothing: &nothing };
-        scopes.along(&root, &taker.way, &mut |above| {
+        let root = Link::root(None, self.link.notation(), None);
+        environment.around(&root, number, &mut |above| {
             let (text, notation, file) = (self.link.text(), self.link.notation(), self.link.file());
             inside(&above.down(Way::Root { text, notation, file }));
         });
-        Said::Variable { name, findings: walk.done().findings, is_setting }
-    }
-
-    /// All variables of a container, those that count less first, and the number of the one that it makes of an entry
-    /// of this object. What stands beside an entry that is taken alone comes first of all: it is no variable, but what
-    /// it says is about the entry.
-    fn words<'w>(&'w self, resolved: &'w Resolved, variable: usize, key: &str) -> (Vec<(String, &'w str)>, usize) {
-        let mut words: Vec<(String, &str)> = Vec::new();
-        let mut at = 0;
-        if matches!(resolved.taker.variables.get(variable), Some(Variable::One { .. })) {
-            let others = self.own.0.iter().filter(|(name, _)| name != key);
-            words.extend(others.map(|(name, value)| (name.clone(), value.as_str())));
-        }
-        for (number, (it, supply)) in resolved.taker.variables.iter().zip(&resolved.supplies).enumerate() {
-            let supply = if number == variable {
-                Some(self.own)
-            } else {
-                supply.and_then(|supply| self.uses.supplies.get(supply))
-            };
-            match it {
-                Variable::Own { name, value } => words.push((name.clone(), value)),
-                Variable::One { name, key: wanted, .. } => {
-                    if number == variable {
-                        at = words.len();
-                    }
-                    let value = supply.and_then(|supply| supply.get(wanted)).unwrap_or("");
-                    words.push((name.clone(), value));
-                }
-                Variable::All { prefix, .. } => {
-                    for (name, value) in supply.map_or(&[][..], |supply| &supply.0) {
-                        if number == variable && name == key {
-                            at = words.len();
-                        }
-                        words.push((format!("{prefix}{name}"), value));
-                    }
-                }
+        // A name that ends in the entry's own says all that the entry's says, and more. What is inside of a document may
+        // be read from a volume too.
+        let is_told = is_setting || letters(name).ends_with(&letters(entry.key));
+        for own in record.told.iter_mut().filter(|own| own.is_own) {
+            if !(is_told && own.finding.path.0 == record.steps) {
+                own.counts_for(user);
             }
         }
-        (words, at)
+        walk.done().findings.into_iter().for_each(|finding| add(&mut record.told, finding, user));
     }
-}
 
-/// What stands around the variables of a container.
-struct Around<'a, 's> {
-    /// The map that the first key goes through entry `entry` of: there is nothing outside of it.
-    first: &'a Scope<'s>,
-    entry: usize,
-    /// The container, which the last key is one of.
-    last: &'a Scope<'s>,
-    nothing: &'a Scope<'s>,
-}
+    /// Puts back what counts for anybody.
+    fn tell(&self, records: Vec<Record>, found: &mut Inspection) {
+        for (Record { told, unseen, is_taken, .. }, entry) in records.into_iter().zip(self.entries) {
+            for mut told in told {
+                let is_withdrawn = told.is_own && told.count == 0 && unseen == 0 && is_taken;
+                let is_over = !told.is_own && found.findings.len() >= self.gaze.limits.settings;
+                if is_withdrawn || is_over {
+                    continue;
+                }
+                let users: Vec<String> = told.users.iter().filter_map(|user| self.shown(*user, entry.key)).collect();
+                let more = told.count.saturating_sub(users.len()).saturating_add(unseen);
+                say(&mut told.finding, &users, more);
+                found.findings.push(told.finding);
+            }
+        }
+    }
 
-impl Around<'_, '_> {
-    /// Calls with the way through these keys.
-    fn along(&self, link: &Link<'_>, way: &[String], then: &mut dyn FnMut(&Link<'_>)) {
-        let is_first = matches!(link.step, Way::Root { .. });
-        let (scope, index) = match way {
-            [_] => (self.last, usize::MAX),
-            [_, ..] if is_first => (self.first, self.entry),
-            _ => (self.nothing, usize::MAX),
+    /// `variable JWT_CLOCK_SKEW of container api of Deployment shop/api (deploy.yaml:31)`.
+    fn shown(&self, user: User, key: &str) -> Option<String> {
+        let resolved = self.uses.takers.get(user.0)?;
+        let Taker { object, container, variables, .. } = &resolved.taker;
+        let (name, line) = match variables.get(user.1)? {
+            Variable::One { name, line, .. } => (name.clone(), line),
+            Variable::All { prefix, line, .. } => (format!("{prefix}{key}"), line),
+            Variable::Own { .. } => return None,
         };
-        match way.split_first() {
-            Some((key, rest)) => self.along(&link.down(Way::Key { name: key, scope, index }), rest, then),
-            None => then(link),
-        }
-    }
-}
-
-/// Calls with the way through steps that are no part of a name.
-fn held(link: &Link<'_>, steps: &[Step], then: &mut dyn FnMut(&Link<'_>)) {
-    match steps.split_first() {
-        Some((Step::Key(name), rest)) => held(&link.down(Way::Held { name }), rest, then),
-        Some((Step::Item { index, name }, rest)) => {
-            held(&link.down(Way::Item { index: *index, name: name.as_deref() }), rest, then);
-        }
-        None => then(link),
+        let ObjectRef { kind, namespace, name: workload, .. } = object;
+        let of = if container.is_empty() { String::new() } else { format!(" of {container}") };
+        let of_object = if kind.is_empty() { "" } else { " of " };
+        let blank = if workload.is_empty() { "" } else { " " };
+        let slash = if namespace.is_empty() { "" } else { "/" };
+        let place = &resolved.file;
+        Some(format!("variable {name}{of}{of_object}{kind}{blank}{namespace}{slash}{workload} ({place}:{line})"))
     }
 }
 
 /// Adds what one taker makes of an entry. What is told of a value is told once, as the worst that it is.
-fn add(told: &mut Vec<Told>, finding: Finding, user: usize) {
+fn add(told: &mut Vec<Told>, finding: Finding, user: User) {
     let same = |other: &&mut Told| {
         let other = &other.finding;
         (other.rule, other.at, &other.value) == (finding.rule, finding.at, &finding.value)
     };
-    match told.iter_mut().find(same) {
-        Some(other) => {
-            if finding.severity > other.finding.severity {
-                other.finding = finding;
-            }
-            if !other.takers.contains(&user) {
-                other.takers.push(user);
-            }
+    if let Some(other) = told.iter_mut().find(same) {
+        if finding.severity > other.finding.severity {
+            other.finding = finding;
         }
-        None => told.push(Told { finding, takers: vec![user], is_own: false }),
+        return other.counts_for(user);
     }
+    let mut new = Told::new(finding, false);
+    new.counts_for(user);
+    told.push(new);
 }
 
 fn letters(name: &str) -> Vec<u8> {
     Letters::of([name]).text().to_vec()
 }
 
-/// `variable JWT_CLOCK_SKEW of container api of Deployment shop/api (deploy.yaml:31)`.
-fn shown(resolved: &Resolved, variable: usize, name: &str) -> String {
-    let Taker { object, container, variables, .. } = &resolved.taker;
-    let line = match variables.get(variable) {
-        Some(Variable::One { line, .. } | Variable::All { line, .. }) => *line,
-        Some(Variable::Own { .. }) | None => 0,
-    };
-    let of = if container.is_empty() { String::new() } else { format!(" of {container}") };
-    let blank = if object.name.is_empty() { "" } else { " " };
-    let slash = if object.namespace.is_empty() { "" } else { "/" };
-    let ObjectRef { kind, namespace, name: workload, .. } = object;
-    let of_object = if kind.is_empty() { "" } else { " of " };
-    format!("variable {name}{of}{of_object}{kind}{blank}{namespace}{slash}{workload} ({}:{line})", resolved.file)
-}
-
 /// Adds who takes it.
-fn say(finding: &mut Finding, users: &[&str], more: usize) {
-    let (shown, others) = users.split_at_checked(NAMED_MAX).unwrap_or((users, &[]));
-    if shown.is_empty() {
+fn say(finding: &mut Finding, users: &[String], more: usize) {
+    if users.is_empty() {
         return;
     }
     let dot = if finding.message.ends_with('.') { "" } else { "." };
-    let more = match others.len().saturating_add(more) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    finding.message = format!("{}{dot} It is {}{more}.", finding.message, shown.join(", "));
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    finding.message = format!("{}{dot} It is {}{more}.", finding.message, users.join(", "));
 }

@@ -25,11 +25,16 @@ fn errors(files: &[(&str, &str)], args: &[&str]) -> Vec<String> {
     let folder = folder(files);
     let said = lint(folder.path(), &[&["-f", "json"], args].concat());
     assert!(said.status < 2, "{}", said.err);
+    severe(&said).into_iter().map(|(file, _)| file).collect()
+}
+
+/// The files and lines of errors.
+fn severe(said: &Said) -> Vec<(String, u64)> {
     let report: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
-    let of = |finding: &serde_json::Value| {
-        (finding["severity"] == "error").then(|| finding["file"].as_str().expect("a file").to_owned())
-    };
-    report["findings"].as_array().expect("findings").iter().filter_map(of).collect()
+    let findings = report.get("findings").and_then(|findings| findings.as_array()).expect("findings");
+    let text = |finding: &serde_json::Value, key: &str| finding.get(key)?.as_str().map(str::to_owned);
+    let errors = findings.iter().filter(|it| text(it, "severity").as_deref() == Some("error"));
+    errors.filter_map(|it| Some((text(it, "file")?, it.get("line")?.as_u64()?))).collect()
 }
 
 #[test]
@@ -198,10 +203,8 @@ fn a_kustomization_generates_what_is_taken() {
         let own = [("base/kustomization.yaml", text.as_str()), ("base/pod.yaml", taker.as_str())];
         let folder = folder(&[&own, files].concat());
         let said = lint(folder.path(), &["-f", "json", "."]);
-        let report: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
-        let errors = report["findings"].as_array().expect("findings").iter().filter(|it| it["severity"] == "error");
-        let got: Vec<_> =
-            errors.map(|it| (it["file"].as_str().expect("a file"), it["line"].as_u64().expect("a line"))).collect();
+        let got = severe(&said);
+        let got: Vec<(&str, u64)> = got.iter().map(|(file, line)| (file.as_str(), *line)).collect();
         assert_eq!(got, expected, "{generator}");
         (folder, said.out)
     };
