@@ -16,6 +16,7 @@ use super::look::{self, Linted, Mend, Outcome};
 use super::names;
 use crate::inspect::mend::Eyes;
 use crate::inspect::{Limits, Resolved, Store, Supplier, Supply, Taker, Uses, supplies_in, takers_in};
+use aho_corasick::AhoCorasick;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -117,26 +118,46 @@ impl Set<'_> {
         waits
     }
 
-    /// Every container that takes something, with the number of its file, in order. Where nothing that could be taken
-    /// speaks of clocks, only those in files that do.
+    /// Every container that takes something, with the number of its file, in order. In a file that does not speak of
+    /// clocks they can be of interest only if they take from one that does, and then its name is in the text.
     fn takers(&mut self) -> io::Result<Vec<(usize, Taker)>> {
-        let is_spoken = self.files.values().any(|file| file.may_hold && !file.suppliers.is_empty());
         let mut found: BTreeMap<usize, Vec<Taker>> =
             self.files.iter_mut().map(|(number, file)| (*number, std::mem::take(&mut file.takers))).collect();
-        if is_spoken {
-            let mut unread: Vec<usize> =
-                self.files.iter().filter(|(_, file)| file.may_take).map(|(number, _)| *number).collect();
-            unread.sort_unstable();
-            self.read(&unread, takers_in, |number, takers| drop(found.insert(number, takers)))?;
+        let mut unread: Vec<usize> =
+            self.files.iter().filter(|(_, file)| file.may_take).map(|(number, _)| *number).collect();
+        unread.sort_unstable();
+        let names = self.spoken_names();
+        if !names.is_empty() {
+            let names = AhoCorasick::new(&names).ok();
+            let is_named = |text: &str| names.as_ref().is_none_or(|names| names.is_match(text));
+            let work = |name: Option<&str>, text: &str, limits: &Limits| {
+                if is_named(text) { takers_in(name, text, limits) } else { Vec::new() }
+            };
+            self.read(&unread, work, |number, takers| drop(found.insert(number, takers)))?;
         }
         Ok(found.into_iter().flat_map(|(number, takers)| takers.into_iter().map(move |it| (number, it))).collect())
+    }
+
+    /// What files that speak of clocks are taken from by.
+    fn spoken_names(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for file in self.files.values() {
+            for supplier in file.suppliers.iter().filter(|_| file.may_hold) {
+                names.insert(match supplier.store {
+                    Store::File => file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                    Store::ConfigMap | Store::Secret => supplier.name.clone(),
+                });
+            }
+            names.extend(file.from_files.iter().map(|(generated, _)| generated.name.clone()));
+        }
+        names
     }
 
     /// Reads files once more; what cannot be read any longer is told by whoever looks at it next.
     fn read<T: Send>(
         &self,
         numbers: &[usize],
-        work: fn(Option<&str>, &str, &Limits) -> T,
+        work: impl Fn(Option<&str>, &str, &Limits) -> T + Sync,
         mut then: impl FnMut(usize, T),
     ) -> io::Result<()> {
         let one = |number: &usize| {
