@@ -1,12 +1,12 @@
 //! Entries of a ConfigMap or Secret under the names that containers give them: hits, and near misses beside them.
 
-use clockwarden::inspect::mend::Eyes;
+use clockwarden::inspect::mend::{Eyes, mend_with};
 use clockwarden::inspect::{
-    Bounds, Catalogue, FileInspection, Limits, Resolved, Supplier, Supply, Uses, supplies_in, takers_in,
+    Bounds, Catalogue, FileInspection, Finding, Limits, Resolved, Supplier, Supply, Uses, supplies_in, takers_in,
 };
 use std::collections::HashMap;
 
-/// What is found in `store` with the containers of `workload`, which is `deploy.yaml`.
+/// What is found in `store`, where what is told stands there and a fix leaves the rest as it is, with the containers of `workload`, which is `deploy.yaml`.
 fn look(workload: &str, store: &str, limits: &Limits) -> FileInspection {
     let bounds = Bounds::default();
     let eyes = Eyes { catalogue: Catalogue::builtin(), bounds: &bounds, limits };
@@ -29,17 +29,32 @@ fn look(workload: &str, store: &str, limits: &Limits) -> FileInspection {
         }
     }
     let uses = Uses { takers: &takers, supplies: &supplies, of };
-    eyes.look_with(Some("config.yaml"), store, Some(&uses))
+    let found = eyes.look_with(Some("config.yaml"), store, Some(&uses));
+    for finding in findings(&found) {
+        let cut = finding.spot.as_ref().map(|spot| spot.extent.of(store));
+        assert!(
+            cut.is_none_or(|cut| cut == Some(finding.value.as_str())),
+            "{finding:?} is told, and {cut:?} stands there"
+        );
+    }
+    if let Some(mended) = mend_with(Some("config.yaml"), store, &found, &eyes, Some(&uses)) {
+        let left = eyes.look_with(Some("config.yaml"), &mended.text, Some(&uses));
+        assert_eq!(findings(&left).count() + mended.fixed, findings(&found).count(), "{}", mended.text);
+    }
+    found
+}
+
+fn findings(file: &FileInspection) -> impl Iterator<Item = &Finding> {
+    file.documents.iter().flat_map(|(_, found)| &found.findings)
 }
 
 /// `severity path: variables`, for each finding; the variables are those that its message names.
 fn shown(file: &FileInspection) -> Vec<String> {
-    let findings = file.documents.iter().flat_map(|(_, found)| &found.findings);
-    let one = |finding: &clockwarden::inspect::Finding| {
+    let one = |finding: &Finding| {
         let named = finding.message.split("variable ").skip(1).filter_map(|rest| rest.split(' ').next());
         format!("{} {}: {}", finding.severity.as_str(), finding.path, named.collect::<Vec<_>>().join(" "))
     };
-    findings.map(one).collect()
+    findings(file).map(one).collect()
 }
 
 fn config_map(data: &str) -> String {
