@@ -75,7 +75,7 @@ pub(crate) fn look(
     found: &mut Inspection,
 ) {
     let object = super::object_ref(tree);
-    let mut looks = LOOKS_MAX;
+    let mut looks = Looks { left: LOOKS_MAX, passed: 0 };
     for (supplier, entries) in offers(tree, is_environment, gaze.limits) {
         let Some(takers) = uses.of.get(&supplier) else { continue };
         let own = Supply::of(&entries);
@@ -87,7 +87,7 @@ pub(crate) fn look(
         for user in takers {
             shelf.take(*user, &numbers, &mut records, &mut looks);
         }
-        shelf.tell(records, found);
+        shelf.tell(records, std::mem::take(&mut looks.passed), found);
     }
 }
 
@@ -107,6 +107,33 @@ struct Shelf<'s> {
     /// The same as a map.
     beside: &'s [Entry],
     uses: &'s Uses<'s>,
+}
+
+/// How often entries are still looked at.
+struct Looks {
+    left: usize,
+    /// So many take all entries of an object and are not looked at.
+    passed: usize,
+}
+
+impl Looks {
+    /// Counts somebody who is not looked at.
+    fn pass(&mut self, variable: Option<&Variable>, numbers: &HashMap<&str, usize>, records: &mut [Record]) {
+        match variable {
+            Some(Variable::All { .. }) => self.passed = self.passed.saturating_add(1),
+            Some(Variable::One { key, .. }) => {
+                if let Some(record) = numbers.get(key.as_str()).and_then(|number| records.get_mut(*number)) {
+                    record.unseen = record.unseen.saturating_add(1);
+                }
+            }
+            Some(Variable::Own { .. }) | None => {}
+        }
+    }
+}
+
+/// A file of a ConfigMap becomes no variable when all entries are taken.
+fn is_file(key: &str) -> bool {
+    formats::by_name(key).is_some()
 }
 
 /// Numbers of a taker, and of its variable.
@@ -173,16 +200,17 @@ impl<'s> Shelf<'s> {
     }
 
     /// Looks at the entries as one of those who take them does.
-    fn take(&self, user: User, numbers: &HashMap<&str, usize>, records: &mut [Record], looks: &mut usize) {
+    fn take(&self, user: User, numbers: &HashMap<&str, usize>, records: &mut [Record], looks: &mut Looks) {
         let Some(resolved) = self.uses.takers.get(user.0) else { return };
+        if looks.left == 0 {
+            return looks.pass(resolved.taker.variables.get(user.1), numbers, records);
+        }
         let taken: Vec<(usize, String)> = match resolved.taker.variables.get(user.1) {
             Some(Variable::One { name, key, .. }) => {
                 numbers.get(key.as_str()).map(|number| (*number, name.clone())).into_iter().collect()
             }
-            // An entry that is a file becomes no variable.
             Some(Variable::All { prefix, .. }) => {
-                let entries =
-                    self.entries.iter().enumerate().filter(|(_, entry)| formats::by_name(entry.key).is_none());
+                let entries = self.entries.iter().enumerate().filter(|(_, entry)| !is_file(entry.key));
                 entries.map(|(number, entry)| (number, format!("{prefix}{}", entry.key))).collect()
             }
             Some(Variable::Own { .. }) | None => return,
@@ -199,11 +227,11 @@ impl<'s> Shelf<'s> {
         for (number, name) in taken {
             let (Some(entry), Some(record)) = (self.entries.get(number), records.get_mut(number)) else { continue };
             record.is_taken = true;
-            if *looks == 0 {
+            if looks.left == 0 {
                 record.unseen = record.unseen.saturating_add(1);
                 continue;
             }
-            *looks = looks.saturating_sub(1).saturating_sub(entry.scalar.text.len() / LOOK_BYTES);
+            looks.left = looks.left.saturating_sub(1).saturating_sub(entry.scalar.text.len() / LOOK_BYTES);
             let index = at.saturating_add(number.saturating_sub(first));
             // A later one takes its place.
             if !environment.is_replaced(&name, index) {
@@ -257,8 +285,9 @@ impl<'s> Shelf<'s> {
     }
 
     /// Puts back what counts for anybody.
-    fn tell(&self, records: Vec<Record>, found: &mut Inspection) {
+    fn tell(&self, records: Vec<Record>, passed: usize, found: &mut Inspection) {
         for (Record { told, unseen, is_taken, .. }, entry) in records.into_iter().zip(self.entries) {
+            let unseen = if told.is_empty() || is_file(entry.key) { unseen } else { unseen.saturating_add(passed) };
             for mut told in told {
                 let is_withdrawn = told.is_own && told.count == 0 && unseen == 0 && is_taken;
                 let is_over = !told.is_own && found.findings.len() >= self.gaze.limits.settings;
