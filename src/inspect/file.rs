@@ -8,9 +8,12 @@ use super::finding::{Finding, Note, ObjectRef};
 use super::formats::{self, Format};
 use super::limits::Limits;
 use super::link::{Link, Way};
+use super::offers::{self, Supplier, Supply};
 use super::place;
 use super::scope::{Entries, Scope};
 use super::suppression::{self, Suppressed};
+use super::taken::{self, Gaze, Uses};
+use super::takers::{self, Taker};
 use super::template;
 use super::tree::{Position, Tree};
 use super::walk::Walk;
@@ -28,6 +31,16 @@ pub struct FileInspection {
     pub notes: Vec<Note>,
     /// Something could be read.
     pub is_read: bool,
+    /// The text speaks of clocks: something could be found in it.
+    pub may_hold: bool,
+    /// Containers that take variables from other objects, as far as they were looked for.
+    pub takers: Vec<Taker>,
+    /// There may be some that were not: [`takers_in`] tells.
+    pub may_take: bool,
+    /// What variables can be taken from.
+    pub suppliers: Vec<Supplier>,
+    /// ConfigMaps that are generated from environment files, and these.
+    pub from_files: Vec<(Supplier, Supplier)>,
 }
 
 /// Looks at a file by its name and text.
@@ -39,16 +52,26 @@ pub fn inspect_file(
     bounds: &Bounds,
     limits: &Limits,
 ) -> FileInspection {
+    looked(name, text, Gaze { catalogue, bounds, limits }, None)
+}
+
+/// The same, with who takes variables from the file's objects.
+pub(crate) fn looked(name: Option<&str>, text: &str, gaze: Gaze<'_>, uses: Option<&Uses<'_>>) -> FileInspection {
+    let Gaze { catalogue, bounds, limits } = gaze;
     // The same question as at admission: a key that only escapes put together is no key for either.
     let may_hold = mentions_skew(text.as_bytes()) || (limits.secrets && text.contains("Secret"));
-    let yaml = if may_hold { formats::yaml::documents } else { formats::yaml::heads };
+    let may_take = takers::may_take(text, may_hold);
+    let yaml = if may_hold || uses.is_some() { formats::yaml::documents } else { formats::yaml::heads };
     let Some(Parsed { format, text: read, documents, notes }) = parsed(name, text, limits, yaml) else {
         let message = "not looked at: neither its name nor its content tells a format that is read".to_owned();
         let note = Note { path: Path::default(), at: Position::default(), message };
         return FileInspection { notes: vec![note], ..FileInspection::default() };
     };
+    let is_environment = is_environment(format);
     let root = Link::root(Some(&read), format.notation, name);
-    let mut file = FileInspection { is_read: notes.is_empty() || !documents.is_empty(), notes, ..Default::default() };
+    let is_read = notes.is_empty() || !documents.is_empty();
+    let mut file =
+        FileInspection { is_read, may_hold, may_take: may_take && !may_hold, notes, ..FileInspection::default() };
     let mut look = |link: &Link<'_>, tree: &Tree| {
         let mut walk = Walk::new(catalogue, bounds, limits);
         if may_hold {
@@ -56,6 +79,14 @@ pub fn inspect_file(
         }
         let mut found = walk.done();
         let mut object = object_ref(tree);
+        file.suppliers.extend(offers::suppliers(tree, &object, is_environment, limits));
+        file.from_files.extend(offers::from_files(tree));
+        if may_take && may_hold {
+            file.takers.extend(takers::takers(tree, limits));
+        }
+        if let Some(uses) = uses {
+            taken::look(gaze, link, tree, is_environment, uses, &mut found);
+        }
         if matches!(read, Cow::Owned(_)) {
             unmask(&mut object, &mut found);
         }
@@ -66,9 +97,7 @@ pub fn inspect_file(
         file.documents.push((object, found));
     };
     for document in &documents {
-        let kind = document.get("kind").and_then(Tree::text).unwrap_or("");
-        let items = document.entries().iter().rposition(|entry| entry.key == "items");
-        let Some(index) = items.filter(|_| kind.ends_with("List") && document.get("apiVersion").is_some()) else {
+        let Some(index) = items_of(document) else {
             look(&root, document);
             continue;
         };
@@ -83,6 +112,49 @@ pub fn inspect_file(
     file.suppressed.extend(suppression::by_comments(text, &mut file.documents, &mut file.notes));
     file.suppressed.sort_by_key(|suppressed| suppressed.finding.at);
     file
+}
+
+/// The number of the entry that holds the objects of a list of them.
+fn items_of(document: &Tree) -> Option<usize> {
+    let is_list = document.get("kind").and_then(Tree::text).is_some_and(|kind| kind.ends_with("List"));
+    let items = document.entries().iter().rposition(|entry| entry.key == "items");
+    items.filter(|_| is_list && document.get("apiVersion").is_some())
+}
+
+/// Is a file of this format one of variables?
+fn is_environment(format: &Format) -> bool {
+    format.name == formats::dotenv::FORMAT.name
+}
+
+/// Each object of a file, and whether it is an environment file.
+fn each_object(name: Option<&str>, text: &str, limits: &Limits, mut then: impl FnMut(&Tree, bool)) {
+    let Some(parsed) = parsed(name, text, limits, formats::yaml::documents) else { return };
+    let is_environment = is_environment(parsed.format);
+    for document in &parsed.documents {
+        match items_of(document).and_then(|index| document.entries().get(index)) {
+            Some(items) => items.value.items().iter().take(limits.documents).for_each(|item| then(item, false)),
+            None => then(document, is_environment),
+        }
+    }
+}
+
+/// The containers of a file that take variables from other objects.
+#[must_use]
+pub fn takers_in(name: Option<&str>, text: &str, limits: &Limits) -> Vec<Taker> {
+    let mut found = Vec::new();
+    each_object(name, text, limits, |object, _| found.extend(takers::takers(object, limits)));
+    found
+}
+
+/// What a file has to give.
+#[must_use]
+pub fn supplies_in(name: Option<&str>, text: &str, limits: &Limits) -> Vec<(Supplier, Supply)> {
+    let mut found = Vec::new();
+    each_object(name, text, limits, |object, is_environment| {
+        let offers = offers::offers(object, is_environment, limits);
+        found.extend(offers.into_iter().map(|(supplier, entries)| (supplier, Supply::of(&entries))));
+    });
+    found
 }
 
 /// What is written once may stand in several places (an anchor that is merged): it is told once, as the worst that it is

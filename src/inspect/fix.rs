@@ -19,7 +19,7 @@ pub(crate) fn written(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, b
         Way::Flag { prefix, name, joint, .. } => format!("{prefix}{name}{joint}{value}"),
         _ => {
             let key = match link.step {
-                Way::Held { name } => name,
+                Way::Held { name } | Way::Taken { entry: name, .. } => name,
                 _ => link.key().unwrap_or(""),
             };
             match link.notation() {

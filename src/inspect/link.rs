@@ -33,6 +33,9 @@ pub(crate) enum Way<'p> {
     Held { name: &'p str },
     /// From an item with a name to its value, which the name is the key of.
     Named { name: &'p str, scope: &'p Scope<'p>, index: usize },
+    /// From an entry of an object to the variable that a container makes of it: the variable is what it is called, the
+    /// entry where it stands.
+    Taken { entry: &'p str, name: &'p str, scope: &'p Scope<'p>, index: usize },
     /// A flag of a command line, or an assignment in a text: `--`, its name, what joins it to its value, and those
     /// beside it with its own number.
     Flag { prefix: &'p str, name: &'p str, joint: &'p str, scope: &'p Scope<'p>, index: usize },
@@ -64,10 +67,18 @@ impl<'p> Link<'p> {
         })
     }
 
+    /// The same as far as the first root, which ends the document that the value stands in.
+    fn in_document(&self) -> impl Iterator<Item = &Link<'p>> {
+        let mut is_over = false;
+        self.upwards().take_while(move |link| !std::mem::replace(&mut is_over, matches!(link.step, Way::Root { .. })))
+    }
+
     /// The key of this step, if it has one.
     pub(crate) fn key(&self) -> Option<&'p str> {
         match self.step {
-            Way::Key { name, .. } | Way::Named { name, .. } | Way::Flag { name, .. } => Some(name),
+            Way::Key { name, .. } | Way::Named { name, .. } | Way::Flag { name, .. } | Way::Taken { name, .. } => {
+                Some(name)
+            }
             Way::Root { .. } | Way::Item { .. } | Way::Held { .. } | Way::Document { .. } => None,
         }
     }
@@ -95,9 +106,10 @@ impl<'p> Link<'p> {
             link.key()?;
             keys = keys.saturating_sub(1);
             match link.step {
-                Way::Key { scope, index, .. } | Way::Named { scope, index, .. } | Way::Flag { scope, index, .. } => {
-                    Some((scope, keys, index))
-                }
+                Way::Key { scope, index, .. }
+                | Way::Named { scope, index, .. }
+                | Way::Flag { scope, index, .. }
+                | Way::Taken { scope, index, .. } => Some((scope, keys, index)),
                 _ => None,
             }
         })
@@ -140,15 +152,18 @@ impl<'p> Link<'p> {
         self.upwards().filter(|link| matches!(link.step, Way::Document { .. })).count()
     }
 
-    /// The path, as people write it. Keys of properties are paths themselves.
+    /// The path, as people write it. Keys of properties are paths themselves. What is above a root (a container, for an
+    /// entry of a ConfigMap that it takes) is in another document, and is no part of it.
     pub(crate) fn path(&self) -> Path {
         let mut steps = Vec::new();
-        let links: Vec<&Link<'p>> = self.upwards().collect();
+        let links: Vec<&Link<'p>> = self.in_document().collect();
         for link in links.into_iter().rev() {
             match link.step {
                 Way::Root { .. } | Way::Document { .. } | Way::Flag { .. } => {}
                 Way::Named { .. } => steps.push(Step::Key("value".to_owned())),
-                Way::Held { name } => steps.push(Step::Key(name.to_owned())),
+                // In a text the name stands beside its value, and is no step.
+                Way::Taken { .. } if link.is_in_text() => {}
+                Way::Held { name } | Way::Taken { entry: name, .. } => steps.push(Step::Key(name.to_owned())),
                 Way::Item { index, name } => steps.push(Step::Item { index, name: name.map(str::to_owned) }),
                 Way::Key { name, .. } => {
                     let dotted =
@@ -168,7 +183,7 @@ impl<'p> Link<'p> {
     pub(crate) fn place(&self, at: Position) -> Position {
         let mut at = at;
         let mut inner: Option<(&str, Position)> = None;
-        for link in self.upwards() {
+        for link in self.in_document() {
             let text = match link.step {
                 Way::Document { text, .. } => Some(text),
                 Way::Root { text, .. } => text,
@@ -188,6 +203,12 @@ impl<'p> Link<'p> {
         at
     }
 
+    /// Is it cut out of a text that is no format of its own?
+    fn is_in_text(&self) -> bool {
+        let is_assigned = || self.up.is_some_and(|up| matches!(up.step, Way::Document { .. }));
+        matches!(self.step, Way::Flag { .. }) || (matches!(self.step, Way::Taken { .. }) && is_assigned())
+    }
+
     /// The bytes of a value in the file, where they are the value letter for letter and nothing else's; `None` also
     /// where there is no file. Every document around the value is followed exactly, or not at all.
     pub(crate) fn extent(&self, scalar: &Scalar) -> Option<Extent> {
@@ -195,7 +216,7 @@ impl<'p> Link<'p> {
         let mut at: Option<Position> = None;
         let mut start = 0;
         let mut inner: Option<(&str, Position)> = None;
-        for link in self.upwards() {
+        for link in self.in_document() {
             let (text, begins) = match link.step {
                 Way::Document { text, at, .. } => (text, Some(at)),
                 Way::Root { text, .. } => (text?, None),
@@ -204,7 +225,7 @@ impl<'p> Link<'p> {
             let here = match (at, inner) {
                 (Some(at), Some((inner_text, value_at))) => place::exact(text, value_at, inner_text, at)?,
                 // Flags are cut out of a text that is no format of its own.
-                _ if scalar.extent.is_some() || matches!(self.step, Way::Flag { .. }) => scalar.at,
+                _ if scalar.extent.is_some() || self.is_in_text() => scalar.at,
                 _ => return None,
             };
             start = match scalar.extent {

@@ -9,6 +9,7 @@
 
 use super::file::{self, FileInspection, inspect_file};
 use super::finding::Finding;
+use super::taken::{Gaze, Uses};
 use super::tree::{Extent, Position, Tree};
 use super::{Bounds, Catalogue, Limits};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -51,13 +52,32 @@ impl Eyes<'_> {
     pub fn look(&self, name: Option<&str>, text: &str) -> FileInspection {
         inspect_file(name, text, self.catalogue, self.bounds, self.limits)
     }
+
+    /// The same, with who takes variables from the file's objects.
+    #[must_use]
+    pub fn look_with(&self, name: Option<&str>, text: &str, uses: Option<&Uses<'_>>) -> FileInspection {
+        let Eyes { catalogue, bounds, limits } = *self;
+        file::looked(name, text, Gaze { catalogue, bounds, limits }, uses)
+    }
 }
 
 /// Mends what can be mended safely in a file in which `before` was found; `None` where that is nothing.
 #[must_use]
 pub fn mend(name: Option<&str>, text: &str, before: &FileInspection, eyes: &Eyes<'_>) -> Option<Mended> {
+    mend_with(name, text, before, eyes, None)
+}
+
+/// The same, with who takes variables from the file's objects: what was found through them can be mended too.
+#[must_use]
+pub fn mend_with(
+    name: Option<&str>,
+    text: &str,
+    before: &FileInspection,
+    eyes: &Eyes<'_>,
+    uses: Option<&Uses<'_>>,
+) -> Option<Mended> {
     let edits = edits(before);
-    let mut bench = Bench { name, text, before, eyes, kept: Vec::new(), best: None };
+    let mut bench = Bench { name, text, before, eyes, uses, kept: Vec::new(), best: None };
     bench.add(&edits);
     let (text, left) = bench.best?;
     let fixed = bench.kept.iter().map(|edit| edit.findings.len()).sum();
@@ -108,6 +128,7 @@ struct Bench<'t> {
     text: &'t str,
     before: &'t FileInspection,
     eyes: &'t Eyes<'t>,
+    uses: Option<&'t Uses<'t>>,
     kept: Vec<&'t Edit<'t>>,
     best: Option<(String, FileInspection)>,
 }
@@ -142,7 +163,7 @@ impl<'t> Bench<'t> {
         if places.len() != changed.len() || changed.len() > edits.len() {
             return None;
         }
-        let left = self.eyes.look(self.name, &text);
+        let left = self.eyes.look_with(self.name, &text, self.uses);
         self.is_better(&left, edits).then_some((text, left))
     }
 

@@ -8,6 +8,7 @@
 
 pub mod catalogue;
 pub mod duration;
+mod environment;
 mod file;
 pub mod finding;
 mod fix;
@@ -19,6 +20,7 @@ mod link;
 mod lookalike;
 pub mod mend;
 mod mention;
+mod offers;
 mod place;
 pub mod recognise;
 pub mod rules;
@@ -26,6 +28,8 @@ mod scope;
 pub mod sight;
 pub mod suppression;
 mod surfaces;
+mod taken;
+mod takers;
 mod template;
 pub mod tree;
 pub mod value;
@@ -33,14 +37,17 @@ mod walk;
 pub mod words;
 
 pub use catalogue::Catalogue;
-pub use file::{FileInspection, inspect_file};
+pub use file::{FileInspection, inspect_file, supplies_in, takers_in};
 pub use finding::{Finding, Note, ObjectRef, Severity, Spot, introduced};
 pub use formats::Notation;
 pub use levels::{Level, Levels};
 pub use limits::Limits;
 pub use mention::mentions_skew;
+pub use offers::{Store, Supplier, Supply};
 pub use suppression::Suppressed;
 pub use surfaces::SILENT_ANNOTATIONS;
+pub use taken::{Resolved, Uses};
+pub use takers::{Taker, Variable};
 
 use tree::{Path, Tree};
 

@@ -56,6 +56,11 @@ pub(crate) fn unmasked(text: &str) -> String {
     out
 }
 
+/// Is a part of this text filled in when the template is rendered?
+pub(crate) fn is_masked(text: &str) -> bool {
+    text.contains(OPEN)
+}
+
 /// Where the actions are.
 fn actions(text: &str) -> Option<Vec<Range<usize>>> {
     let mut found: Vec<Range<usize>> = Vec::new();

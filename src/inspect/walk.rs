@@ -33,6 +33,8 @@ pub(crate) struct Walk<'c> {
     out: Inspection,
     /// A limit was reached and noted.
     is_full: bool,
+    /// No value may be shown, wherever it stands.
+    is_hidden: bool,
 }
 
 impl<'c> Walk<'c> {
@@ -47,7 +49,21 @@ impl<'c> Walk<'c> {
             nodes: 0,
             out: Inspection::default(),
             is_full: false,
+            is_hidden: false,
         }
+    }
+
+    /// A look at an entry of `object` as something of this `kind` (`group/Kind`) takes it.
+    pub(crate) fn of_entry(mut self, object: &ObjectRef, kind: &str) -> Self {
+        self.is_hidden = object.kind == "Secret";
+        self.object = Some(object.clone());
+        kind.clone_into(&mut self.kind);
+        self
+    }
+
+    /// Is this leaf a setting, whatever is said about it?
+    pub(crate) fn recognises(&mut self, link: &Link<'_>, scalar: &Scalar) -> bool {
+        recognise::recognise(self.catalogue, &self.kind, link, scalar, &mut self.room).is_some()
     }
 
     pub(crate) fn limits(&self) -> &'c Limits {
@@ -164,7 +180,7 @@ impl<'c> Walk<'c> {
 
     /// Nothing that is told of what is here may show a value.
     fn is_secret(&self, link: &Link<'_>) -> bool {
-        self.object.is_some() && self.kind == SECRET && link.keys().any(surfaces::is_secret)
+        self.is_hidden || (self.object.is_some() && self.kind == SECRET && link.keys().any(surfaces::is_secret))
     }
 
     fn object_kind(&self) -> &str {

@@ -36,7 +36,7 @@ pub enum Colour {
 /// Reads Kubernetes manifests and plain configuration files (YAML, JSON with comments, properties, .env, TOML, INI, XML,
 /// HCL, HOCON, nginx, Apache), also the files inside of ConfigMaps, and says where a clock-skew tolerance is zero, too
 /// small, too large, or the check of token times is switched off. It is the same engine as the admission webhook's,
-/// offline.
+/// offline. Entries of ConfigMaps are judged as the variables, too, that containers in the same run make of them.
 ///
 /// A comment `clockwarden:ignore RULE reason` on the line of a value or above it, or an annotation clockwarden.io/ignore
 /// with the same words, keeps a finding from counting; it is still listed.

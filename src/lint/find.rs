@@ -85,7 +85,7 @@ fn without_second_names(found: &mut Vec<Target>) {
 }
 
 /// A path without `./`, so that one file has one name.
-fn plain(path: &Path) -> PathBuf {
+pub(super) fn plain(path: &Path) -> PathBuf {
     path.components().filter(|part| !matches!(part, Component::CurDir)).collect()
 }
 

@@ -5,8 +5,8 @@
 
 use super::files::{self, Content};
 use super::find::Target;
-use crate::inspect::mend::{Eyes, mend};
-use crate::inspect::{FileInspection, Finding, Note, ObjectRef, Suppressed};
+use crate::inspect::mend::{Eyes, mend_with};
+use crate::inspect::{FileInspection, Finding, Note, ObjectRef, Supplier, Suppressed, Taker, Uses};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,24 @@ pub(super) struct Linted {
     pub(super) mended: Option<String>,
     /// Why mending failed.
     pub(super) failure: Option<String>,
+    pub(super) seen: Seen,
+}
+
+/// What a file is to others.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// What variables can be taken from; a file with any is not mended at the first look.
+    pub(super) suppliers: Vec<Supplier>,
+    /// ConfigMaps that are generated from environment files, and these.
+    pub(super) from_files: Vec<(Supplier, Supplier)>,
+    /// Containers in it that take variables from other objects.
+    pub(super) takers: Vec<Taker>,
+    /// There may be more of them.
+    pub(super) may_take: bool,
+    /// It speaks of clocks.
+    pub(super) may_hold: bool,
+    /// The text of standard input, which cannot be read twice.
+    pub(super) input: Option<String>,
 }
 
 /// What came of one target.
@@ -56,30 +74,29 @@ pub(super) enum Outcome {
     Note(String, String),
 }
 
-/// Looks at all targets on `jobs` threads, and hands each outcome to `then`, in order, with its number.
+/// Does something with all items on `jobs` threads, and hands each result to `then`, in order, with its number.
 ///
 /// # Errors
 /// The first of `then`'s, and when no thread can be had.
-pub(super) fn all(
-    targets: &[Target],
+pub(super) fn each<I: Sync, T: Send>(
+    items: &[I],
     jobs: usize,
-    eyes: &Eyes<'_>,
-    how: Mend,
-    mut then: impl FnMut(usize, Outcome) -> io::Result<()>,
+    work: impl Fn(&I) -> T + Sync,
+    mut then: impl FnMut(usize, T) -> io::Result<()>,
 ) -> io::Result<()> {
     // Depth of recursion is limited, but each level of a debug build takes its room.
     const STACK: usize = 16 << 20;
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
-        for number in 0..jobs.min(targets.len()).max(1) {
-            let (sender, next) = (sender.clone(), &next);
+        for number in 0..jobs.min(items.len()) {
+            let (sender, next, work) = (sender.clone(), &next, &work);
             let work = move || {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(target) = targets.get(number) else { return };
+                    let Some(item) = items.get(number) else { return };
                     // Nobody listens once the report has failed.
-                    if sender.send((number, one(target, eyes, how))).is_err() {
+                    if sender.send((number, work(item))).is_err() {
                         return;
                     }
                 }
@@ -90,10 +107,10 @@ pub(super) fn all(
         drop(sender);
         let mut waiting = BTreeMap::new();
         let mut expected = 0_usize;
-        for (number, outcome) in receiver {
-            waiting.insert(number, outcome);
-            while let Some(outcome) = waiting.remove(&expected) {
-                then(expected, outcome)?;
+        for (number, result) in receiver {
+            waiting.insert(number, result);
+            while let Some(result) = waiting.remove(&expected) {
+                then(expected, result)?;
                 expected = expected.saturating_add(1);
             }
         }
@@ -101,24 +118,62 @@ pub(super) fn all(
     })
 }
 
-fn one(target: &Target, eyes: &Eyes<'_>, how: Mend) -> Outcome {
-    let shown = |path: &Path| path.display().to_string();
+/// The first look at a target.
+pub(super) fn one(target: &Target, eyes: &Eyes<'_>, how: Mend) -> Outcome {
     match target {
         Target::Failed(path, message) => Outcome::Failed(shown(path), message.clone()),
         Target::Note(path, message) => Outcome::Note(shown(path), message.clone()),
-        Target::File(path) => match files::read(path, eyes.limits.bytes) {
-            Content::Passed(message) => Outcome::Passed(shown(path), message),
-            Content::Failed(message) => Outcome::Failed(shown(path), message),
-            Content::Text(text) => Outcome::Linted(Box::new(linted(path, text, eyes, how))),
-        },
+        Target::File(path) => read(path, eyes, |text| {
+            let name = shown(path);
+            let found = eyes.look(known_as(&name), &text);
+            if found.suppliers.is_empty() {
+                return mended(path, text, found, eyes, how, None);
+            }
+            // Who takes its variables may have a say in what is to be mended.
+            mended(path, text, found, eyes, Mend::No, None)
+        }),
     }
 }
 
-fn linted(path: &Path, text: String, eyes: &Eyes<'_>, how: Mend) -> Linted {
-    let name = path.display().to_string();
-    let known_as = Some(name.as_str()).filter(|name| *name != "-");
-    let found = eyes.look(known_as, &text);
-    let mended = if how == Mend::No { None } else { mend(known_as, &text, &found, eyes) };
+/// The second look, with who takes variables from the file's objects; `input` is its text, if it cannot be read again.
+pub(super) fn again(path: &Path, input: Option<&str>, eyes: &Eyes<'_>, how: Mend, uses: Option<&Uses<'_>>) -> Outcome {
+    let look = |text: String| {
+        let found = eyes.look_with(known_as(&shown(path)), &text, uses);
+        mended(path, text, found, eyes, how, uses)
+    };
+    match input {
+        Some(text) => Outcome::Linted(Box::new(look(text.to_owned()))),
+        None => read(path, eyes, look),
+    }
+}
+
+fn read(path: &Path, eyes: &Eyes<'_>, look: impl FnOnce(String) -> Linted) -> Outcome {
+    match files::read(path, eyes.limits.bytes) {
+        Content::Passed(message) => Outcome::Passed(shown(path), message),
+        Content::Failed(message) => Outcome::Failed(shown(path), message),
+        Content::Text(text) => Outcome::Linted(Box::new(look(text))),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Standard input has no name that would tell its format.
+pub(super) fn known_as(name: &str) -> Option<&str> {
+    Some(name).filter(|name| *name != "-")
+}
+
+fn mended(
+    path: &Path,
+    text: String,
+    found: FileInspection,
+    eyes: &Eyes<'_>,
+    how: Mend,
+    uses: Option<&Uses<'_>>,
+) -> Linted {
+    let name = shown(path);
+    let mended = if how == Mend::No { None } else { mend_with(known_as(&name), &text, &found, eyes, uses) };
     let Some(mended) = mended else { return with(path, name, text, found) };
     match how {
         Mend::No | Mend::Show => {
@@ -148,12 +203,24 @@ fn with(path: &Path, name: String, text: String, found: FileInspection) -> Linte
         notes: found.notes,
         suppressed: found.suppressed,
         is_read: found.is_read,
+        seen: Seen {
+            suppliers: found.suppliers,
+            from_files: found.from_files,
+            takers: found.takers,
+            may_take: found.may_take,
+            may_hold: found.may_hold,
+            input: None,
+        },
         ..Linted::default()
     };
     for (object, inspection) in found.documents {
         linted.objects = linted.objects.saturating_add(usize::from(!object.kind.is_empty()));
         linted.notes.extend(inspection.notes);
         linted.findings.extend(inspection.findings.into_iter().map(|finding| (object.clone(), finding)));
+    }
+    let seen = &mut linted.seen;
+    if path.as_os_str() == "-" && (seen.may_take || !seen.suppliers.is_empty()) {
+        seen.input = Some(text.clone());
     }
     if !linted.findings.is_empty() || !linted.suppressed.is_empty() {
         linted.text = text;

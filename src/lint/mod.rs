@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! paths -> targets -> texts -> inspect_file (pure, on all cores) -> text, JSON, SARIF or annotations; exit status
-//!                                └─▶ mend (pure) -> the file, or a patch
+//!                                │ └─▶ mend (pure) -> the file, or a patch
+//!                                └─▶ join: who takes variables from whom -> those files once more
 //! ```
 //!
 //! Reads, calls the engine, writes; decides nothing about settings. Files that do not parse are notes on standard
@@ -14,6 +15,7 @@ mod diff;
 mod files;
 mod find;
 mod github;
+mod join;
 mod look;
 mod names;
 mod pages;
@@ -81,16 +83,19 @@ fn lint(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::Result
     let jobs = args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let mut progress = Progress::new(io::stderr().is_terminal(), targets.len());
     let mut run = Run::default();
-    look::all(&targets, jobs, &eyes, mend, |number, outcome| {
+    let mut done = 0_usize;
+    join::all(&targets, jobs, &eyes, mend, |number, outcome| {
         let known = run.told.len();
-        run.take(outcome);
-        for told in run.told.get(known..).unwrap_or(&[]) {
+        run.take(number, outcome);
+        for (_, told) in run.told.get(known..).unwrap_or(&[]) {
             progress.clear(err)?;
             tell(err, told)?;
         }
-        progress.show(err, number.saturating_add(1))
+        done = done.saturating_add(1);
+        progress.show(err, done)
     })?;
     progress.clear(err)?;
+    run.sort();
     if run.summary.files == 0 && !run.is_failed {
         run.is_failed = true;
         writeln!(
@@ -113,10 +118,12 @@ fn lint(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::Result
 
 fn write(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write, run: &Run) -> io::Result<()> {
     let Run { linted, told, summary, is_failed, .. } = run;
-    let report = Report { linted, told, summary: *summary, is_failed: *is_failed };
+    let linted: Vec<&Linted> = linted.iter().map(|(_, linted)| linted).collect();
+    let told: Vec<&Told> = told.iter().map(|(_, told)| told).collect();
+    let report = Report { linted: &linted, told: &told, summary: *summary, is_failed: *is_failed };
     if args.diff {
         let base = Base::here();
-        for file in linted {
+        for file in &linted {
             let Some(mended) = &file.mended else { continue };
             // A patch changes what a link leads to, as --fix does.
             let is_link = file.path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
@@ -139,9 +146,9 @@ fn write(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write, run: &Run) -
 /// What has come together so far.
 #[derive(Default)]
 struct Run {
-    /// Files with something in them that is reported.
-    linted: Vec<Linted>,
-    told: Vec<Told>,
+    /// Files with something in them that is reported, with their numbers.
+    linted: Vec<(usize, Linted)>,
+    told: Vec<(usize, Told)>,
     summary: Summary,
     is_failed: bool,
     /// Charts whose templates have to be rendered; told once each.
@@ -149,31 +156,37 @@ struct Run {
 }
 
 impl Run {
-    fn take(&mut self, outcome: Outcome) {
+    fn take(&mut self, number: usize, outcome: Outcome) {
         match outcome {
-            Outcome::Note(file, message) => self.tell(file, message, false),
+            Outcome::Note(file, message) => self.tell(number, file, message, false),
             Outcome::Passed(file, message) => {
                 self.summary.skipped = self.summary.skipped.saturating_add(1);
-                self.tell(file, message, false);
+                self.tell(number, file, message, false);
             }
             Outcome::Failed(file, message) => {
                 self.summary.skipped = self.summary.skipped.saturating_add(1);
-                self.tell(file, message, true);
+                self.tell(number, file, message, true);
             }
-            Outcome::Linted(linted) => self.file(*linted),
+            Outcome::Linted(linted) => self.file(number, *linted),
         }
     }
 
-    fn tell(&mut self, file: String, message: String, is_failure: bool) {
-        self.is_failed |= is_failure;
-        self.told.push(Told { file, line: 0, column: 0, message, is_failure });
+    /// In the order of the paths, whatever had to wait for others.
+    fn sort(&mut self) {
+        self.linted.sort_by_key(|(number, _)| *number);
+        self.told.sort_by_key(|(number, _)| *number);
     }
 
-    fn file(&mut self, mut linted: Linted) {
+    fn tell(&mut self, number: usize, file: String, message: String, is_failure: bool) {
+        self.is_failed |= is_failure;
+        self.told.push((number, Told { file, line: 0, column: 0, message, is_failure }));
+    }
+
+    fn file(&mut self, number: usize, mut linted: Linted) {
         let notes = std::mem::take(&mut linted.notes);
-        self.told.extend(notes.into_iter().map(|note| told(&mut self.charts, &linted.name, note)));
+        self.told.extend(notes.into_iter().map(|note| (number, told(&mut self.charts, &linted.name, note))));
         if let Some(failure) = linted.failure.take() {
-            self.tell(linted.name.clone(), format!("not fixed: {failure}"), true);
+            self.tell(number, linted.name.clone(), format!("not fixed: {failure}"), true);
         }
         let errors = linted.findings.iter().filter(|(_, finding)| finding.severity == Severity::Error).count();
         let summary = &mut self.summary;
@@ -186,7 +199,7 @@ impl Run {
         add(&mut summary.suppressed, linted.suppressed.len());
         add(&mut summary.fixed, linted.fixed);
         if !linted.text.is_empty() {
-            self.linted.push(linted);
+            self.linted.push((number, linted));
         }
     }
 }

@@ -40,14 +40,16 @@ impl Base {
 }
 
 /// Without `.` and `..`, as far as names tell.
-fn resolved(path: &Path) -> PathBuf {
+pub(super) fn resolved(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {
             Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
-            }
+            Component::ParentDir => match out.components().next_back() {
+                Some(Component::Normal(_)) => drop(out.pop()),
+                Some(Component::RootDir) => {}
+                _ => out.push(part),
+            },
             part => out.push(part),
         }
     }
@@ -81,6 +83,15 @@ mod tests {
         assert_eq!(below("/x/b.yaml"), None);
         assert_eq!(below("../../x"), None);
         assert_eq!(base.name(Path::new("../../x")), "/x");
+    }
+
+    #[test]
+    fn a_path_has_one_name() {
+        for (path, expected) in
+            [("./a/../b", "b"), ("../b", "../b"), ("../../b/./c", "../../b/c"), ("a/../../b", "../b"), ("/../b", "/b")]
+        {
+            assert_eq!(resolved(Path::new(path)), Path::new(expected), "{path}");
+        }
     }
 
     #[test]

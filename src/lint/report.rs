@@ -9,8 +9,8 @@ use std::io::{self, Write};
 
 /// All of a run.
 pub(super) struct Report<'l> {
-    pub(super) linted: &'l [Linted],
-    pub(super) told: &'l [Told],
+    pub(super) linted: &'l [&'l Linted],
+    pub(super) told: &'l [&'l Told],
     pub(super) summary: Summary,
     /// Something could not be done.
     pub(super) is_failed: bool,

@@ -15,6 +15,7 @@ mod roundtrip;
 mod rules;
 mod secrets;
 mod settings;
+mod taken;
 mod traps;
 mod written;
 

@@ -7,6 +7,7 @@ mod outputs;
 mod places;
 mod sarif;
 mod search;
+mod taken;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -67,6 +68,11 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 
 /// A copy of the project in tests/lint/project.
 fn project() -> tempfile::TempDir {
+    copy_of("project")
+}
+
+/// A copy of a folder in tests/lint.
+fn copy_of(name: &str) -> tempfile::TempDir {
     fn copy(from: &Path, to: &Path) {
         std::fs::create_dir_all(to).expect("a folder");
         for entry in std::fs::read_dir(from).expect("a folder") {
@@ -80,7 +86,7 @@ fn project() -> tempfile::TempDir {
         }
     }
     let folder = tempfile::tempdir().expect("a folder");
-    copy(&tests().join("project"), folder.path());
+    copy(&tests().join(name), folder.path());
     folder
 }
 

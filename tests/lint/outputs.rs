@@ -1,14 +1,18 @@
 //! Each output, compared with what it was; `UPDATE_GOLDEN=1` writes it anew, and the diff is what to read.
 
-use super::{Said, folder, lint, lint_with, project, tests};
+use super::{Said, copy_of, folder, lint, lint_with, tests};
 
 fn check(name: &str, args: &[&str]) {
-    let folder = project();
+    check_in("project", name, args);
+}
+
+fn check_in(project: &str, name: &str, args: &[&str]) {
+    let folder = copy_of(project);
     let Said { status, out, err } = lint(folder.path(), args);
     let again = lint(folder.path(), args);
     assert_eq!((&again.out, &again.err), (&out, &err), "two runs say the same");
     let mut got = format!("$ clockwarden lint {}\n{out}--- stderr\n{err}--- status {status}\n", args.join(" "));
-    if name == "sarif" {
+    if args.contains(&"sarif") {
         // The pages of the rules are tested where they are.
         let mut report: serde_json::Value = serde_json::from_str(&out).expect("JSON");
         report.pointer_mut("/runs/0/tool/driver/rules").expect("rules").take();
@@ -31,6 +35,15 @@ fn golden() {
     check("sarif", &["-o", "sarif", "."]);
     check("github", &["-f", "github", "."]);
     check("diff", &["--diff", "."]);
+    for (name, args) in [
+        ("set-text", &["."][..]),
+        ("set-json", &["-f", "json", "."]),
+        ("set-sarif", &["-f", "sarif", "."]),
+        ("set-github", &["-f", "github", "."]),
+        ("set-diff", &["--diff", "."]),
+    ] {
+        check_in("set", name, args);
+    }
 }
 
 #[test]

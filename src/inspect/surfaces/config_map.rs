@@ -1,6 +1,7 @@
 //! The entries of a ConfigMap or Secret: single values (as `envFrom` takes them) and whole files, as text or in base64.
 
 use super::super::formats;
+use super::super::limits::Limits;
 use super::super::link::{Link, Way};
 use super::super::mentions_skew;
 use super::super::scope::{Entries, Scope};
@@ -49,6 +50,19 @@ pub(crate) fn binary(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
     });
 }
 
+/// The text that a value in base64 is; `None` where it is none, or too long.
+pub(crate) fn unpacked(scalar: &Scalar, limits: &Limits) -> Option<String> {
+    if scalar.text.len() > limits.bytes {
+        return None;
+    }
+    String::from_utf8(STANDARD.decode(joined(scalar)).ok()?).ok()
+}
+
+/// Base64 without its line ends.
+fn joined(scalar: &Scalar) -> String {
+    scalar.text.split_ascii_whitespace().collect()
+}
+
 /// What base64 held: text, or other bytes.
 type Unpacked = Result<Result<String, FromUtf8Error>, DecodeError>;
 
@@ -64,8 +78,7 @@ fn packed<'c>(
         let Some(scalar) = entry.value.scalar().filter(|scalar| scalar.text.len() <= walk.limits().bytes) else {
             continue;
         };
-        let packed: String = scalar.text.split_ascii_whitespace().collect();
         let below = link.down(Way::Key { name: &entry.key, scope: &scope, index });
-        then(walk, &below, &entry.key, scalar.at, STANDARD.decode(packed).map(String::from_utf8));
+        then(walk, &below, &entry.key, scalar.at, STANDARD.decode(joined(scalar)).map(String::from_utf8));
     }
 }
