@@ -1,8 +1,9 @@
 //! Every format's parser, the look at a whole file and its mending, on any text: no panic, no
 //! tree that outgrows its input, no place outside of it. `FORMAT=yaml` fuzzes one format alone.
 
+use clockwarden::inspect::Eyes;
 use clockwarden::inspect::formats::{FORMATS, Format, detect};
-use clockwarden::inspect::mend::{Eyes, mend};
+use clockwarden::inspect::mend::mend;
 use clockwarden::inspect::tree::Tree;
 use clockwarden::inspect::{Bounds, Catalogue, FileInspection, Limits};
 use std::sync::LazyLock;

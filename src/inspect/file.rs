@@ -12,7 +12,7 @@ use super::offers::{self, Supplier, Supply};
 use super::place;
 use super::scope::{Entries, Scope};
 use super::suppression::{self, Suppressed};
-use super::taken::{self, Gaze, Uses};
+use super::taken::{self, Uses};
 use super::takers::{self, Taker};
 use super::template;
 use super::tree::{Position, Tree};
@@ -52,12 +52,36 @@ pub fn inspect_file(
     bounds: &Bounds,
     limits: &Limits,
 ) -> FileInspection {
-    looked(name, text, Gaze { catalogue, bounds, limits }, None)
+    Eyes { catalogue, bounds, limits }.look(name, text)
 }
 
-/// The same, with who takes variables from the file's objects.
-pub(crate) fn looked(name: Option<&str>, text: &str, gaze: Gaze<'_>, uses: Option<&Uses<'_>>) -> FileInspection {
-    let Gaze { catalogue, bounds, limits } = gaze;
+/// How files are looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Eyes<'c> {
+    /// What is known about products.
+    pub catalogue: &'c Catalogue,
+    /// The policy's numbers.
+    pub bounds: &'c Bounds,
+    /// How much is looked at.
+    pub limits: &'c Limits,
+}
+
+impl Eyes<'_> {
+    /// See [`inspect_file`].
+    #[must_use]
+    pub fn look(&self, name: Option<&str>, text: &str) -> FileInspection {
+        self.look_with(name, text, None)
+    }
+
+    /// The same, with who takes variables from the file's objects.
+    #[must_use]
+    pub fn look_with(&self, name: Option<&str>, text: &str, uses: Option<&Uses<'_>>) -> FileInspection {
+        looked(name, text, *self, uses)
+    }
+}
+
+fn looked(name: Option<&str>, text: &str, eyes: Eyes<'_>, uses: Option<&Uses<'_>>) -> FileInspection {
+    let Eyes { catalogue, bounds, limits } = eyes;
     // The same question as at admission: a key that only escapes put together is no key for either.
     let may_hold = mentions_skew(text.as_bytes()) || (limits.secrets && text.contains("Secret"));
     let may_take = takers::may_take(text, may_hold);
@@ -85,7 +109,7 @@ pub(crate) fn looked(name: Option<&str>, text: &str, gaze: Gaze<'_>, uses: Optio
             file.takers.extend(takers::takers(tree, limits));
         }
         if let Some(uses) = uses {
-            taken::look(gaze, link, tree, is_environment, uses, &mut found);
+            taken::look(eyes, link, tree, is_environment, uses, &mut found);
         }
         if matches!(read, Cow::Owned(_)) {
             unmask(&mut object, &mut found);

@@ -7,11 +7,10 @@
 //!
 //! Does not know: files, and whether anybody wants the fixes.
 
-use super::file::{self, FileInspection, inspect_file};
+use super::file::{self, Eyes, FileInspection};
 use super::finding::Finding;
-use super::taken::{Gaze, Uses};
+use super::taken::Uses;
 use super::tree::{Extent, Position, Tree};
-use super::{Bounds, Catalogue, Limits};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// What mending gave.
@@ -34,32 +33,6 @@ struct Edit<'f> {
 
 /// A finding as it can be found again: its document's number, rule, path, line.
 type Found = (usize, &'static str, String, u32);
-
-/// How files are looked at.
-#[derive(Debug, Clone, Copy)]
-pub struct Eyes<'c> {
-    /// What is known about products.
-    pub catalogue: &'c Catalogue,
-    /// The policy's numbers.
-    pub bounds: &'c Bounds,
-    /// How much is looked at.
-    pub limits: &'c Limits,
-}
-
-impl Eyes<'_> {
-    /// See [`inspect_file`].
-    #[must_use]
-    pub fn look(&self, name: Option<&str>, text: &str) -> FileInspection {
-        inspect_file(name, text, self.catalogue, self.bounds, self.limits)
-    }
-
-    /// The same, with who takes variables from the file's objects.
-    #[must_use]
-    pub fn look_with(&self, name: Option<&str>, text: &str, uses: Option<&Uses<'_>>) -> FileInspection {
-        let Eyes { catalogue, bounds, limits } = *self;
-        file::looked(name, text, Gaze { catalogue, bounds, limits }, uses)
-    }
-}
 
 /// Mends what can be mended safely in a file in which `before` was found; `None` where that is nothing.
 #[must_use]
@@ -235,6 +208,7 @@ fn is_alike(old: &Tree, new: &Tree, changed: &mut Vec<Position>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inspect::{Bounds, Catalogue, Limits};
 
     /// What a file becomes; `None`: as it is.
     fn check(name: &str, text: &str, expected: Option<&str>) {

@@ -37,7 +37,7 @@ mod walk;
 pub mod words;
 
 pub use catalogue::Catalogue;
-pub use file::{FileInspection, inspect_file, supplies_in, takers_in};
+pub use file::{Eyes, FileInspection, inspect_file, supplies_in, takers_in};
 pub use finding::{Finding, Note, ObjectRef, Severity, Spot, introduced};
 pub use formats::Notation;
 pub use levels::{Level, Levels};

@@ -12,6 +12,7 @@
 //! Does not know: files, how a reference is resolved, takers outside of what was looked at, volumes.
 
 use super::environment::{self, Environment};
+use super::file::Eyes;
 use super::finding::Finding;
 use super::formats::Notation;
 use super::link::{Link, Way};
@@ -20,7 +21,7 @@ use super::takers::{Taker, Variable};
 use super::tree::{Entry, Path, Step, Tree};
 use super::walk::Walk;
 use super::words::Letters;
-use super::{Bounds, Catalogue, Inspection, Limits, ObjectRef, formats, mentions_skew};
+use super::{Inspection, ObjectRef, formats, mentions_skew};
 use std::collections::HashMap;
 
 /// So often an entry of one document is looked at under a name that somebody gives it; what is found in it by itself
@@ -56,18 +57,10 @@ pub struct Uses<'u> {
     pub of: HashMap<Supplier, Vec<(usize, usize)>>,
 }
 
-/// How things are looked at.
-#[derive(Clone, Copy)]
-pub(crate) struct Gaze<'c> {
-    pub(crate) catalogue: &'c Catalogue,
-    pub(crate) bounds: &'c Bounds,
-    pub(crate) limits: &'c Limits,
-}
-
 /// Adds to what was `found` in a document what its entries are to those who take them, and withdraws what they are to
 /// nobody. `link` leads to the document; an environment file is known by its format.
 pub(crate) fn look(
-    gaze: Gaze<'_>,
+    eyes: Eyes<'_>,
     link: &Link<'_>,
     tree: &Tree,
     is_environment: bool,
@@ -76,11 +69,11 @@ pub(crate) fn look(
 ) {
     let object = super::object_ref(tree);
     let mut looks = Looks { left: LOOKS_MAX, passed: 0 };
-    for (supplier, entries) in offers(tree, is_environment, gaze.limits) {
+    for (supplier, entries) in offers(tree, is_environment, eyes.limits) {
         let Some(takers) = uses.of.get(&supplier) else { continue };
         let own = Supply::of(&entries);
         let beside: Vec<Entry> = entries.iter().map(as_entry).collect();
-        let shelf = Shelf { gaze, link, object: &object, entries: &entries, own: &own, beside: &beside, uses };
+        let shelf = Shelf { eyes, link, object: &object, entries: &entries, own: &own, beside: &beside, uses };
         let mut records = shelf.records(found);
         let numbers: HashMap<&str, usize> =
             entries.iter().enumerate().map(|(number, entry)| (entry.key, number)).collect();
@@ -98,7 +91,7 @@ fn as_entry(entry: &Offered<'_>) -> Entry {
 
 /// An object whose entries are taken.
 struct Shelf<'s> {
-    gaze: Gaze<'s>,
+    eyes: Eyes<'s>,
     link: &'s Link<'s>,
     object: &'s ObjectRef,
     entries: &'s [Offered<'s>],
@@ -250,7 +243,7 @@ impl<'s> Shelf<'s> {
         environment: &Environment<'_>,
         record: &mut Record,
     ) {
-        let mut walk = Walk::new(self.gaze.catalogue, self.gaze.bounds, self.gaze.limits)
+        let mut walk = Walk::new(self.eyes.catalogue, self.eyes.bounds, self.eyes.limits)
             .of_entry(self.object, environment.kind());
         let mut is_setting = false;
         let mut judge = |link: &Link<'_>| {
@@ -290,7 +283,7 @@ impl<'s> Shelf<'s> {
             let unseen = if told.is_empty() || is_file(entry.key) { unseen } else { unseen.saturating_add(passed) };
             for mut told in told {
                 let is_withdrawn = told.is_own && told.count == 0 && unseen == 0 && is_taken;
-                let is_over = !told.is_own && found.findings.len() >= self.gaze.limits.settings;
+                let is_over = !told.is_own && found.findings.len() >= self.eyes.limits.settings;
                 if is_withdrawn || is_over {
                     continue;
                 }

@@ -14,7 +14,7 @@ use super::files::{self, Content};
 use super::find::Target;
 use super::look::{self, Linted, Mend, Outcome};
 use super::names;
-use crate::inspect::mend::Eyes;
+use crate::inspect::Eyes;
 use crate::inspect::{Limits, Resolved, Store, Supplier, Supply, Taker, Uses, supplies_in, takers_in};
 use aho_corasick::AhoCorasick;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -5,7 +5,8 @@
 
 use super::files::{self, Content};
 use super::find::Target;
-use crate::inspect::mend::{Eyes, mend_with};
+use crate::inspect::Eyes;
+use crate::inspect::mend::mend_with;
 use crate::inspect::{FileInspection, Finding, Note, ObjectRef, Supplier, Suppressed, Taker, Uses};
 use std::collections::BTreeMap;
 use std::io;

@@ -28,7 +28,7 @@ mod text;
 pub use args::LintArgs;
 pub use report::Summary;
 
-use crate::inspect::mend::Eyes;
+use crate::inspect::Eyes;
 use crate::inspect::{Catalogue, Limits, Note, Severity};
 use args::{Colour, Format};
 use look::{Linted, Mend, Outcome};

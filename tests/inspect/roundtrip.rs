@@ -5,7 +5,8 @@
 //! the text, and are taken out at last: so its place is known without asking the engine.
 
 use super::corpus;
-use clockwarden::inspect::mend::{Eyes, mend};
+use clockwarden::inspect::Eyes;
+use clockwarden::inspect::mend::mend;
 use clockwarden::inspect::{Bounds, Catalogue, FileInspection, Finding, Limits, Severity};
 use proptest::prelude::*;
 use std::fmt::Write as _;

@@ -1,6 +1,7 @@
 //! Entries of a ConfigMap or Secret under the names that containers give them: hits, and near misses beside them.
 
-use clockwarden::inspect::mend::{Eyes, mend_with};
+use clockwarden::inspect::Eyes;
+use clockwarden::inspect::mend::mend_with;
 use clockwarden::inspect::{
     Bounds, Catalogue, FileInspection, Finding, Limits, Resolved, Supplier, Supply, Uses, supplies_in, takers_in,
 };

@@ -2,7 +2,8 @@
 //!
 //! Over every hit among the fixtures, with other line ends and a byte order mark, and over generated documents.
 
-use clockwarden::inspect::mend::{Eyes, mend};
+use clockwarden::inspect::Eyes;
+use clockwarden::inspect::mend::mend;
 use clockwarden::inspect::{Bounds, Catalogue, FileInspection, Finding, Limits, Severity};
 use proptest::prelude::*;
 use std::path::Path;
