@@ -122,7 +122,7 @@ pub(crate) fn recognise<'s>(
         Reads::Word { off, .. } if text.eq_ignore_ascii_case(off) => Effect::Disabled,
         Reads::Switch { .. } | Reads::Word { .. } => Effect::Default,
     };
-    let has_auth = suspect.has_auth();
+    let has_auth = suspect.has_auth() && !lookalike::is_lead(catalogue.convention(), &suspect.letters);
     Some(Setting { known, text, is_default, effect, span, has_auth })
 }
 
@@ -239,7 +239,7 @@ impl Suspect<'_, '_> {
 
     fn is_silenced(&self) -> bool {
         let convention = self.catalogue.convention();
-        *self.is_silenced.get_or_init(|| self.words().any(|word| convention.is_silencing(word)))
+        *self.is_silenced.get_or_init(|| lookalike::is_silenced(convention, &self.letters, self.key))
     }
 
     fn has_auth(&self) -> bool {
@@ -298,11 +298,14 @@ pub(crate) fn is_idle(catalogue: &Catalogue, setting: &Setting<'_>, link: &Link<
     let mut keys: Vec<&str> = link.keys().collect();
     keys.reverse();
     let letters = Letters::of(keys.iter().copied());
+    // Of a product that is known the switch is told itself, and beside it what its neighbour means once it is on again.
+    let is_tolerance = matches!((setting.effect, setting.known.role), (Effect::Tolerance(_), Role::Generic { .. }));
     is_none_of(&keys, link)
         || lookalike::is_nobodys(catalogue.convention(), &letters, link)
         || link.scopes().any(|(scope, above, index)| {
             keys.get(above).is_some_and(|key| scope.is_shadowed(key, index))
                 || scope.is_off(&letters, letters.before_key(above), index)
+                || (is_tolerance && scope.is_unchecked(catalogue.convention(), &letters, above, index))
                 || (keys.get(above).is_some_and(|key| holds_others(key))
                     && scope.is_off(&letters, letters.before_key(above.saturating_add(1)), index))
         })

@@ -66,7 +66,8 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
             Tree::Map(_) => {}
         }
     }
-    let script_at = script_index(&arguments);
+    let texts: Vec<&str> = arguments.iter().map(|argument| argument.scalar.text.as_str()).collect();
+    let script_at = script_index(&texts);
     if script_at.is_none() && !arguments.is_empty() {
         let words = arguments.iter().map(Argument::word).collect();
         walk.see(link, What::Command(&Command { words, may_set_clocks, is_repeated: false }));
@@ -74,7 +75,6 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
     if let Some(argument) = script_at.and_then(|at| arguments.get(at)) {
         in_argument(link, &container, argument, |link| script(walk, link, &argument.scalar.text, may_set_clocks));
     }
-    let texts: Vec<&str> = arguments.iter().map(|argument| argument.scalar.text.as_str()).collect();
     let given = given(&texts, script_at);
     let names = names(&given);
     let scope = Scope::new(Entries::Words(&names));
@@ -211,16 +211,32 @@ fn is_value(text: &str) -> bool {
     !text.starts_with('-') || text.get(1..).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// Which argument is a script for a shell?
-fn script_index(arguments: &[Argument<'_>]) -> Option<usize> {
-    let first = &arguments.first()?.scalar.text;
-    let name = first.rsplit('/').next().unwrap_or(first);
-    if !SHELLS.contains(&name) {
-        return None;
-    }
+/// Which of the words of a command is a script for a shell? The shell may be run by another program (`tini -- sh -c`).
+fn script_index(words: &[&str]) -> Option<usize> {
     let is_c = |text: &str| text.starts_with('-') && !text.starts_with("--") && text.ends_with('c');
-    let at = arguments.iter().position(|argument| is_c(&argument.scalar.text))?;
-    at.checked_add(1).filter(|next| *next < arguments.len())
+    let is_shell = |text: &str| SHELLS.contains(&text.rsplit('/').next().unwrap_or(text));
+    let shell = words.iter().position(|word| is_shell(word))?;
+    let options = words.iter().enumerate().skip(shell.saturating_add(1));
+    let (at, _) =
+        options.take_while(|(_, word)| word.starts_with('-') || is_shell(word)).find(|(_, word)| is_c(word))?;
+    at.checked_add(1).filter(|next| *next < words.len())
+}
+
+/// Commands, each followed by those of the script that it gives to a shell, in the order of their places. What comes
+/// behind such a script is given to it, and left out.
+fn unwrapped(commands: Vec<Vec<Word>>) -> impl Iterator<Item = Vec<Word>> {
+    commands.into_iter().flat_map(|mut command| {
+        let texts: Vec<&str> = command.iter().map(|word| word.text.as_str()).collect();
+        let at = script_index(&texts).filter(|_| !is_talk(&command));
+        let script = at.and_then(|at| command.get(at)).map(|word| shell::within(word, SCRIPT_WORDS));
+        command.truncate(at.unwrap_or(command.len()));
+        std::iter::once(command).chain(script.unwrap_or_default())
+    })
+}
+
+fn is_talk(command: &[Word]) -> bool {
+    let program = command.iter().find(|word| !word.text.contains('='));
+    program.is_some_and(|word| TALKERS.contains(&word.text.as_str()))
 }
 
 /// Calls with the way to an argument.
@@ -254,9 +270,8 @@ pub(crate) fn script(walk: &mut Walk<'_>, link: &Link<'_>, text: &str, may_set_c
     }
     let (mut lines, mut word_lines) = (place::Lines::new(text), place::Lines::new(text));
     let mut loops = 0_usize;
-    for command in shell::commands(text, SCRIPT_WORDS) {
-        let program = command.iter().find(|word| !word.text.contains('='));
-        if program.is_some_and(|word| TALKERS.contains(&word.text.as_str())) {
+    for command in unwrapped(shell::commands(text, SCRIPT_WORDS)) {
+        if is_talk(&command) {
             continue;
         }
         match command.first().map(|word| word.text.as_str()) {
