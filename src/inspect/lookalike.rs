@@ -8,7 +8,7 @@
 
 use super::catalogue::Convention;
 use super::duration::{Form, Span};
-use super::link::Link;
+use super::link::{Link, Way};
 use super::words::Letters;
 
 /// Is it a label, or a case of a test? `letters` are those of all keys, outermost first; the last one is the setting's.
@@ -65,6 +65,24 @@ pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str)
         }
     }
     is_open
+}
+
+/// Does a word of what an item is named for fit, whose settings these are: `filters: [{name: jwt, config: {leeway: 0}}]`?
+pub(crate) fn is_of_item(link: &Link<'_>, is_such: impl Fn(&[u8]) -> bool) -> bool {
+    const SETTINGS: &[&str] =
+        &["config", "configuration", "conf", "settings", "options", "properties", "typed_config", "typedConfig"];
+    let mut below = None;
+    link.upwards().any(|link| {
+        let name = match link.step {
+            Way::Item { name, .. } => name.filter(|_| below.is_some_and(|key| SETTINGS.contains(&key))),
+            _ => None,
+        };
+        below = link.key().or(below);
+        name.is_some_and(|name| {
+            let letters = Letters::of([name]);
+            letters.words(0, letters.text().len()).any(&is_such)
+        })
+    })
 }
 
 /// Is it how long before its end a token is fetched anew, as far as names tell? `ACCESS_TOKEN_EXPIRY_LEEWAY=0` is no

@@ -239,13 +239,19 @@ impl Suspect<'_, '_> {
 
     fn is_silenced(&self) -> bool {
         let convention = self.catalogue.convention();
-        *self.is_silenced.get_or_init(|| lookalike::is_silenced(convention, &self.letters, self.key))
+        *self.is_silenced.get_or_init(|| {
+            lookalike::is_silenced(convention, &self.letters, self.key)
+                || lookalike::is_of_item(self.link, |word| convention.is_silencing(word))
+        })
     }
 
     fn has_auth(&self) -> bool {
         let convention = self.catalogue.convention();
         // `jwtleeway`: the word in front of the last part has no border of its own.
-        *self.has_auth.get_or_init(|| self.words().any(|word| convention.is_auth(word) || self.joined(word)))
+        *self.has_auth.get_or_init(|| {
+            self.words().any(|word| convention.is_auth(word) || self.joined(word))
+                || lookalike::is_of_item(self.link, |word| convention.is_of_tokens(word))
+        })
     }
 
     fn joined(&self, word: &[u8]) -> bool {

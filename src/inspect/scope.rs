@@ -89,6 +89,12 @@ const TIMES: &[&[u8]] = &[b"exp", b"expiry", b"expiration", b"expires", b"time",
 /// What does the checking; where it is `none`, nothing does.
 const NONE_OF: &[&[u8]] = &[b"provider", b"method", b"strategy", b"backend", b"driver", b"scheme"];
 
+/// What is not done where such a word is true.
+const NOT: &[&[u8]] = &[b"skip", b"ignore", b"disable", b"disabled", b"no", b"without", b"bypass"];
+
+/// Maps of features, which are off where they are false.
+const FEATURES: &[&[u8]] = &[b"features", b"featureflags", b"featuregates", b"toggles", b"modules", b"components"];
+
 /// Stands for a check of nothing in particular: `jwt: {verify: false}`.
 const ANY_CHECK: &[u8] = b"*";
 
@@ -276,7 +282,14 @@ impl Facts {
     }
 
     /// `saml: {enabled: false}` is about `samlLeeway` beside it too.
+    /// So is `features: {saml: false}`.
     fn below(&mut self, index: usize, entry: &Entry) {
+        let is_list = FEATURES.contains(&Letters::of([entry.key.as_str()]).text());
+        for switch in entry.value.entries().iter().take(if is_list { VALUES_MAX } else { 0 }) {
+            if let Some(scalar) = switch.value.scalar() {
+                self.named_off_by(index, &switch.key, &scalar.text);
+            }
+        }
         for switch in entry.value.entries().iter().take(64) {
             let letters = Letters::of([switch.key.as_str()]);
             let is_switch = matches!(letters.text(), b"enabled" | b"disabled" | b"active" | b"mode" | b"type");
@@ -327,8 +340,8 @@ impl Facts {
         // A number is a span: `verification_expiry: 0`.
         // `auth: {provider: none}`
         let is_whose = NONE_OF.contains(&letters.text()) && text.trim().eq_ignore_ascii_case("none");
-        let feature = if is_whose { Some(ANY_CHECK.to_vec()) } else { unchecked(letters) };
-        if let Some(feature) = feature.filter(|_| !on && text.trim() != "0") {
+        let feature = if is_whose { Some(ANY_CHECK.to_vec()) } else { unchecked(letters, on) };
+        if let Some(feature) = feature.filter(|_| !matches!(text.trim(), "0" | "1")) {
             let by = self.unchecked.entry(feature).or_default();
             by.extend((by.len() < 2).then_some(index));
         }
@@ -388,7 +401,7 @@ fn features(letters: &Letters, text: &str, on: bool) -> Vec<Vec<u8>> {
         words.remove(0);
     }
     let switch: &[&[u8]] = if on {
-        &[b"disabled", b"disable", b"no", b"without", b"skip"]
+        &[b"disabled", b"disable", b"no", b"without", b"skip", b"bypass"]
     } else {
         &[b"enabled", b"enable", b"active", b"use"]
     };
@@ -415,20 +428,25 @@ fn features(letters: &Letters, text: &str, on: bool) -> Vec<Vec<u8>> {
     if rest == whole { vec![whole] } else { vec![whole, rest] }
 }
 
-/// The feature whose tokens' times are not checked where this is false: `jwt` of `JWT_VERIFY_EXP`, `VERIFY_JWT` and
-/// `jwt-check`. Of a signature that is not checked it says nothing: the times may be.
-fn unchecked(letters: &Letters) -> Option<Vec<u8>> {
+/// The feature whose tokens' times nobody checks by this switch: `jwt` of `JWT_VERIFY_EXP=false`, `VERIFY_JWT=false`,
+/// `jwt-check=false` and `JWT_IGNORE_EXPIRATION=true`. Of a signature that is not checked it says nothing: the times
+/// may be. Of `ignoreExpiration` neither: that switch is told itself (jsonwebtoken).
+fn unchecked(letters: &Letters, on: bool) -> Option<Vec<u8>> {
+    if letters.text() == b"ignoreexpiration" {
+        return None;
+    }
     let words: Vec<&[u8]> = letters.words(0, letters.text().len()).collect();
-    let at = words.iter().position(|word| CHECKS.contains(word))?;
-    let rest: Vec<&[u8]> = words.iter().enumerate().filter(|(n, _)| *n != at).map(|(_, word)| *word).collect();
-    let feature = match rest.split_last() {
-        Some((last, feature)) if TIMES.contains(last) => feature.concat(),
-        None => ANY_CHECK.to_vec(),
+    let at = words.iter().position(|word| if on { NOT.contains(word) } else { CHECKS.contains(word) })?;
+    let is_rest = |number: usize, word: &[u8]| number != at && !(on && CHECKS.contains(&word));
+    let rest: Vec<&[u8]> =
+        words.iter().enumerate().filter(|(number, word)| is_rest(*number, word)).map(|(_, word)| *word).collect();
+    match rest.split_last() {
+        Some((last, feature)) if TIMES.contains(last) => Some(feature.concat()),
+        _ if on => None,
+        None => Some(ANY_CHECK.to_vec()),
         // `verify` at either end; elsewhere it is another check: `verify_signature`, `check_jwt_origin`.
-        Some(_) if at == 0 || at == rest.len() => rest.concat(),
-        Some(_) => return None,
-    };
-    Some(feature)
+        Some(_) => (at == 0 || at == rest.len()).then(|| rest.concat()),
+    }
 }
 
 /// `pattern` may have a star at either end, which stands for anything. Capitals do not matter.

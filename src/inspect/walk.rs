@@ -301,7 +301,7 @@ impl<'c> Walk<'c> {
             return self.document(link, Some(key).filter(|key| key.contains('.')), &scalar.text, scalar.at);
         }
         let way = Way::Document { text: &scalar.text, notation: link.notation(), at: scalar.at, name: None };
-        command::script(self, &link.down(way), &scalar.text, false);
+        command::script(self, &link.down(way), &command::options(key, &scalar.text), false);
     }
 
     /// A document in the value that `link` leads to, which begins at `at` of the document around it.

@@ -12,6 +12,13 @@ fn a_check_that_is_off_needs_no_tolerance() {
     for off in ["JWT_VERIFY=false", "VERIFY_JWT=off", "JWT_VALIDATE_TIMESTAMPS=false", "JWT_EXP_CHECK=no"] {
         check("a.env", &format!("{off}\nJWT_LEEWAY=0\nOIDC_LEEWAY=§0\n"));
     }
+    for on in
+        ["JWT_IGNORE_EXPIRATION=true", "JWT_SKIP_EXPIRY_CHECK=yes", "JWT_DISABLE_TIME_CHECK=on", "JWT_BYPASS=true"]
+    {
+        check("a.env", &format!("{on}\nJWT_LEEWAY=0\nOIDC_LEEWAY=§0\n"));
+    }
+    check("a.env", "JWT_IGNORE_EXPIRATION=false\nJWT_LEEWAY=§0\n");
+    check("a.env", "JWT_IGNORE_ISSUER=true\nJWT_LEEWAY=§0\n");
     // The signature may be checked elsewhere, and the times here.
     for other in ["verify_signature: false", "verify_aud: false", "validate_issuer: false", "verify: true"] {
         check("a.yaml", &format!("jwt: {{{other}, leeway: §0}}\n"));
@@ -29,6 +36,15 @@ fn nobody_checks_where_the_provider_is_none() {
     check("a.yaml", "provider: none\njwt: {leeway: §0}\n");
     check("a.env", "PROVIDER=none\nJWT_LEEWAY=§0\n");
     check("a.yaml", "auth: {provider: local, jwt: {leeway: §0}}\n");
+}
+
+#[test]
+fn a_feature_may_be_off_in_a_list_of_features() {
+    check("a.yaml", "features: {jwt: false}\njwt: {leeway: 0}\n");
+    check("a.yaml", "featureGates: {Oidc: 'off'}\noidc: {leeway: 0}\n");
+    check("a.yaml", "features: {jwt: true, oidc: false}\njwt: {leeway: §0}\n");
+    check("a.yaml", "labels: {jwt: false}\njwt: {leeway: §0}\n");
+    check("a.yaml", "features: {jwt-leeway: 0, enabled: false}\njwt: {leeway: §0}\n");
 }
 
 #[test]
@@ -92,9 +108,45 @@ fn a_script_may_stand_in_a_command() {
     check("compose.yaml", &compose("/bin/bash -ec 'A=1 app --jwt-leeway \"§0s\"' --sso-leeway=0"));
     check("compose.yaml", &compose("[tini, --, sh, -c, 'app --jwt-leeway=§0']"));
     check("compose.yaml", &compose("[env, A=b, bash, -l, -c, 'app --jwt-leeway=§0']"));
+    check("compose.yaml", &compose("[bash, -euo, pipefail, -c, 'app --jwt-leeway=§0']"));
     check("compose.yaml", &compose("sh -c 'app --jwt-leeway=0 --jwt-leeway=30'"));
     check("compose.yaml", &compose("sh -c 'echo --jwt-leeway=0'"));
     check("compose.yaml", &compose("echo sh -c 'app --jwt-leeway=0'"));
     check("a.service", "[Service]\nExecStart=/bin/sh -c 'exec app --jwt-leeway=§0'\n");
     check("a.yaml", &pod("command: [sh, -c, \"su-exec app sh -c 'é; app --jwt-leeway=§0'\"]"));
+}
+
+#[test]
+fn assignments_may_have_commas_between_them() {
+    check("supervisord.conf", "[program:a]\nenvironment=A=\"0,1\",JWT_LEEWAY=\"§0\",OIDC_LEEWAY=§0\ncommand=/a\n");
+    check("supervisord.conf", "[program:a]\nenvironment=JWT_LEEWAY=\"30\",NOTE=\"JWT_LEEWAY=0,\"\ncommand=/a\n");
+}
+
+#[test]
+fn what_starts_on_a_developers_machine_is_not_deployed() {
+    let text = |mark: &str| {
+        format!(r#"{{"profiles": {{"http": {{"environmentVariables": {{"Jwt__ClockSkewSeconds": "{mark}0"}}}}}}}}"#)
+    };
+    check("Properties/launchSettings.json", &text(""));
+    check("settings.json", &text("§"));
+}
+
+#[test]
+fn an_item_is_named_for_what_it_does() {
+    let filter =
+        |name: &str, mark: &str| format!("filters:\n- name: {name}\n  config: {{issuer: a, leeway: {mark}0s}}\n");
+    check("a.yaml", &filter("jwt", "§"));
+    check("a.yaml", &filter("auth.oidc-v2", "§"));
+    check("a.yaml", "filters: [{name: jwt, enabled: false, config: {leeway: 0}}]\n");
+    for other in ["token-bucket", "hmac", "jwt-refresh"] {
+        check("a.yaml", &filter(other, ""));
+    }
+    check("a.yaml", &filter("jwt", "").replace("0s", "30s"));
+}
+
+#[test]
+fn what_terraform_merges_is_set() {
+    check("a.tf", "a {\n  env = merge(local.env, {\n    JWT_LEEWAY = \"§0\"\n  }, var.more)\n}\n");
+    check("a.tf", "a {\n  env = merge({ JWT_LEEWAY = \"0\" }, { JWT_LEEWAY = \"30\" },)\n}\n");
+    check("a.tf", "a {\n  b = length(merge({ JWT_LEEWAY = 0 })) + 1\n  c = merge()\n  jwt_leeway = §0\n}\n");
 }

@@ -13,6 +13,7 @@ use super::shell::{self, Word};
 use crate::inspect::rules::host_clock_write::may_set_clocks;
 use crate::inspect::sight::{self, Command, What};
 use crate::inspect::{mentions_skew, place};
+use std::borrow::Cow;
 
 /// Keys that hold an argument vector, in the order in which they make one.
 pub(crate) const KEYS: &[&str] = &["entrypoint", "command", "args"];
@@ -216,10 +217,18 @@ fn script_index(words: &[&str]) -> Option<usize> {
     let is_c = |text: &str| text.starts_with('-') && !text.starts_with("--") && text.ends_with('c');
     let is_shell = |text: &str| SHELLS.contains(&text.rsplit('/').next().unwrap_or(text));
     let shell = words.iter().position(|word| is_shell(word))?;
-    let options = words.iter().enumerate().skip(shell.saturating_add(1));
-    let (at, _) =
-        options.take_while(|(_, word)| word.starts_with('-') || is_shell(word)).find(|(_, word)| is_c(word))?;
-    at.checked_add(1).filter(|next| *next < words.len())
+    let mut before = "";
+    for (at, word) in words.iter().enumerate().skip(shell.saturating_add(1)) {
+        if is_c(word) {
+            return at.checked_add(1).filter(|next| *next < words.len());
+        }
+        // `-euo pipefail`: the option's own name.
+        if !word.starts_with('-') && !is_shell(word) && !(before.starts_with('-') && before.ends_with('o')) {
+            return None;
+        }
+        before = word;
+    }
+    None
 }
 
 /// Commands, each followed by those of the script that it gives to a shell, in the order of their places. What comes
@@ -303,10 +312,38 @@ fn word_at<'w>(word: &'w Word, lines: &mut place::Lines<'_>) -> sight::Word<'w> 
 const OPTIONS: &[&[u8]] =
     &[b"opts", b"options", b"args", b"arguments", b"flags", b"params", b"parameters", b"cmd", b"command"];
 
+/// Does a key have assignments as its value?
+///
+/// Source: <https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#Environment=>,
+/// <https://supervisord.org/configuration.html#program-x-section-values> (with commas between them).
+fn is_assigned(key: &str) -> bool {
+    matches!(key, "Environment" | "environment")
+}
+
+/// Options as a shell would split them: commas between assignments stand for blanks.
+pub(crate) fn options<'t>(key: &str, text: &'t str) -> Cow<'t, str> {
+    if !is_assigned(key) || !text.contains(',') {
+        return Cow::Borrowed(text);
+    }
+    let mut quote = None;
+    let blanked = text.chars().map(|c| match (c, quote) {
+        (',', None) => ' ',
+        ('"' | '\'', None) => {
+            quote = Some(c);
+            c
+        }
+        _ => {
+            quote = quote.filter(|open| *open != c);
+            c
+        }
+    });
+    Cow::Owned(blanked.collect())
+}
+
 /// Does a value under this key hold options for a command line?
 pub(crate) fn holds_options(key: &str, text: &str) -> bool {
-    // Units of systemd: `Environment=A=0 "B=0"`, `ExecStart=/app --a=0`.
-    if key == "Environment" {
+    // Units of systemd: `Environment=A=0 "B=0"`, `ExecStart=/app --a=0`; supervisord: `environment=A="0",B="0"`.
+    if is_assigned(key) {
         return text.contains('=');
     }
     if !text.contains('-') || !(text.starts_with('-') || text.contains(" -")) {
