@@ -403,7 +403,7 @@ fn features(letters: &Letters, text: &str, on: bool) -> Vec<Vec<u8>> {
     let switch: &[&[u8]] = if on {
         &[b"disabled", b"disable", b"no", b"without", b"skip", b"bypass"]
     } else {
-        &[b"enabled", b"enable", b"active", b"use"]
+        &[b"enabled", b"enable", b"active", b"use", b"enforce", b"enforced"]
     };
     let is_word = ["off", "none", "disabled"].iter().any(|word| text.trim().eq_ignore_ascii_case(word));
     let is_last = |word: &&[u8]| switch.contains(word) && !matches!(*word, b"no" | b"without" | b"skip");

@@ -17,6 +17,7 @@ fn a_check_that_is_off_needs_no_tolerance() {
     {
         check("a.env", &format!("{on}\nJWT_LEEWAY=0\nOIDC_LEEWAY=§0\n"));
     }
+    check("a.yaml", "jwt: {enforce: false, leeway: 0}\njwtEnforced: true\noidc: {enforce: true, leeway: §0}\n");
     check("a.env", "JWT_IGNORE_EXPIRATION=false\nJWT_LEEWAY=§0\n");
     check("a.env", "JWT_IGNORE_ISSUER=true\nJWT_LEEWAY=§0\n");
     // The signature may be checked elsewhere, and the times here.
@@ -58,6 +59,10 @@ fn what_is_added_to_a_clock_is_no_tolerance() {
 #[test]
 fn a_service_may_be_named_for_what_it_keeps() {
     check("a.env", "DATABASE_API_JWT_LEEWAY=§0\nREDIS_AUTH_JWT_LEEWAY=§0\nCACHE_OIDC_CLOCK_SKEW_SECONDS=§0\n");
+    check(
+        "a.env",
+        "LLM_GATEWAY_JWT_LEEWAY=§0\nBUCKET_API_OIDC_CLOCK_SKEW=§0\nSCHEDULER_JWT_LEEWAY=0\nPRICE_JWT_LEEWAY=0\n",
+    );
     check("a.env", "DATABASE_AUTH_LEEWAY=0\nJWT_CACHE_LEEWAY=0\nJWT_DATABASE_CLOCK_SKEW=0\nREFRESH_JWT_LEEWAY=0\n");
     check("a.properties", "redis.jwt.leeway=0\n");
     check("a.yaml", "cache: {jwtLeeway: 0}\n");
@@ -149,4 +154,14 @@ fn what_terraform_merges_is_set() {
     check("a.tf", "a {\n  env = merge(local.env, {\n    JWT_LEEWAY = \"§0\"\n  }, var.more)\n}\n");
     check("a.tf", "a {\n  env = merge({ JWT_LEEWAY = \"0\" }, { JWT_LEEWAY = \"30\" },)\n}\n");
     check("a.tf", "a {\n  b = length(merge({ JWT_LEEWAY = 0 })) + 1\n  c = merge()\n  jwt_leeway = §0\n}\n");
+}
+
+/// A text that says where its values come from is of its format all the same.
+#[test]
+fn substitutions_do_not_hide_a_format() {
+    let text = "play {\n  secret = ${?SECRET}\n  http.session.jwt { a = 1, clockSkew = §0s }\n}\n";
+    check("play.conf", text);
+    let indented = text.replace('\n', "\n    ");
+    check("a.yaml", &format!("apiVersion: v1\nkind: ConfigMap\ndata:\n  play.conf: |\n    {indented}\n"));
+    check("play.conf", &text.replace("§0s }", "0s };"));
 }
