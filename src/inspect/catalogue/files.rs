@@ -76,6 +76,7 @@ pub const PRODUCTS: &[(&str, &str)] = products![
     "vault-config-operator",
     "wso2",
     "ydb",
+    "zitadel",
 ];
 
 /// The generic convention.

@@ -223,7 +223,8 @@ fn script_index(words: &[&str]) -> Option<usize> {
             return at.checked_add(1).filter(|next| *next < words.len());
         }
         // `-euo pipefail`: the option's own name.
-        if !word.starts_with('-') && !is_shell(word) && !(before.starts_with('-') && before.ends_with('o')) {
+        let is_name = before.starts_with('-') && before.ends_with('o');
+        if !(word.starts_with('-') || is_shell(word) || is_name) {
             return None;
         }
         before = word;
