@@ -86,12 +86,13 @@ pub(crate) fn is_of_item(link: &Link<'_>, is_such: impl Fn(&[u8]) -> bool) -> bo
 }
 
 /// Is it how long before its end a token is fetched anew, as far as names tell? `ACCESS_TOKEN_EXPIRY_LEEWAY=0` is no
-/// tolerance; `JWT_EXPIRATION_LEEWAY` may be one.
+/// tolerance; `JWT_EXPIRATION_LEEWAY` may be one, and what is called a clock's is one.
 ///
 /// Source: <https://github.com/auth0/auth0-aspnetcore-authentication/pull/247> (`AccessTokenExpirationLeeway`).
 pub(crate) fn is_lead(convention: &Convention, letters: &Letters) -> bool {
     let any = |is_such: &dyn Fn(&[u8]) -> bool| letters.words(0, letters.text().len()).any(is_such);
-    any(&|word| convention.is_lead(word)) && !any(&|word| convention.is_check(word))
+    any(&|word| convention.is_lead(word))
+        && !any(&|word| convention.is_check(word) || matches!(word, b"clock" | b"tolerance"))
 }
 
 /// Is it a switch or a bound? `tail` is the number of letters in the last part of its name.
