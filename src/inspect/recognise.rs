@@ -223,7 +223,17 @@ impl Suspect<'_, '_> {
                 context.beside.is_empty(),
                 context.beside.iter().any(|condition| self.link.scopes().any(|(scope, _, _)| scope.meets(condition))),
             )
-            && (!context.auth || (self.has_auth() && !self.is_silenced()))
+            && (!context.auth || self.is_of_tokens(start))
+    }
+
+    /// Is it about tokens, as far as words tell: an entry that asks for that has no more than the convention to go by?
+    fn is_of_tokens(&self, start: usize) -> bool {
+        let convention = self.catalogue.convention();
+        let tail = self.letters.text().len().saturating_sub(start);
+        self.has_auth()
+            && !self.is_silenced()
+            && !lookalike::is_lead(convention, &self.letters)
+            && !lookalike::is_switch_or_bound(convention, self.key, tail, self.span, self.link)
     }
 
     /// Is the value one of several parts that make a span (`clockSkew: {minutes: 0, seconds: 30}`), which is not zero?

@@ -165,3 +165,11 @@ fn substitutions_do_not_hide_a_format() {
     check("a.yaml", &format!("apiVersion: v1\nkind: ConfigMap\ndata:\n  play.conf: |\n    {indented}\n"));
     check("play.conf", &text.replace("§0s }", "0s };"));
 }
+
+/// Where a product's entry asks for a word about tokens, it is the convention's question, with all that belongs to it.
+#[test]
+fn an_application_of_spring_has_bounds_and_switches_too() {
+    check("application.yml", "jwt: {min-leeway: 0, ignore-clock-skew: 0, leeway: 30}\n");
+    check("application.yml", "jwt: {max-leeway: §0, leeway: §0}\n");
+    check("appsettings.json", r#"{"Jwt": {"IgnoreClockSkew": 0, "ClockSkew": "§00:00:00"}}"#);
+}
