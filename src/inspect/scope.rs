@@ -77,7 +77,7 @@ const VAGUE: &[&[u8]] = &[
 ];
 
 /// Words at the end of a name whose value says that a feature is off, if it is such a word: `OIDC_MODE=none`.
-const MODES: &[&[u8]] = &[b"mode", b"type", b"state", b"status", b"provider"];
+const MODES: &[&[u8]] = &[b"mode", b"type", b"state", b"status", b"provider", b"driver", b"backend"];
 
 /// What is not done where such a word is false.
 const CHECKS: &[&[u8]] = &[b"validate", b"validation", b"verify", b"verification", b"check"];
@@ -408,7 +408,7 @@ fn features(letters: &Letters, text: &str, on: bool) -> Vec<Vec<u8>> {
     let is_word = ["off", "none", "disabled"].iter().any(|word| text.trim().eq_ignore_ascii_case(word));
     let is_last = |word: &&[u8]| switch.contains(word) && !matches!(*word, b"no" | b"without" | b"skip");
     // A `provider` without a name may be anybody's.
-    let is_mode = |word: &&[u8]| MODES.contains(word) && (*word != b"provider" || words.len() > 1);
+    let is_mode = |word: &&[u8]| MODES.contains(word) && (!NONE_OF.contains(word) || words.len() > 1);
     if words.last().is_some_and(|word| is_last(word) || (is_word && !on && is_mode(word))) {
         words.pop();
     } else if words.first().is_some_and(|word| switch.contains(word)) {
@@ -442,7 +442,9 @@ fn unchecked(letters: &Letters, on: bool) -> Option<Vec<u8>> {
         words.iter().enumerate().filter(|(number, word)| is_rest(*number, word)).map(|(_, word)| *word).collect();
     match rest.split_last() {
         Some((last, feature)) if TIMES.contains(last) => Some(feature.concat()),
-        _ if on => None,
+        // `JWT_SKIP_VERIFY`; of `SKIP_TLS_VERIFY` it is `tls`, which has no tolerance.
+        Some(_) if on => (rest.len().saturating_add(1) < words.len()).then(|| rest.concat()),
+        None if on => None,
         None => Some(ANY_CHECK.to_vec()),
         // `verify` at either end; elsewhere it is another check: `verify_signature`, `check_jwt_origin`.
         Some(_) => (at == 0 || at == rest.len()).then(|| rest.concat()),

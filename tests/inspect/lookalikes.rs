@@ -12,13 +12,18 @@ fn a_check_that_is_off_needs_no_tolerance() {
     for off in ["JWT_VERIFY=false", "VERIFY_JWT=off", "JWT_VALIDATE_TIMESTAMPS=false", "JWT_EXP_CHECK=no"] {
         check("a.env", &format!("{off}\nJWT_LEEWAY=0\nOIDC_LEEWAY=§0\n"));
     }
-    for on in
-        ["JWT_IGNORE_EXPIRATION=true", "JWT_SKIP_EXPIRY_CHECK=yes", "JWT_DISABLE_TIME_CHECK=on", "JWT_BYPASS=true"]
-    {
+    for on in [
+        "JWT_IGNORE_EXPIRATION=true",
+        "JWT_SKIP_EXPIRY_CHECK=yes",
+        "JWT_DISABLE_TIME_CHECK=on",
+        "JWT_BYPASS=true",
+        "JWT_SKIP_VERIFY=true",
+    ] {
         check("a.env", &format!("{on}\nJWT_LEEWAY=0\nOIDC_LEEWAY=§0\n"));
     }
     check("a.yaml", "jwt: {enforce: false, leeway: 0}\njwtEnforced: true\noidc: {enforce: true, leeway: §0}\n");
     check("a.env", "JWT_IGNORE_EXPIRATION=false\nJWT_LEEWAY=§0\n");
+    check("a.env", "JWT_SKIP_TLS_VERIFY=true\nSSL_VERIFY=false\nJWT_LEEWAY=§0\n");
     check("a.env", "JWT_IGNORE_ISSUER=true\nJWT_LEEWAY=§0\n");
     // The signature may be checked elsewhere, and the times here.
     for other in ["verify_signature: false", "verify_aud: false", "validate_issuer: false", "verify: true"] {
@@ -33,6 +38,7 @@ fn a_check_that_is_off_needs_no_tolerance() {
 #[test]
 fn nobody_checks_where_the_provider_is_none() {
     check("a.yaml", "auth: {provider: none, jwt: {leeway: 0}}\n");
+    check("a.env", "AUTH_DRIVER=none\nJWT_LEEWAY=0\n");
     check("a.env", "AUTH_PROVIDER=none\nJWT_LEEWAY=0\n");
     check("a.yaml", "provider: none\njwt: {leeway: §0}\n");
     check("a.env", "PROVIDER=none\nJWT_LEEWAY=§0\n");
