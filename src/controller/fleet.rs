@@ -21,6 +21,9 @@ pub struct PolicyEntry {
     pub status: TimeSyncPolicyStatus,
 }
 
+/// Which specs the policies of a cluster have, by their names: UID and generation.
+pub type Specs = BTreeMap<String, (Option<String>, Option<i64>)>;
+
 /// What of a policy matters to who acts on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
@@ -195,6 +198,13 @@ impl Fleet {
     #[must_use]
     pub fn synced(&self) -> bool {
         self.nodes.synced() && self.policies.synced() && self.clocks.synced()
+    }
+
+    /// What was written as the policies' specs; it does not change with their status.
+    #[must_use]
+    pub fn specs(&self) -> Specs {
+        let spec = |entry: &PolicyEntry| (entry.metadata.uid.clone(), entry.metadata.generation);
+        self.policies.iter().map(|(name, entry)| (name.clone(), spec(entry))).collect()
     }
 }
 

@@ -5,7 +5,8 @@
 //! sources (agents, exporters, …) ──────┼─▶ the loop below ─▶ engine (a pure state machine) ─▶ hands ─▶ API server
 //! references (NTP servers) ────────────┤                          ▲                             │
 //! elect (leader lease) ────────────────┘                          └────── what a write came to ──┘
-//! audit (lists, now and then) ─▶ metrics and PolicyReports; apart from all the above but for the lease
+//! audit (lists, now and then) ─▶ metrics and PolicyReports; apart from all the above but for the lease, and that it is
+//!                                told when a policy has changed
 //! ```
 //!
 //! One loop owns the engine; a few hands perform errands beside it, each one write at a time, never two for one object.
@@ -46,6 +47,7 @@ use client::{Deputy, Performer};
 use elect::Leadership;
 use engine::Engine;
 use errand::{Errand, Step};
+use fleet::Specs;
 use gate::Gate;
 use http::{Published, Written};
 use kube::{Client, Config};
@@ -58,6 +60,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::watch::{self as latest, Sender};
 use tokio::task::JoinSet;
 use watch::Told;
 use write::{Answer, WriteError};
@@ -100,8 +103,9 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
     tasks.spawn("watches", watch::run(client.clone(), tell, tasks.stop()));
     let leases = Leases { client, control_plane: ControlPlane::default() };
     let (figures, written) = (audit::Figures::default(), Written::default());
+    let (specs, changed) = latest::channel(Specs::default());
     let rounds = audit::Rounds::new(
-        args.audit_interval,
+        audit::rounds::When { period: args.audit_interval, specs: changed },
         args.lease_namespace,
         audit::cluster::Cluster::new(leases.client.clone()),
         deputy.clone(),
@@ -126,6 +130,7 @@ pub async fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
         leadership,
         term: None,
         written,
+        specs,
     };
     tasks.spawn("control loop", control.run(told, tasks.stop()));
     tracing::info!(identity, listen = %args.listen, "controller started");
@@ -153,6 +158,8 @@ struct Control {
     /// The latest in which we led.
     term: Option<Gate>,
     written: Written,
+    /// For who works by the policies beside us.
+    specs: Sender<Specs>,
 }
 
 impl Control {
@@ -188,8 +195,13 @@ impl Control {
         let clocks = clocks::sample();
         let engine = Arc::clone(&self.engine);
         let mut engine = lock(&engine);
+        let has_policies = news.iter().any(|told| matches!(told, Told::Policy(_)));
         for event in news {
             engine.learn(event, &clocks);
+        }
+        if has_policies && engine.fleet().policies.synced() {
+            let now = engine.fleet().specs();
+            self.specs.send_if_modified(|specs| std::mem::replace(specs, now.clone()) != now);
         }
         for (source, node, observation) in self.observations.take() {
             engine.know(&source, &node, observation, &clocks);

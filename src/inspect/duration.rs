@@ -5,6 +5,8 @@
 //! number, which alone needs to be told its unit. Exact: decimal fractions never pass through floating point, and
 //! what is not zero never becomes zero.
 
+use std::borrow::Cow;
+
 /// Nanoseconds; may be negative.
 pub type Nanos = i128;
 
@@ -124,7 +126,10 @@ pub fn read(text: &str) -> Option<Span> {
         b'+' => (1, text.get(1..)?),
         _ => (1, text),
     };
-    let lower = unsigned.to_ascii_lowercase();
+    let lower = match unsigned.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(unsigned.to_ascii_lowercase()),
+        false => Cow::Borrowed(unsigned),
+    };
     let (nanos, form) = if let Some(iso) = lower.strip_prefix('p') {
         (iso8601(iso)?, Form::Iso)
     } else if lower.contains(':') {
@@ -139,6 +144,10 @@ pub fn read(text: &str) -> Option<Span> {
 
 /// An unsigned number times 10^9: decimal with a fraction, an exponent or a base.
 fn number(text: &str) -> Option<Nanos> {
+    // Nearly all are whole, and small.
+    if (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse::<u32>().ok().map(|whole| Nanos::from(whole).saturating_mul(SECOND));
+    }
     for (prefix, base) in [("0x", 16), ("0o", 8), ("0b", 2)] {
         if let Some(digits) = text.strip_prefix(prefix).filter(|digits| !digits.starts_with(['+', '-'])) {
             return i64::from_str_radix(digits, base).ok().map(|n| Nanos::from(n).saturating_mul(SECOND));

@@ -10,6 +10,7 @@ use super::formats::{self, Notation};
 use super::place;
 use super::scope::Scope;
 use super::tree::{Extent, Path, Position, Scalar, Step};
+use super::words::Letters;
 
 /// One step of the way.
 pub(crate) struct Link<'p> {
@@ -74,6 +75,16 @@ impl<'p> Link<'p> {
     /// All keys, innermost first.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &'p str> + '_ {
         self.upwards().filter_map(Link::key)
+    }
+
+    /// Adds the letters of all keys, outermost first.
+    pub(crate) fn spell(&self, letters: &mut Letters) {
+        if let Some(up) = self.up {
+            up.spell(letters);
+        }
+        if let Some(key) = self.key() {
+            letters.push(key);
+        }
     }
 
     /// The maps and lists of names around the value, innermost first, each with the number of keys above it and

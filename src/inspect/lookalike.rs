@@ -9,7 +9,7 @@
 use super::catalogue::Convention;
 use super::duration::{Form, Span};
 use super::link::{Link, Way};
-use super::words::Letters;
+use super::words::{self, Letters};
 
 /// Is it a label, or a case of a test? `letters` are those of all keys, outermost first; the last one is the setting's.
 ///
@@ -95,28 +95,34 @@ pub(crate) fn is_lead(convention: &Convention, letters: &Letters) -> bool {
         && !any(&|word| convention.is_check(word) || matches!(word, b"clock" | b"tolerance"))
 }
 
-/// Is it a switch or a bound? `tail` is the number of letters in the last part of its name.
+/// Is it a switch or a bound? `letters` are those of all keys, `key` is the setting's, `tail` the number of letters in the
+/// last part of its name.
 pub(crate) fn is_switch_or_bound(
     convention: &Convention,
+    letters: &Letters,
     key: &str,
     tail: usize,
     span: Option<Span>,
     link: &Link<'_>,
 ) -> bool {
     // Of a key that is a path, its last part: `mp.jwt.verify.clock.skew` is no switch.
-    let own = Letters::of([key.rsplit(['.', '/', ':']).next().unwrap_or(key)]);
-    let mut own_words: Vec<&[u8]> = own.words(0, own.text().len().saturating_sub(tail)).collect();
+    let last_part = key.rsplit(['.', '/', ':']).next().unwrap_or(key);
+    let end = letters.text().len();
+    let own = end.saturating_sub(words::of(last_part).count());
+    let mut end = end.saturating_sub(tail);
     // The last part may have been recognised by its last word alone.
-    own_words.pop_if(|word| matches!(*word, b"clock" | b"time"));
-    let before = own_words.last();
+    if let Some(word @ (b"clock" | b"time")) = letters.words(own, end).last() {
+        end = end.saturating_sub(word.len());
+    }
     let is_number = span.is_some_and(|span| span.form == Form::Bare);
-    let is_switch = own_words
-        .iter()
-        .enumerate()
-        .any(|(number, word)| convention.is_switch(word, number.saturating_add(1) == own_words.len()));
-    (is_number && is_switch)
-        || before.is_some_and(|word| convention.is_bound(word))
-        || is_least(convention, &own, link)
+    let mut at = own;
+    let is_switch = |word: &[u8]| {
+        at = at.saturating_add(word.len());
+        convention.is_switch(word, at == end)
+    };
+    (is_number && letters.words(own, end).any(is_switch))
+        || letters.words(own, end).last().is_some_and(|word| convention.is_bound(word))
+        || is_least(convention, letters, own, link)
         || is_offset(key, link)
 }
 
@@ -135,11 +141,12 @@ fn is_offset(key: &str, link: &Link<'_>) -> bool {
     link.keys().any(is_proof) && link.scopes().next().is_some_and(|(scope, _, _)| scope.any_letters(is_tolerance))
 }
 
-/// `leewayMin` beside `leewayMax` or `maxLeeway`, `clockSkew: {min: 0, max: 60}`.
-fn is_least(convention: &Convention, own: &Letters, link: &Link<'_>) -> bool {
-    let last = own.words(0, own.text().len()).last();
+/// `leewayMin` beside `leewayMax` or `maxLeeway`, `clockSkew: {min: 0, max: 60}`; its name begins at the letter `own`.
+fn is_least(convention: &Convention, letters: &Letters, own: usize, link: &Link<'_>) -> bool {
+    let end = letters.text().len();
+    let last = letters.words(own, end).last();
     let Some(word) = last.filter(|word| convention.is_bound(word)) else { return false };
-    let stem = own.text().get(..own.text().len().saturating_sub(word.len())).unwrap_or(&[]);
+    let stem = letters.text().get(own..end.saturating_sub(word.len())).unwrap_or(&[]);
     link.scopes().next().is_some_and(|(scope, _, _)| {
         scope.any_letters(|key| {
             [key.strip_prefix(stem), key.strip_suffix(stem)]

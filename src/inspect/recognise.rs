@@ -55,14 +55,24 @@ pub enum Effect {
     Unclear,
 }
 
+/// Room to work in, kept from leaf to leaf.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    /// The entries that fit a leaf's spelling.
+    found: Vec<usize>,
+    /// Those of its path.
+    letters: Letters,
+}
+
 /// Finds the setting that a leaf is.
 pub(crate) fn recognise<'s>(
     catalogue: &'s Catalogue,
     kind: &str,
     link: &Link<'_>,
     scalar: &'s Scalar,
-    found: &mut Vec<usize>,
+    room: &mut Room,
 ) -> Option<Setting<'s>> {
+    let Room { found, letters } = room;
     catalogue.index().candidates(link.keys(), found);
     if found.is_empty() || is_choice(link) {
         return None;
@@ -75,16 +85,15 @@ pub(crate) fn recognise<'s>(
     if span.is_none() && flag.is_none() && !found.iter().any(is_word) {
         return None;
     }
-    let mut keys: Vec<&str> = link.keys().collect();
-    if keys.iter().map(|key| key.len()).sum::<usize>() > PATH_BYTES
-        || !keys.iter().any(|key| mentions_skew(key.as_bytes()))
-        || keys.iter().any(|key| is_comment(key) && !is_profile(key))
+    if link.keys().map(str::len).sum::<usize>() > PATH_BYTES
+        || !link.keys().any(|key| mentions_skew(key.as_bytes()))
+        || link.keys().any(|key| is_comment(key) && !is_profile(key))
     {
         return None;
     }
-    keys.reverse();
-    let letters = Letters::of(keys.iter().copied());
-    let (key, has_auth, is_silenced) = (keys.last()?, OnceCell::new(), OnceCell::new());
+    letters.clear();
+    link.spell(letters);
+    let (key, has_auth, is_silenced) = (link.keys().next()?, OnceCell::new(), OnceCell::new());
     let suspect = Suspect { catalogue, kind, link, letters, key, span, has_auth, is_silenced };
     // An example is nobody's setting, not even that of a product that is known.
     if suspect.letters.keys().any(|key| catalogue.convention().is_silent_key(key)) {
@@ -122,7 +131,7 @@ pub(crate) fn recognise<'s>(
         Reads::Word { off, .. } if text.eq_ignore_ascii_case(off) => Effect::Disabled,
         Reads::Switch { .. } | Reads::Word { .. } => Effect::Default,
     };
-    let has_auth = suspect.has_auth() && !lookalike::is_lead(catalogue.convention(), &suspect.letters);
+    let has_auth = suspect.has_auth() && !lookalike::is_lead(catalogue.convention(), suspect.letters);
     Some(Setting { known, text, is_default, effect, span, has_auth })
 }
 
@@ -179,7 +188,7 @@ struct Suspect<'s, 'l> {
     catalogue: &'s Catalogue,
     kind: &'l str,
     link: &'l Link<'l>,
-    letters: Letters,
+    letters: &'l Letters,
     key: &'l str,
     span: Option<Span>,
     has_auth: OnceCell<bool>,
@@ -190,12 +199,16 @@ impl Suspect<'_, '_> {
     /// How much of the path the entry explains; `None`: it does not fit.
     fn weight(&self, known: &Known) -> Option<usize> {
         if let Role::Generic { strong, .. } = known.role {
+            if self.is_silenced() || !(strong || self.has_auth()) {
+                return None;
+            }
             let tail = known.keys.iter().filter(|key| self.ends_in(key.tail())).map(|key| key.weight()).max()?;
             let convention = self.catalogue.convention();
-            let is_another = || lookalike::is_switch_or_bound(convention, self.key, tail, self.span, self.link);
-            return (!self.is_silenced() && (strong || self.has_auth()) && !is_another()).then_some(tail);
+            let is_another =
+                lookalike::is_switch_or_bound(convention, self.letters, self.key, tail, self.span, self.link);
+            return (!is_another).then_some(tail);
         }
-        let start_weight = |key: &super::words::Pattern| Some((key.find(&self.letters)?, key.weight()));
+        let start_weight = |key: &super::words::Pattern| Some((key.find(self.letters)?, key.weight()));
         let (start, weight) = known.keys.iter().filter_map(start_weight).max_by_key(|(_, weight)| *weight)?;
         let contexts = known.contexts.iter().filter(|context| self.is_in(context, start)).map(evidence).max();
         // What is required for the setting to matter is asked later (`is_idle`), and does not decide whose setting
@@ -218,7 +231,7 @@ impl Suspect<'_, '_> {
                 }),
             )
             && any(context.spelled.is_empty(), context.spelled.iter().any(|wanted| spelled(wanted, self.key)))
-            && any(context.within.is_empty(), context.within.iter().any(|p| p.stands_before(&self.letters, start)))
+            && any(context.within.is_empty(), context.within.iter().any(|p| p.stands_before(self.letters, start)))
             && any(
                 context.beside.is_empty(),
                 context.beside.iter().any(|condition| self.link.scopes().any(|(scope, _, _)| scope.meets(condition))),
@@ -232,8 +245,8 @@ impl Suspect<'_, '_> {
         let tail = self.letters.text().len().saturating_sub(start);
         self.has_auth()
             && !self.is_silenced()
-            && !lookalike::is_lead(convention, &self.letters)
-            && !lookalike::is_switch_or_bound(convention, self.key, tail, self.span, self.link)
+            && !lookalike::is_lead(convention, self.letters)
+            && !lookalike::is_switch_or_bound(convention, self.letters, self.key, tail, self.span, self.link)
     }
 
     /// Is the value one of several parts that make a span (`clockSkew: {minutes: 0, seconds: 30}`), which is not zero?
@@ -250,7 +263,7 @@ impl Suspect<'_, '_> {
     fn is_silenced(&self) -> bool {
         let convention = self.catalogue.convention();
         *self.is_silenced.get_or_init(|| {
-            lookalike::is_silenced(convention, &self.letters, self.key)
+            lookalike::is_silenced(convention, self.letters, self.key)
                 || lookalike::is_of_item(self.link, |word| convention.is_silencing(word))
         })
     }

@@ -9,7 +9,7 @@ use super::duration::{self, Unit};
 use super::surfaces::{command, pairs};
 use super::tree::{Entry, Scalar, Tree};
 use super::value::{self, Written};
-use super::words::Letters;
+use super::words::{self, Letters};
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -172,7 +172,7 @@ impl<'p> Scope<'p> {
         &'l self,
         letters: &'l [u8],
     ) -> impl Iterator<Item = (Place, &'p str, Option<&'p str>)> + use<'l, 'p> {
-        let is_it = |key: &str| letters_of(key).eq(letters.iter().copied());
+        let is_it = |key: &str| words::of(key).eq(letters.iter().copied());
         let entry = |place| self.entry(place).map(|(key, text)| (place, key, text));
         self.facts().of_hash(letters).filter_map(entry).filter(move |(_, key, _)| is_it(key))
     }
@@ -188,13 +188,13 @@ impl<'p> Scope<'p> {
         if key == "Environment" || key.starts_with("Exec") {
             return false;
         }
-        let letters: Vec<u8> = letters_of(key).collect();
+        let letters: Vec<u8> = words::of(key).collect();
         self.lettered(&letters).any(|(place, other, _)| place.index > index && other == key)
     }
 
     /// Is there an entry of this name?
     pub(crate) fn has(&self, key: &str) -> bool {
-        let letters: Vec<u8> = letters_of(key).collect();
+        let letters: Vec<u8> = words::of(key).collect();
         self.lettered(&letters).any(|(_, other, _)| other == key)
     }
 
@@ -207,7 +207,7 @@ impl<'p> Scope<'p> {
     /// Is there an entry whose key's letters are such?
     pub(crate) fn any_letters(&self, is_such: impl Fn(&[u8]) -> bool) -> bool {
         let mut entries = self.facts().by_letters.iter().filter_map(|(_, place)| self.entry(*place));
-        entries.any(|(key, _)| is_such(&letters_of(key).collect::<Vec<u8>>()))
+        entries.any(|(key, _)| is_such(&words::of(key).collect::<Vec<u8>>()))
     }
 
     /// Does the scope hold this key (letters) with a value that fits (stars at either end stand for anything)?
@@ -225,7 +225,7 @@ impl<'p> Scope<'p> {
     pub(crate) fn holds_more(&self) -> bool {
         let facts = self.facts();
         let is_part = |key: &str| {
-            let letters: Vec<u8> = letters_of(key).collect();
+            let letters: Vec<u8> = words::of(key).collect();
             std::str::from_utf8(&letters).ok().and_then(duration::unit_named).is_some()
         };
         let is_more = |value: &str| duration::read(value).is_none_or(|span| span.nanos(Unit::Seconds) != 0);
@@ -265,7 +265,7 @@ impl<'p> Scope<'p> {
 
 impl Facts {
     fn name(&mut self, place: Place, key: &str) {
-        self.by_letters.push((hashed(&self.hash, letters_of(key)), place));
+        self.by_letters.push((hashed(&self.hash, words::of(key)), place));
     }
 
     fn add(&mut self, place: Place, key: &str, scalar: Option<&Scalar>) {
@@ -375,11 +375,6 @@ fn hashed(state: &RandomState, letters: impl Iterator<Item = u8>) -> u64 {
     hasher.write_u64(word);
     hasher.write_u32(count);
     hasher.finish()
-}
-
-/// The letters of a key ([`Letters::text`]), one after another.
-fn letters_of(key: &str) -> impl Iterator<Item = u8> {
-    key.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
 }
 
 /// Could this be a word that switches something off, or a placeholder for one? The cheap question before the dear one.

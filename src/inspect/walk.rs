@@ -28,8 +28,7 @@ pub(crate) struct Walk<'c> {
     object: Option<ObjectRef>,
     /// Its `group/Kind`.
     kind: String,
-    /// For the index's answers, kept from leaf to leaf.
-    candidates: Vec<usize>,
+    room: recognise::Room,
     nodes: usize,
     out: Inspection,
     /// A limit was reached and noted.
@@ -44,7 +43,7 @@ impl<'c> Walk<'c> {
             limits,
             object: None,
             kind: String::new(),
-            candidates: Vec::new(),
+            room: recognise::Room::default(),
             nodes: 0,
             out: Inspection::default(),
             is_full: false,
@@ -192,10 +191,7 @@ impl<'c> Walk<'c> {
 
     /// A value under its key: a setting, or a document of its own.
     pub(crate) fn leaf(&mut self, link: &Link<'_>, scalar: &Scalar) {
-        let mut candidates = std::mem::take(&mut self.candidates);
-        let setting = recognise::recognise(self.catalogue, &self.kind, link, scalar, &mut candidates);
-        self.candidates = candidates;
-        match setting {
+        match recognise::recognise(self.catalogue, &self.kind, link, scalar, &mut self.room) {
             Some(setting) => self.judge(link, scalar, &setting),
             None => {
                 self.see(link, What::Value(scalar));

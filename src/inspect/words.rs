@@ -12,44 +12,63 @@ pub struct Letters {
     text: Vec<u8>,
     /// For each of `text`: does a word begin there?
     begins: Vec<bool>,
-    /// Length of `text` before each key, and at the end.
+    /// Length of `text` before each key, and at the end; empty where there is no key.
     keys: Vec<usize>,
 }
 
-/// The letters of one key from its end: each with whether a word begins there. Allocates nothing.
-pub fn backwards(key: &str) -> impl Iterator<Item = (u8, bool)> + '_ {
-    let bytes = key.as_bytes();
-    (0..bytes.len()).rev().filter_map(move |i| {
-        let here = *bytes.get(i)?;
-        here.is_ascii_alphanumeric().then(|| (here.to_ascii_lowercase(), begins_word(bytes, i)))
-    })
+/// The lower-case letter or digit that a byte is.
+fn letter(byte: u8) -> Option<u8> {
+    byte.is_ascii_alphanumeric().then(|| byte.to_ascii_lowercase())
 }
 
-fn begins_word(bytes: &[u8], i: usize) -> bool {
-    let at = |i: usize| bytes.get(i).copied();
-    let Some(before) = i.checked_sub(1).and_then(at).filter(u8::is_ascii_alphanumeric) else { return true };
-    let here = at(i).unwrap_or(0);
-    let next = at(i.saturating_add(1)).unwrap_or(0);
-    // `clockSkew`, `oauth2Leeway`, and the S of `JWTSkew`.
-    here.is_ascii_uppercase() && (!before.is_ascii_uppercase() || next.is_ascii_lowercase())
+/// The letters of a key, first to last. Allocates nothing.
+pub fn of(key: &str) -> impl DoubleEndedIterator<Item = u8> + '_ {
+    key.bytes().filter_map(letter)
 }
 
 impl Letters {
     /// The letters of a path, outermost key first.
     pub fn of<'k>(path: impl IntoIterator<Item = &'k str>) -> Self {
         let mut letters = Letters::default();
-        for key in path {
-            letters.keys.push(letters.text.len());
-            let bytes = key.as_bytes();
-            letters.text.reserve(bytes.len());
-            letters.begins.reserve(bytes.len());
-            for (i, byte) in bytes.iter().enumerate().filter(|(_, byte)| byte.is_ascii_alphanumeric()) {
-                letters.text.push(byte.to_ascii_lowercase());
-                letters.begins.push(begins_word(bytes, i));
-            }
-        }
-        letters.keys.push(letters.text.len());
+        path.into_iter().for_each(|key| letters.push(key));
         letters
+    }
+
+    /// None any more; the room for them is kept.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.begins.clear();
+        self.keys.clear();
+    }
+
+    /// The letters of one key more, which is the innermost now.
+    pub fn push(&mut self, key: &str) {
+        if self.keys.is_empty() {
+            self.keys.push(0);
+        }
+        let bytes = key.as_bytes();
+        let start = self.text.len();
+        self.text.resize(start.saturating_add(bytes.len()), 0);
+        self.begins.resize(start.saturating_add(bytes.len()), false);
+        let (text, begins) = (self.text.iter_mut().skip(start), self.begins.iter_mut().skip(start));
+        let mut room = text.zip(begins);
+        let (mut before, mut count) = (0_u8, start);
+        for (i, byte) in bytes.iter().copied().enumerate() {
+            if let Some(letter) = letter(byte) {
+                // `clockSkew`, `oauth2Leeway`, and the S of `JWTSkew`.
+                let is_last_capital = || bytes.get(i.saturating_add(1)).is_some_and(u8::is_ascii_lowercase);
+                let begins = !before.is_ascii_alphanumeric()
+                    || (byte.is_ascii_uppercase() && (!before.is_ascii_uppercase() || is_last_capital()));
+                if let Some(place) = room.next() {
+                    (*place.0, *place.1) = (letter, begins);
+                }
+                count = count.saturating_add(1);
+            }
+            before = byte;
+        }
+        self.text.truncate(count);
+        self.begins.truncate(count);
+        self.keys.push(self.text.len());
     }
 
     /// All letters.
@@ -83,7 +102,8 @@ impl Letters {
                 return None;
             }
             let start = at;
-            at = (start.saturating_add(1)..to).find(|i| self.begins(*i)).unwrap_or(to);
+            let rest = self.begins.get(start.saturating_add(1)..to).unwrap_or(&[]);
+            at = rest.iter().position(|begins| *begins).map_or(to, |more| start.saturating_add(1).saturating_add(more));
             self.text.get(start..at)
         })
     }

@@ -61,9 +61,13 @@ struct Controller {
 
 impl Controller {
     async fn start(plane: &ControlPlane, name: &str, more: &[&str]) -> Result<Controller> {
+        Controller::start_every("1s", plane, name, more).await
+    }
+
+    async fn start_every(period: &str, plane: &ControlPlane, name: &str, more: &[&str]) -> Result<Controller> {
         let listen = format!("127.0.0.1:{}", crate::install::free_port()?);
         let kubeconfig = plane.kubeconfig_for(name, &["system:masters"])?;
-        let own = ["controller", "--listen", &listen, "--lease-namespace", HOME, "--audit-interval", "1s"];
+        let own = ["controller", "--listen", &listen, "--lease-namespace", HOME, "--audit-interval", period];
         let args = [&own, more].concat();
         let mut process = Clockwarden::start(&format!("audit-{name}"), args, |command| {
             command.env("KUBECONFIG", kubeconfig).env("RUST_LOG", "info,clockwarden=debug");
@@ -320,6 +324,29 @@ async fn mended(plane: &ControlPlane, client: &Client, leader: &Controller, coun
         Ok(())
     })
     .await
+}
+
+/// What a policy says of what is there is told soon after it was made, changed or deleted, however long the period is.
+#[test]
+fn a_changed_policy_is_audited_by_long_before_its_time() -> Outcome {
+    run(async {
+        let plane = plane().await?;
+        sin(&plane, resources(false), "shop", "old").await?;
+        // The first audit comes after a tenth of five minutes, more or less.
+        let leader = Controller::start_every("10m", &plane, "one", &[]).await?;
+        leader.wait_findings(&[]).await?;
+        let count = u32::try_from(resources(false).count())?;
+        let all = json!({});
+        apply(&plane, &policy("all", "Enforce", &all)).await?;
+        leader.wait_findings(&[("shop", "jwt-skew-zero", "error", count)]).await?;
+        apply(&plane, &policy("all", "Off", &all)).await?;
+        leader.wait_findings(&[]).await?;
+        let ended = leader.figures().await?.remove("last_end_timestamp_seconds");
+        // What the controller writes into a policy's status is no change.
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        ensure!(leader.figures().await?.remove("last_end_timestamp_seconds") == ended, "audited for nothing");
+        Ok(())
+    })
 }
 
 /// A list whose pages are too large for us is read in smaller ones, and one of many pages to its end; memory stays bounded.

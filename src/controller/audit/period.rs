@@ -2,7 +2,8 @@
 //!
 //! The pause between two audits is the period, ten percent more or less by chance: clusters that were installed together
 //! do not ask their API servers together. The first one comes soon after this replica begins to lead, but not at once:
-//! a controller that is restarted in a loop must not list a cluster in a loop.
+//! a controller that is restarted in a loop must not list a cluster in a loop. Where a policy has changed since the last
+//! one began, the next one is made early: what a policy says of what is there is a question that its author has now.
 
 use crate::duration;
 use std::str::FromStr;
@@ -40,6 +41,16 @@ impl FromStr for Period {
             period => Ok(Period::Every(period)),
         }
     }
+}
+
+/// Policies are often changed several at once.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// How long to wait with an audit after a policy has changed, where the last audit took so long: a policy that is changed
+/// all the time must not make us audit more than half of it.
+#[must_use]
+pub fn after_change(took: Duration) -> Duration {
+    took.max(SETTLED)
 }
 
 /// How the last audit ended.

@@ -10,6 +10,7 @@ use super::{Figures, PACE, Period};
 use crate::api::TimeSyncPolicy;
 use crate::controller::client::Deputy;
 use crate::controller::elect::Leadership;
+use crate::controller::fleet::Specs;
 use crate::controller::gate::Gate;
 use crate::controller::http::Written;
 use crate::controller::request::Refusal;
@@ -24,6 +25,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch::Receiver;
 
 /// How soon it is noticed that this replica began or ceased to lead.
 const LOOK: Duration = Duration::from_secs(1);
@@ -52,9 +54,18 @@ enum Broken {
     NoList { what: String, source: serde_json::Error },
 }
 
+/// When audits are made.
+#[derive(Debug)]
+pub struct When {
+    /// Every so often,
+    pub period: Period,
+    /// and when a policy has changed.
+    pub specs: Receiver<Specs>,
+}
+
 /// The audits of one replica.
 pub struct Rounds {
-    period: Period,
+    when: When,
     cluster: Cluster,
     deputy: Deputy,
     leadership: Leadership,
@@ -110,10 +121,10 @@ impl Reading {
 }
 
 impl Rounds {
-    /// Audits with this period; `home` is our own namespace, which is left alone as `kube-system` is.
+    /// Audits at these times; `home` is our own namespace, which is left alone as `kube-system` is.
     #[must_use]
     pub fn new(
-        period: Period,
+        when: When,
         home: String,
         cluster: Cluster,
         deputy: Deputy,
@@ -122,7 +133,7 @@ impl Rounds {
         written: Written,
     ) -> Rounds {
         let bench = Arc::new(Bench { spared: vec![SYSTEM.to_owned(), home], ..Bench::default() });
-        Rounds { period, cluster, deputy, leadership, figures, written, bench, said: BTreeSet::new() }
+        Rounds { when, cluster, deputy, leadership, figures, written, bench, said: BTreeSet::new() }
     }
 
     /// Audits until told to stop.
@@ -130,7 +141,7 @@ impl Rounds {
     /// # Errors
     /// Never: what fails is tried again later.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
-        let Period::Every(period) = self.period else {
+        let Period::Every(period) = self.when.period else {
             stop.cancelled().await;
             return Ok(());
         };
@@ -149,14 +160,23 @@ impl Rounds {
     /// Audits as long as this term lasts.
     async fn lead(&mut self, term: &Gate, period: Duration, stop: &CancellationToken) {
         let mut last = Last::None;
+        let mut took = Duration::ZERO;
         loop {
             let chance = {
                 use std::hash::{BuildHasher, RandomState};
                 RandomState::new().hash_one(0)
             };
-            if self.rest(period::pause(period, last, chance), term, stop).await.is_err() {
+            let pause = period::pause(period, last, chance);
+            let rested = match last {
+                // A controller that is restarted in a loop hears of all policies each time.
+                Last::None => self.rest(pause, term, stop).await,
+                Last::Complete | Last::Failed => self.rest_or_change(pause, took, term, stop).await,
+            };
+            if rested.is_err() {
                 return;
             }
+            let began = mono_now();
+            self.when.specs.mark_unchanged();
             last = match self.audit(term, stop).await {
                 Ok(()) => Last::Complete,
                 Err(Broken::Over) => return,
@@ -167,6 +187,7 @@ impl Rounds {
                     Last::Failed
                 }
             };
+            took = mono_now().since(began);
         }
     }
 
@@ -182,6 +203,29 @@ impl Rounds {
                 return Ok(());
             }
             drop(tokio::time::timeout(left.min(LOOK), stop.cancelled()).await);
+        }
+    }
+
+    /// The same, but not as long where a policy is another than when the last audit, which took so long, began.
+    async fn rest_or_change(
+        &self,
+        pause: Duration,
+        took: Duration,
+        term: &Gate,
+        stop: &CancellationToken,
+    ) -> Result<(), Broken> {
+        let end = mono_now().after(pause);
+        loop {
+            let left = end.since(mono_now());
+            // Who would change them has ended, and we shall be told to.
+            if self.when.specs.has_changed().unwrap_or(false) {
+                tracing::info!("a policy has changed: the next audit is made early");
+                return self.rest(period::after_change(took).min(left), term, stop).await;
+            }
+            self.rest(left.min(LOOK), term, stop).await?;
+            if left.is_zero() {
+                return Ok(());
+            }
         }
     }
 

@@ -245,21 +245,44 @@ pub struct Convention {
     greatest: WordSet,
 }
 
-/// A few words, in order: to compare with some of them takes less than to hash.
-#[derive(Debug, Clone, Default)]
-struct WordSet(Vec<Vec<u8>>);
+/// A few words, in order: to compare with some of them takes less than to hash, and most words are told apart by their
+/// length and the letter that they begin with.
+#[derive(Debug, Clone)]
+struct WordSet {
+    words: Vec<Vec<u8>>,
+    /// For each first letter, a bit for each length of a word that begins with it.
+    lengths: [u32; 256],
+}
+
+impl Default for WordSet {
+    fn default() -> Self {
+        WordSet { words: Vec::new(), lengths: [0; 256] }
+    }
+}
 
 impl WordSet {
     fn has(&self, word: &[u8]) -> bool {
-        self.0.binary_search_by(|known| known.as_slice().cmp(word)).is_ok()
+        let lengths = word.first().and_then(|first| self.lengths.get(usize::from(*first)));
+        lengths.is_some_and(|lengths| lengths & length_bit(word) != 0)
+            && self.words.binary_search_by(|known| known.as_slice().cmp(word)).is_ok()
     }
+}
+
+/// All lengths from 31 on share one.
+fn length_bit(word: &[u8]) -> u32 {
+    1 << word.len().min(31)
 }
 
 impl FromIterator<Vec<u8>> for WordSet {
     fn from_iter<I: IntoIterator<Item = Vec<u8>>>(words: I) -> WordSet {
-        let mut words: Vec<Vec<u8>> = words.into_iter().collect();
-        words.sort_unstable();
-        WordSet(words)
+        let mut set = WordSet { words: words.into_iter().collect(), ..WordSet::default() };
+        set.words.sort_unstable();
+        for word in &set.words {
+            if let Some(lengths) = word.first().and_then(|first| set.lengths.get_mut(usize::from(*first))) {
+                *lengths |= length_bit(word);
+            }
+        }
+        set
     }
 }
 
@@ -321,7 +344,7 @@ impl Convention {
 
     /// The keys (lower-case letters) that say what comes of a case of a test.
     pub fn outcomes(&self) -> impl Iterator<Item = &[u8]> {
-        self.outcomes.0.iter().map(Vec::as_slice)
+        self.outcomes.words.iter().map(Vec::as_slice)
     }
 
     /// Does this word of a setting's own name make it a switch; `is_before`: it stands right before the last part?

@@ -48,7 +48,7 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
         return (empty(), vec![note]);
     }
     let mut root = Block::default();
-    let mut section: Option<String> = None;
+    let mut inside = &mut root;
     let mut notes = Vec::new();
     let mut unread = 0_usize;
     let mut nodes = 0_usize;
@@ -70,18 +70,13 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
             Some('[') => {
                 let line = cursor.line();
                 if let Some(name) = section_name(line) {
-                    root.inside(name, at);
+                    inside = root.inside(name, at);
                     nodes = nodes.saturating_add(1);
-                    section = Some(name.to_owned());
                     continue;
                 }
             }
             Some(_) => {
                 let indent = cursor.since(&start).chars().count();
-                let inside = match &section {
-                    Some(name) => root.inside(name, at),
-                    None => &mut root,
-                };
                 if setting(&mut cursor, indent, inside) {
                     nodes = nodes.saturating_add(1);
                     continue;

@@ -58,10 +58,11 @@ impl Scene {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let client = kube::Client::try_from(config.clone()).unwrap();
         let deputy = Deputy::new(config, "test".into(), "clockwarden-system".into());
-        let period = Period::Every(Duration::from_secs(1));
+        let (_, specs) = tokio::sync::watch::channel(Specs::default());
+        let when = When { period: Period::Every(Duration::from_secs(1)), specs };
         let (figures, written) = (Figures::default(), Written::default());
         let home = "clockwarden-system".to_owned();
-        let rounds = Rounds::new(period, home, Cluster::new(client), deputy, leadership, figures, written);
+        let rounds = Rounds::new(when, home, Cluster::new(client), deputy, leadership, figures, written);
         Scene { script, asked, rounds }
     }
 

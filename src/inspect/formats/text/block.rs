@@ -62,7 +62,7 @@ impl Block {
         let entries = &mut self.entries;
         let known = self.blocks.entry(key.to_owned()).or_insert_with(|| {
             entries.push(entry(key.to_owned(), at, Tree::Map(Vec::new())));
-            Known { index, is_list: false, inner: Some(Block::default()) }
+            Known { index, is_list: false, inner: None }
         });
         known.inner.get_or_insert_default()
     }

@@ -63,9 +63,15 @@ impl<'t> Cursor<'t> {
     }
 
     pub(in super::super) fn skip_while(&mut self, wanted: impl Fn(char) -> bool) {
-        while self.peek().is_some_and(&wanted) {
+        let text = self.rest.split(|c| !wanted(c)).next().unwrap_or("");
+        let end = self.offset.saturating_add(text.len());
+        // Most of what is passed over has no end of a line in it.
+        let lines = text.rfind(['\n', '\r']).map_or(0, |last| last.saturating_add(1));
+        let last_line = self.offset.saturating_add(lines);
+        while self.offset < last_line {
             self.next();
         }
+        self.within_line(end.saturating_sub(self.offset));
     }
 
     /// To the end of the line where only `\n` and `\r\n` end one; not over it.

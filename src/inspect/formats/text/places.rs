@@ -19,23 +19,25 @@ pub(in super::super) struct Places<'t> {
 impl<'t> Places<'t> {
     pub(in super::super) fn new(text: &'t str) -> Self {
         let mut kept = Vec::with_capacity(text.len() / STRIDE);
-        let mut at = Position { line: 1, column: 1 };
-        for (offset, c) in text.char_indices() {
-            if offset >= kept.len().saturating_mul(STRIDE) {
-                kept.push((offset, at));
-            }
-            at = after(at, offset, c);
+        let (mut offset, mut at) = (0, Position { line: 1, column: 1 });
+        while offset < text.len() {
+            kept.push((offset, at));
+            let wanted = kept.len().saturating_mul(STRIDE);
+            let next = (wanted..).find(|byte| text.is_char_boundary(*byte) || *byte >= text.len()).unwrap_or(wanted);
+            at = after(at, offset, text.get(offset..next.min(text.len())).unwrap_or(""));
+            offset = next;
         }
         Places { text, kept }
     }
 
     /// The place of a byte.
     pub(in super::super) fn at(&self, offset: usize) -> Position {
-        let nearest = self.kept.partition_point(|(kept, _)| *kept <= offset).checked_sub(1);
-        let (start, at) =
-            nearest.and_then(|i| self.kept.get(i)).copied().unwrap_or((0, Position { line: 1, column: 1 }));
-        let between = self.text.get(start..offset.min(self.text.len())).unwrap_or("");
-        between.char_indices().fold(at, |at, (ahead, c)| after(at, start.saturating_add(ahead), c))
+        let first = (0, Position { line: 1, column: 1 });
+        let mut nearest = self.kept.get(offset / STRIDE).filter(|(kept, _)| *kept <= offset);
+        // A character that stands across a stride's beginning puts off what is kept by some bytes.
+        nearest = nearest.or_else(|| self.kept.get((offset / STRIDE).checked_sub(1)?));
+        let (start, at) = nearest.or_else(|| self.kept.last()).copied().unwrap_or(first);
+        after(at, start, self.text.get(start..offset.min(self.text.len())).unwrap_or(""))
     }
 
     /// The value that is written in these bytes.
@@ -44,13 +46,19 @@ impl<'t> Places<'t> {
     }
 }
 
-/// The place after a character.
-fn after(at: Position, offset: usize, c: char) -> Position {
-    match c {
-        '\n' => Position { line: at.line.saturating_add(1), column: 1 },
-        '\u{feff}' if offset == 0 => at,
-        _ => Position { column: at.column.saturating_add(1), ..at },
-    }
+/// The place after a text that begins at `at`, which is the byte `offset`.
+fn after(at: Position, offset: usize, text: &str) -> Position {
+    let (at, last_line) = match memchr::memrchr(b'\n', text.as_bytes()) {
+        None if offset == 0 => (at, text.strip_prefix('\u{feff}').unwrap_or(text)),
+        None => (at, text),
+        Some(end) => {
+            let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count();
+            let line = at.line.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
+            (Position { line, column: 1 }, text.get(end.saturating_add(1)..).unwrap_or(""))
+        }
+    };
+    let columns = u32::try_from(last_line.chars().count()).unwrap_or(u32::MAX);
+    Position { column: at.column.saturating_add(columns), ..at }
 }
 
 #[cfg(test)]
@@ -65,7 +73,11 @@ mod tests {
         let mut at = Position { line: 1, column: 1 };
         for (offset, c) in text.char_indices() {
             assert_eq!(places.at(offset), at, "byte {offset}");
-            at = after(at, offset, c);
+            at = match c {
+                '\n' => Position { line: at.line + 1, column: 1 },
+                '\u{feff}' if offset == 0 => at,
+                _ => Position { column: at.column + 1, ..at },
+            };
         }
         assert_eq!(places.at(text.len()), at);
         assert_eq!((at.line, at.column as usize), (4, line.chars().count() + 1));
