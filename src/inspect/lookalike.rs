@@ -1,4 +1,4 @@
-//! What a name that fits may still be: a label, a case of a test, a switch, a bound of what may be set.
+//! What a name that fits may still be: a label, a case of a test, a switch, a bound of what may be set, a lead time.
 //!
 //! The name of a setting is evidence and no proof. `JWT_IGNORE_CLOCK_SKEW=0` says that the skew is *not* ignored,
 //! `minLeeway: 0` that zero may be chosen, `selector: {jwt-leeway: "0"}` chooses pods. None of them is a tolerance of
@@ -8,7 +8,7 @@
 
 use super::catalogue::Convention;
 use super::duration::{Form, Span};
-use super::link::Link;
+use super::link::{Link, Way};
 use super::words::{self, Letters};
 
 /// Is it a label, or a case of a test? `letters` are those of all keys, outermost first; the last one is the setting's.
@@ -22,7 +22,18 @@ pub(crate) fn is_nobodys(convention: &Convention, letters: &Letters, link: &Link
         let words = letters.words(letters.before_key(key), letters.before_key(key.saturating_add(1)));
         words.last().is_some_and(|word| convention.is_labels(word))
     };
-    (!is_compose && (0..above).any(ends_in_label)) || is_annotation_of_alert(&keys, link) || is_case(convention, link)
+    (!is_compose && (0..above).any(ends_in_label))
+        || above.checked_sub(1).and_then(|above| keys.get(above)).is_some_and(|key| convention.is_things(key))
+        || link.keys().any(is_checksum)
+        || is_annotation_of_alert(&keys, link)
+        || is_case(convention, link)
+}
+
+/// `checksum/config`, which charts write so that pods are made anew when a file changes.
+///
+/// Source: <https://helm.sh/docs/howto/charts_tips_and_tricks/#automatically-roll-deployments>.
+fn is_checksum(key: &str) -> bool {
+    key.split_once('/').is_some_and(|(prefix, _)| matches!(prefix, "checksum" | "checksums"))
 }
 
 /// Prometheus' rules carry texts for people beside their expressions.
@@ -32,6 +43,56 @@ fn is_annotation_of_alert(keys: &[&[u8]], link: &Link<'_>) -> bool {
 
 fn is_case(convention: &Convention, link: &Link<'_>) -> bool {
     link.scopes().any(|(scope, _, _)| scope.is_case(convention.outcomes()))
+}
+
+/// Does a word on the path say that it is about something else? One that names a service does not where the rest of the
+/// name says that it is about tokens: `DATABASE_API_JWT_LEEWAY`.
+pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str) -> bool {
+    let end = letters.text().len();
+    let own = end.saturating_sub(key.bytes().filter(u8::is_ascii_alphanumeric).count());
+    let is_otherwise = |from: usize, to: usize| letters.words(from, to).any(|word| convention.is_silencing(word));
+    if is_otherwise(0, own) || key.contains('.') {
+        return is_otherwise(0, end);
+    }
+    let mut is_open = false;
+    for word in letters.words(own, end) {
+        if convention.is_service(word) {
+            is_open = true;
+        } else if convention.is_silencing(word) {
+            return true;
+        } else if convention.is_of_tokens(word) {
+            is_open = false;
+        }
+    }
+    is_open
+}
+
+/// Does a word of what an item is named for fit, whose settings these are: `filters: [{name: jwt, config: {leeway: 0}}]`?
+pub(crate) fn is_of_item(link: &Link<'_>, is_such: impl Fn(&[u8]) -> bool) -> bool {
+    const SETTINGS: &[&str] =
+        &["config", "configuration", "conf", "settings", "options", "properties", "typed_config", "typedConfig"];
+    let mut below = None;
+    link.upwards().any(|link| {
+        let name = match link.step {
+            Way::Item { name, .. } => name.filter(|_| below.is_some_and(|key| SETTINGS.contains(&key))),
+            _ => None,
+        };
+        below = link.key().or(below);
+        name.is_some_and(|name| {
+            let letters = Letters::of([name]);
+            letters.words(0, letters.text().len()).any(&is_such)
+        })
+    })
+}
+
+/// Is it how long before its end a token is fetched anew, as far as names tell? `ACCESS_TOKEN_EXPIRY_LEEWAY=0` is no
+/// tolerance; `JWT_EXPIRATION_LEEWAY` may be one, and what is called a clock's is one.
+///
+/// Source: <https://github.com/auth0/auth0-aspnetcore-authentication/pull/247> (`AccessTokenExpirationLeeway`).
+pub(crate) fn is_lead(convention: &Convention, letters: &Letters) -> bool {
+    let any = |is_such: &dyn Fn(&[u8]) -> bool| letters.words(0, letters.text().len()).any(is_such);
+    any(&|word| convention.is_lead(word))
+        && !any(&|word| convention.is_check(word) || matches!(word, b"clock" | b"tolerance"))
 }
 
 /// Is it a switch or a bound? `letters` are those of all keys, `key` is the setting's, `tail` the number of letters in the
@@ -62,6 +123,22 @@ pub(crate) fn is_switch_or_bound(
     (is_number && letters.words(own, end).any(is_switch))
         || letters.words(own, end).last().is_some_and(|word| convention.is_bound(word))
         || is_least(convention, letters, own, link)
+        || is_offset(key, link)
+}
+
+/// `clockSkew` beside `clockTolerance` among what is set about proofs of possession: what is added to one's own clock,
+/// which is 0 where that is right, and the tolerance itself.
+///
+/// Source: <https://github.com/panva/oauth4webapi/blob/main/docs/variables/clockSkew.md>, which
+/// <https://github.com/auth0/nextjs-auth0> hands them to as `dpopOptions`.
+fn is_offset(key: &str, link: &Link<'_>) -> bool {
+    const OFFSET: &[u8] = b"clockskew";
+    let own = Letters::of([key]);
+    let Some(at) = own.text().windows(OFFSET.len()).rposition(|letters| letters == OFFSET) else { return false };
+    let stem = own.text().get(..at).unwrap_or(&[]);
+    let is_tolerance = |key: &[u8]| key.strip_prefix(stem).is_some_and(|rest| rest.starts_with(b"clocktolerance"));
+    let is_proof = |key: &str| Letters::of([key]).text().windows(4).any(|letters| letters == b"dpop");
+    link.keys().any(is_proof) && link.scopes().next().is_some_and(|(scope, _, _)| scope.any_letters(is_tolerance))
 }
 
 /// `leewayMin` beside `leewayMax` or `maxLeeway`, `clockSkew: {min: 0, max: 60}`; its name begins at the letter `own`.

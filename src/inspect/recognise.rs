@@ -131,7 +131,7 @@ pub(crate) fn recognise<'s>(
         Reads::Word { off, .. } if text.eq_ignore_ascii_case(off) => Effect::Disabled,
         Reads::Switch { .. } | Reads::Word { .. } => Effect::Default,
     };
-    let has_auth = suspect.has_auth();
+    let has_auth = suspect.has_auth() && !lookalike::is_lead(catalogue.convention(), suspect.letters);
     Some(Setting { known, text, is_default, effect, span, has_auth })
 }
 
@@ -236,7 +236,17 @@ impl Suspect<'_, '_> {
                 context.beside.is_empty(),
                 context.beside.iter().any(|condition| self.link.scopes().any(|(scope, _, _)| scope.meets(condition))),
             )
-            && (!context.auth || (self.has_auth() && !self.is_silenced()))
+            && (!context.auth || self.is_of_tokens(start))
+    }
+
+    /// Is it about tokens, as far as words tell: an entry that asks for that has no more than the convention to go by?
+    fn is_of_tokens(&self, start: usize) -> bool {
+        let convention = self.catalogue.convention();
+        let tail = self.letters.text().len().saturating_sub(start);
+        self.has_auth()
+            && !self.is_silenced()
+            && !lookalike::is_lead(convention, self.letters)
+            && !lookalike::is_switch_or_bound(convention, self.letters, self.key, tail, self.span, self.link)
     }
 
     /// Is the value one of several parts that make a span (`clockSkew: {minutes: 0, seconds: 30}`), which is not zero?
@@ -252,13 +262,19 @@ impl Suspect<'_, '_> {
 
     fn is_silenced(&self) -> bool {
         let convention = self.catalogue.convention();
-        *self.is_silenced.get_or_init(|| self.words().any(|word| convention.is_silencing(word)))
+        *self.is_silenced.get_or_init(|| {
+            lookalike::is_silenced(convention, self.letters, self.key)
+                || lookalike::is_of_item(self.link, |word| convention.is_silencing(word))
+        })
     }
 
     fn has_auth(&self) -> bool {
         let convention = self.catalogue.convention();
         // `jwtleeway`: the word in front of the last part has no border of its own.
-        *self.has_auth.get_or_init(|| self.words().any(|word| convention.is_auth(word) || self.joined(word)))
+        *self.has_auth.get_or_init(|| {
+            self.words().any(|word| convention.is_auth(word) || self.joined(word))
+                || lookalike::is_of_item(self.link, |word| convention.is_of_tokens(word))
+        })
     }
 
     fn joined(&self, word: &[u8]) -> bool {
@@ -311,11 +327,14 @@ pub(crate) fn is_idle(catalogue: &Catalogue, setting: &Setting<'_>, link: &Link<
     let mut keys: Vec<&str> = link.keys().collect();
     keys.reverse();
     let letters = Letters::of(keys.iter().copied());
+    // Of a product that is known the switch is told itself, and beside it what its neighbour means once it is on again.
+    let is_tolerance = matches!((setting.effect, setting.known.role), (Effect::Tolerance(_), Role::Generic { .. }));
     is_none_of(&keys, link)
         || lookalike::is_nobodys(catalogue.convention(), &letters, link)
         || link.scopes().any(|(scope, above, index)| {
             keys.get(above).is_some_and(|key| scope.is_shadowed(key, index))
                 || scope.is_off(&letters, letters.before_key(above), index)
+                || (is_tolerance && scope.is_unchecked(catalogue.convention(), &letters, above, index))
                 || (keys.get(above).is_some_and(|key| holds_others(key))
                     && scope.is_off(&letters, letters.before_key(above.saturating_add(1)), index))
         })

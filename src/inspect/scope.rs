@@ -4,7 +4,7 @@
 //! counts, is the feature switched off, does a neighbour say whose setting this is? The facts are gathered once for
 //! each scope and only when the first suspect asks, so a large map full of suspects costs no more than reading it.
 
-use super::catalogue::Condition;
+use super::catalogue::{Condition, Convention};
 use super::duration::{self, Unit};
 use super::surfaces::{command, pairs};
 use super::tree::{Entry, Scalar, Tree};
@@ -38,6 +38,8 @@ struct Facts {
     hash: RandomState,
     /// For the letters of each feature that is switched off, the entries that do it; empty: the scope itself.
     off: HashMap<Vec<u8>, Vec<usize>>,
+    /// The same for features whose tokens' times nobody checks.
+    unchecked: HashMap<Vec<u8>, Vec<usize>>,
     /// Is one of the entries a part of a span that is not zero?
     holds_more: OnceCell<bool>,
     /// Does one of the entries say what comes of a case of a test?
@@ -75,7 +77,26 @@ const VAGUE: &[&[u8]] = &[
 ];
 
 /// Words at the end of a name whose value says that a feature is off, if it is such a word: `OIDC_MODE=none`.
-const MODES: &[&[u8]] = &[b"mode", b"type", b"state", b"status"];
+const MODES: &[&[u8]] = &[b"mode", b"type", b"state", b"status", b"provider", b"driver", b"backend"];
+
+/// What is not done where such a word is false.
+const CHECKS: &[&[u8]] = &[b"validate", b"validation", b"verify", b"verification", b"check"];
+
+/// What is checked by them, and needs a tolerance. Not the lifetime: that switch is told itself (ASP.NET Core), and what
+/// is beside it matters once it is on again.
+const TIMES: &[&[u8]] = &[b"exp", b"expiry", b"expiration", b"expires", b"time", b"times", b"timestamp", b"timestamps"];
+
+/// What does the checking; where it is `none`, nothing does.
+const NONE_OF: &[&[u8]] = &[b"provider", b"method", b"strategy", b"backend", b"driver", b"scheme"];
+
+/// What is not done where such a word is true.
+const NOT: &[&[u8]] = &[b"skip", b"ignore", b"disable", b"disabled", b"no", b"without", b"bypass"];
+
+/// Maps of features, which are off where they are false.
+const FEATURES: &[&[u8]] = &[b"features", b"featureflags", b"featuregates", b"toggles", b"modules", b"components"];
+
+/// Stands for a check of nothing in particular: `jwt: {verify: false}`.
+const ANY_CHECK: &[u8] = b"*";
 
 /// Features that all token settings belong to, whatever they are called.
 const WHOLE: &[&[u8]] = &[b"auth", b"authentication", b"authn", b"security"];
@@ -121,7 +142,10 @@ impl<'p> Scope<'p> {
         }
         if !matches!(self.entries, Entries::Map(_)) {
             // A variable that is just called ENABLED says nothing about its neighbours.
-            facts.off.remove([].as_slice());
+            for nameless in [b"".as_slice(), ANY_CHECK] {
+                facts.off.remove(nameless);
+                facts.unchecked.remove(nameless);
+            }
         }
         facts.by_letters.sort_unstable();
         facts
@@ -209,6 +233,22 @@ impl<'p> Scope<'p> {
         *facts.holds_more.get_or_init(|| entries.any(|(key, text)| text.is_some_and(is_more) && is_part(key)))
     }
 
+    /// Are the times of the tokens not checked at all that a setting belongs to? `above` is the number of keys above the
+    /// scope. A check that has no name counts where the scope is named for tokens: elsewhere it may be one of
+    /// certificates.
+    pub(crate) fn is_unchecked(&self, convention: &Convention, letters: &Letters, above: usize, index: usize) -> bool {
+        let unchecked = &self.facts().unchecked;
+        if unchecked.is_empty() {
+            return false;
+        }
+        let from = letters.before_key(above);
+        let by_another = |it: &[u8]| unchecked.get(it).is_some_and(|by| by.iter().any(|switch| *switch != index));
+        let scope = letters.words(letters.before_key(above.saturating_sub(1)), from).last();
+        let ends = (from..=letters.text().len()).filter(|end| *end == from || letters.begins(*end));
+        (above > 0 && scope.is_some_and(|word| convention.is_auth(word)) && by_another(ANY_CHECK))
+            || ends.filter_map(|end| letters.text().get(from..end)).any(by_another)
+    }
+
     /// Is the feature switched off that a setting belongs to, whose letters from here on begin at `from`? The way
     /// goes through the entry `index`, which is no switch for itself.
     pub(crate) fn is_off(&self, letters: &Letters, from: usize, index: usize) -> bool {
@@ -242,7 +282,14 @@ impl Facts {
     }
 
     /// `saml: {enabled: false}` is about `samlLeeway` beside it too.
+    /// So is `features: {saml: false}`.
     fn below(&mut self, index: usize, entry: &Entry) {
+        let is_list = FEATURES.contains(&Letters::of([entry.key.as_str()]).text());
+        for switch in entry.value.entries().iter().take(if is_list { VALUES_MAX } else { 0 }) {
+            if let Some(scalar) = switch.value.scalar() {
+                self.named_off_by(index, &switch.key, &scalar.text);
+            }
+        }
         for switch in entry.value.entries().iter().take(64) {
             let letters = Letters::of([switch.key.as_str()]);
             let is_switch = matches!(letters.text(), b"enabled" | b"disabled" | b"active" | b"mode" | b"type");
@@ -290,6 +337,14 @@ impl Facts {
     fn off_by(&mut self, index: usize, letters: &Letters, written: Written<'_>) {
         let Written::Value { text, .. } = written else { return };
         let Some(on) = switch(&text) else { return };
+        // A number is a span: `verification_expiry: 0`.
+        // `auth: {provider: none}`
+        let is_whose = NONE_OF.contains(&letters.text()) && text.trim().eq_ignore_ascii_case("none");
+        let feature = if is_whose { Some(ANY_CHECK.to_vec()) } else { unchecked(letters, on) };
+        if let Some(feature) = feature.filter(|_| !matches!(text.trim(), "0" | "1")) {
+            let by = self.unchecked.entry(feature).or_default();
+            by.extend((by.len() < 2).then_some(index));
+        }
         for feature in features(letters, &text, on) {
             // Two are enough to tell whether there is another than the one that is asked about.
             let by = self.off.entry(feature).or_default();
@@ -341,13 +396,15 @@ fn features(letters: &Letters, text: &str, on: bool) -> Vec<Vec<u8>> {
         words.remove(0);
     }
     let switch: &[&[u8]] = if on {
-        &[b"disabled", b"disable", b"no", b"without", b"skip"]
+        &[b"disabled", b"disable", b"no", b"without", b"skip", b"bypass"]
     } else {
-        &[b"enabled", b"enable", b"active", b"use"]
+        &[b"enabled", b"enable", b"active", b"use", b"enforce", b"enforced"]
     };
     let is_word = ["off", "none", "disabled"].iter().any(|word| text.trim().eq_ignore_ascii_case(word));
     let is_last = |word: &&[u8]| switch.contains(word) && !matches!(*word, b"no" | b"without" | b"skip");
-    if words.last().is_some_and(|word| is_last(word) || (is_word && !on && MODES.contains(word))) {
+    // A `provider` without a name may be anybody's.
+    let is_mode = |word: &&[u8]| MODES.contains(word) && (!NONE_OF.contains(word) || words.len() > 1);
+    if words.last().is_some_and(|word| is_last(word) || (is_word && !on && is_mode(word))) {
         words.pop();
     } else if words.first().is_some_and(|word| switch.contains(word)) {
         words.remove(0);
@@ -364,6 +421,29 @@ fn features(letters: &Letters, text: &str, on: bool) -> Vec<Vec<u8>> {
     }
     let rest = words.concat();
     if rest == whole { vec![whole] } else { vec![whole, rest] }
+}
+
+/// The feature whose tokens' times nobody checks by this switch: `jwt` of `JWT_VERIFY_EXP=false`, `VERIFY_JWT=false`,
+/// `jwt-check=false` and `JWT_IGNORE_EXPIRATION=true`. Of a signature that is not checked it says nothing: the times
+/// may be. Of `ignoreExpiration` neither: that switch is told itself (jsonwebtoken).
+fn unchecked(letters: &Letters, on: bool) -> Option<Vec<u8>> {
+    if letters.text() == b"ignoreexpiration" {
+        return None;
+    }
+    let words: Vec<&[u8]> = letters.words(0, letters.text().len()).collect();
+    let at = words.iter().position(|word| if on { NOT.contains(word) } else { CHECKS.contains(word) })?;
+    let is_rest = |number: usize, word: &[u8]| number != at && !(on && CHECKS.contains(&word));
+    let rest: Vec<&[u8]> =
+        words.iter().enumerate().filter(|(number, word)| is_rest(*number, word)).map(|(_, word)| *word).collect();
+    match rest.split_last() {
+        Some((last, feature)) if TIMES.contains(last) => Some(feature.concat()),
+        // `JWT_SKIP_VERIFY`; of `SKIP_TLS_VERIFY` it is `tls`, which has no tolerance.
+        Some(_) if on => (rest.len().saturating_add(1) < words.len()).then(|| rest.concat()),
+        None if on => None,
+        None => Some(ANY_CHECK.to_vec()),
+        // `verify` at either end; elsewhere it is another check: `verify_signature`, `check_jwt_origin`.
+        Some(_) => (at == 0 || at == rest.len()).then(|| rest.concat()),
+    }
 }
 
 /// `pattern` may have a star at either end, which stands for anything. Capitals do not matter.

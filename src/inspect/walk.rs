@@ -313,7 +313,7 @@ impl<'c> Walk<'c> {
             return self.document(link, Some(key).filter(|key| key.contains('.')), &scalar.text, scalar.at);
         }
         let way = Way::Document { text: &scalar.text, notation: link.notation(), at: scalar.at, name: None };
-        command::script(self, &link.down(way), &scalar.text, false);
+        command::script(self, &link.down(way), &command::options(key, &scalar.text), false);
     }
 
     /// A document in the value that `link` leads to, which begins at `at` of the document around it.
@@ -331,7 +331,7 @@ impl<'c> Walk<'c> {
         }
         let (tree, notes) = (format.parse)(text, self.limits);
         let is_named = name.and_then(formats::by_name).is_some();
-        if !is_named && !notes.is_empty() {
+        if !is_named && !notes.iter().all(formats::hocon::is_substitution) {
             // Its content only looked like a document.
             return;
         }

@@ -89,6 +89,21 @@ fn without_an_authentication_word_nothing_is_refused() {
     }
 }
 
+/// Clients fetch a token anew before it expires; `jwt` or a word of checking says that it may be the tolerance after.
+#[test]
+fn how_long_before_its_end_a_token_is_fetched_is_no_tolerance() {
+    for skew in SKEWS {
+        let is_of_clock = skew.contains("clock");
+        let told = Some(if is_of_clock { Severity::Error } else { Severity::Warning });
+        for lead in ["expiry", "expiration"] {
+            check(&words(&["access", "token", lead, skew]), told);
+            check(&words(&["oauth", "client", lead, skew]), told);
+            check(&words(&["jwt", lead, skew]), Some(Severity::Error));
+            check(&words(&["token", "verify", lead, skew]), Some(Severity::Error));
+        }
+    }
+}
+
 #[test]
 fn a_skew_that_is_not_the_last_part_is_none() {
     for skew in SKEWS {

@@ -7,6 +7,7 @@
 mod convention;
 mod corpus;
 mod formats;
+mod lookalikes;
 mod objects;
 mod page;
 mod products;

@@ -29,8 +29,9 @@ Whatever the product: a key that ends in words for clock skew (`clock skew`, `cl
 `allowed skew`, `skew seconds` and their like, in any case convention, with or without a unit) is a setting. With a word \
 about tokens on its path (`jwt`, `oidc`, `oauth`, `token`, `auth`, `saml`, `sso`, `bearer`, `idp`, `jwks`) a zero is an \
 error, without one a warning. Words that say otherwise (`refresh`, `topology`, `replication`, `price`, `cron`, \
-`scheduler`, `upstream`, `kerberos`, `hmac`, `metrics` and more) silence it. `src/inspect/catalogue/generic.toml` has \
-them all. So are found: `JWT_CLOCK_SKEW_SECONDS`, `OIDC_CLOCK_SKEW`, `JWT_LEEWAY` (Laravel, Hyperf, ThinkPHP, older Open \
+`scheduler`, `upstream`, `kerberos`, `hmac`, `metrics` and more) silence it, but for one that only names the service \
+(`DATABASE_API_JWT_LEEWAY`). With `expiry` or `expiration` and neither `jwt` nor a word of checking it is how long before \
+its end a client fetches a token anew, and a warning. `src/inspect/catalogue/generic.toml` has them all. So are found: `JWT_CLOCK_SKEW_SECONDS`, `OIDC_CLOCK_SKEW`, `JWT_LEEWAY` (Laravel, Hyperf, ThinkPHP, older Open \
 Zaak), `AUTH_JWT_LEEWAY_SECONDS` (ruby-jwt), `Jwt__ClockSkewMinutes` (ASP.NET Core), `jwt.clock-skew-seconds` (Spring).
 ## Look alike, and are left alone
 

@@ -5,7 +5,7 @@ use clockwarden::inspect::{Bounds, Catalogue, Limits, Severity, inspect_file};
 /// Stands before each value that must be refused; nothing else may be said.
 const MARK: char = '§';
 
-fn check(name: &str, marked: &str) {
+pub(super) fn check(name: &str, marked: &str) {
     let (text, mut expected) = (marked.replace(MARK, ""), Vec::new());
     for (line, text) in marked.lines().enumerate() {
         let ends = text.match_indices(MARK).enumerate().map(|(before, (at, _))| (before, &text[..at]));
@@ -22,7 +22,7 @@ fn check(name: &str, marked: &str) {
     assert_eq!(told, expected, "{name}: {text}");
 }
 
-fn pod(container: &str) -> String {
+pub(super) fn pod(container: &str) -> String {
     format!("apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - name: a\n    {container}\n")
 }
 

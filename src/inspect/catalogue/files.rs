@@ -12,6 +12,7 @@ pub const PRODUCTS: &[(&str, &str)] = products![
     "aem",
     "airflow",
     "ambassador",
+    "amplify",
     "apigee",
     "apisix",
     "aspnet",
@@ -22,6 +23,7 @@ pub const PRODUCTS: &[(&str, &str)] = products![
     "camunda",
     "cerbos",
     "che",
+    "clerk",
     "consul",
     "django",
     "elasticsearch",
@@ -53,6 +55,7 @@ pub const PRODUCTS: &[(&str, &str)] = products![
     "node-saml",
     "nomad",
     "oci-api-gateway",
+    "okta",
     "open-zaak",
     "opensearch",
     "orthanc",
@@ -76,6 +79,7 @@ pub const PRODUCTS: &[(&str, &str)] = products![
     "vault-config-operator",
     "wso2",
     "ydb",
+    "zitadel",
 ];
 
 /// The generic convention.

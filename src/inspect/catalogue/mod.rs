@@ -219,6 +219,16 @@ pub struct Convention {
     auth: WordSet,
     /// One of these on the path: it is about something else.
     silence: WordSet,
+    /// Those of `silence` that also name a service, in front of one of `of_tokens`.
+    services: WordSet,
+    /// Behind the name of a service: it is about tokens all the same.
+    of_tokens: WordSet,
+    /// One of these words on the path: it is how long before its end a token is fetched anew.
+    leads: WordSet,
+    /// One of these on the path: tokens are checked there.
+    checks: WordSet,
+    /// A map of this name holds things by their names.
+    things: WordSet,
     /// One of these is a key on the path: it is documentation.
     silent_keys: WordSet,
     /// The last word of a map's name that holds labels.
@@ -288,6 +298,36 @@ impl Convention {
     #[must_use]
     pub fn is_silencing(&self, word: &[u8]) -> bool {
         self.silence.has(word)
+    }
+
+    /// Is this word, which silences, also one that names a service?
+    #[must_use]
+    pub fn is_service(&self, word: &[u8]) -> bool {
+        self.services.has(word)
+    }
+
+    /// Is this word about tokens, even behind the name of a service?
+    #[must_use]
+    pub fn is_of_tokens(&self, word: &[u8]) -> bool {
+        self.of_tokens.has(word)
+    }
+
+    /// Does this word say that it is about the time before a token's end?
+    #[must_use]
+    pub fn is_lead(&self, word: &[u8]) -> bool {
+        self.leads.has(word)
+    }
+
+    /// Does this word say that tokens are checked?
+    #[must_use]
+    pub fn is_check(&self, word: &[u8]) -> bool {
+        self.checks.has(word)
+    }
+
+    /// Does a map of this name (lower-case letters) hold things that are no settings?
+    #[must_use]
+    pub fn is_things(&self, letters: &[u8]) -> bool {
+        self.things.has(letters)
     }
 
     /// Does this whole key (lower-case letters) say that it is documentation?

@@ -200,11 +200,34 @@ impl Reader<'_> {
                         self.cursor.next();
                         Ok(value.filter(|_| is_whole))
                     }
+                    "merge" if self.cursor.peek() == Some('(') => self.merged(depth),
                     _ => Ok(None),
                 }
             }
             None => Ok(None),
         }
+    }
+
+    /// The objects among the arguments of `merge`, as one: of a key that stands twice the last value holds.
+    ///
+    /// Source: <https://developer.hashicorp.com/terraform/language/functions/merge>.
+    fn merged(&mut self, depth: usize) -> Result<Option<Tree>, String> {
+        let mut entries = Vec::new();
+        while self.cursor.peek() != Some(')') {
+            self.cursor.next();
+            self.skip_blanks(true)?;
+            if self.cursor.peek() == Some(')') {
+                break;
+            }
+            if let Some(Tree::Map(more)) = self.value(Ends::Comma, depth.saturating_add(1))? {
+                entries.extend(more);
+            }
+            if !matches!(self.cursor.peek(), Some(',' | ')')) {
+                return Ok(None);
+            }
+        }
+        self.cursor.next();
+        Ok(Some(Tree::Map(entries)))
     }
 
     fn list(&mut self, depth: usize) -> Result<Option<Tree>, String> {

@@ -9,7 +9,7 @@
 //! Source: <https://github.com/lightbend/config/blob/main/HOCON.md>.
 
 use super::text::{Block, Cursor};
-use super::{Format, Notation, empty, meaningful, note, reads, too_large};
+use super::{Format, Notation, empty, meaningful, note, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
 use crate::inspect::tree::{Kind, Position, Tree};
@@ -24,6 +24,9 @@ pub const FORMAT: Format = Format {
     parse,
 };
 
+/// What stands for a value that is elsewhere: `${?JWT_LEEWAY}`.
+const SUBSTITUTION: &str = "a substitution";
+
 /// Has an object, and nothing that looks like a program: no semicolons, no keys of several words.
 fn sniff(text: &str) -> bool {
     let mut has_object = false;
@@ -32,7 +35,12 @@ fn sniff(text: &str) -> bool {
         has_object |= line.contains('{') && !key.is_empty();
         !line.contains(';') && !key.contains(|c: char| c.is_whitespace() || matches!(c, '(' | '<' | '$' | '%'))
     });
-    plain && has_object && reads(&FORMAT, text)
+    plain && has_object && (FORMAT.parse)(text, &Limits::default()).1.iter().all(is_substitution)
+}
+
+/// Is the note about a value that is filled in elsewhere, in a text that is HOCON all the same?
+pub(crate) fn is_substitution(note: &Note) -> bool {
+    note.message.strip_prefix("not read: ").is_some_and(|what| what.starts_with(SUBSTITUTION))
 }
 
 fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
@@ -260,7 +268,7 @@ impl Reader<'_> {
             return Err("not HOCON: a value is missing".to_owned());
         }
         if text.contains("${") {
-            self.pass("a substitution", begin.at);
+            self.pass(SUBSTITUTION, begin.at);
         }
         if matches!(self.cursor.peek(), Some('{' | '[')) {
             // `${base} { … }`: the object adds to what nobody knows here.

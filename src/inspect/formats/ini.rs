@@ -20,7 +20,8 @@ use crate::inspect::tree::{Kind, Tree};
 pub const FORMAT: Format = Format {
     name: "ini",
     notation: Notation::Plain,
-    extensions: &["ini"],
+    // Units of systemd too: services, and containers of Podman.
+    extensions: &["ini", "service", "container"],
     names: &["airflow.cfg", "setup.cfg", "my.cnf", ".gitconfig"],
     sniff,
     parse,

@@ -12,7 +12,7 @@
 //!
 //! **Fix.** `leaseDuration: 15s`, `renewDeadline: 10s`, `retryPeriod: 2s`, or any three of the same proportions.
 //!
-//! **What it leaves alone.** A ratio of 1.5 and above; numbers without a unit beside spans with one; a value that is
+//! **What it leaves alone.** A ratio of 1.5 and above; 30 s and more between the two (OpenShift's 137 s and 107 s); numbers without a unit beside spans with one; a value that is
 //! filled in elsewhere; one time of the three, unless the component's defaults for the others are known; election that is
 //! switched off. Only where client-go refuses to start, and only in flags and configuration that are surely its own, is
 //! it an error.
@@ -43,6 +43,11 @@ const CORE_PROGRAMS: &[&str] = &["kube-scheduler", "kube-controller-manager"];
 
 /// A lease of less than this is lost in one slow moment of an API server.
 const LEASE_MIN: Nanos = 5 * SECOND;
+
+/// Between giving up and being replaced this is enough at any ratio: OpenShift's operators have 137 s and 107 s.
+///
+/// Source: <https://github.com/openshift/enhancements/blob/master/CONVENTIONS.md#handling-kube-apiserver-disruption>.
+const GAP_ENOUGH: Nanos = 30 * SECOND;
 
 /// One of the times, as it is written.
 struct Time {
@@ -144,7 +149,9 @@ fn judge(election: Election) -> Option<Remark> {
              start with these"
         );
         (severity, spot(renew, lease)?, meaning)
-    } else if lease_nanos.saturating_mul(2) < renew_nanos.saturating_mul(3) {
+    } else if lease_nanos.saturating_mul(2) < renew_nanos.saturating_mul(3)
+        && lease_nanos.saturating_sub(renew_nanos) < GAP_ENOUGH
+    {
         let meaning = format!(
             "but the lease lasts {lease_text} and its holder gives up only after {renew_text}{whose}: a clock that runs \
              a little fast, or a pause, makes two leaders"

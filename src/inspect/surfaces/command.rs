@@ -13,6 +13,7 @@ use super::shell::{self, Word};
 use crate::inspect::rules::host_clock_write::may_set_clocks;
 use crate::inspect::sight::{self, Command, What};
 use crate::inspect::{mentions_skew, place};
+use std::borrow::Cow;
 
 /// Keys that hold an argument vector, in the order in which they make one.
 pub(crate) const KEYS: &[&str] = &["entrypoint", "command", "args"];
@@ -66,7 +67,8 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
             Tree::Map(_) => {}
         }
     }
-    let script_at = script_index(&arguments);
+    let texts: Vec<&str> = arguments.iter().map(|argument| argument.scalar.text.as_str()).collect();
+    let script_at = script_index(&texts);
     if script_at.is_none() && !arguments.is_empty() {
         let words = arguments.iter().map(Argument::word).collect();
         walk.see(link, What::Command(&Command { words, may_set_clocks, is_repeated: false }));
@@ -74,7 +76,6 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
     if let Some(argument) = script_at.and_then(|at| arguments.get(at)) {
         in_argument(link, &container, argument, |link| script(walk, link, &argument.scalar.text, may_set_clocks));
     }
-    let texts: Vec<&str> = arguments.iter().map(|argument| argument.scalar.text.as_str()).collect();
     let given = given(&texts, script_at);
     let names = names(&given);
     let scope = Scope::new(Entries::Words(&names));
@@ -211,16 +212,41 @@ fn is_value(text: &str) -> bool {
     !text.starts_with('-') || text.get(1..).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// Which argument is a script for a shell?
-fn script_index(arguments: &[Argument<'_>]) -> Option<usize> {
-    let first = &arguments.first()?.scalar.text;
-    let name = first.rsplit('/').next().unwrap_or(first);
-    if !SHELLS.contains(&name) {
-        return None;
-    }
+/// Which of the words of a command is a script for a shell? The shell may be run by another program (`tini -- sh -c`).
+fn script_index(words: &[&str]) -> Option<usize> {
     let is_c = |text: &str| text.starts_with('-') && !text.starts_with("--") && text.ends_with('c');
-    let at = arguments.iter().position(|argument| is_c(&argument.scalar.text))?;
-    at.checked_add(1).filter(|next| *next < arguments.len())
+    let is_shell = |text: &str| SHELLS.contains(&text.rsplit('/').next().unwrap_or(text));
+    let shell = words.iter().position(|word| is_shell(word))?;
+    let mut before = "";
+    for (at, word) in words.iter().enumerate().skip(shell.saturating_add(1)) {
+        if is_c(word) {
+            return at.checked_add(1).filter(|next| *next < words.len());
+        }
+        // `-euo pipefail`: the option's own name.
+        let is_name = before.starts_with('-') && before.ends_with('o');
+        if !(word.starts_with('-') || is_shell(word) || is_name) {
+            return None;
+        }
+        before = word;
+    }
+    None
+}
+
+/// Commands, each followed by those of the script that it gives to a shell, in the order of their places. What comes
+/// behind such a script is given to it, and left out.
+fn unwrapped(commands: Vec<Vec<Word>>) -> impl Iterator<Item = Vec<Word>> {
+    commands.into_iter().flat_map(|mut command| {
+        let texts: Vec<&str> = command.iter().map(|word| word.text.as_str()).collect();
+        let at = script_index(&texts).filter(|_| !is_talk(&command));
+        let script = at.and_then(|at| command.get(at)).map(|word| shell::within(word, SCRIPT_WORDS));
+        command.truncate(at.unwrap_or(command.len()));
+        std::iter::once(command).chain(script.unwrap_or_default())
+    })
+}
+
+fn is_talk(command: &[Word]) -> bool {
+    let program = command.iter().find(|word| !word.text.contains('='));
+    program.is_some_and(|word| TALKERS.contains(&word.text.as_str()))
 }
 
 /// Calls with the way to an argument.
@@ -254,9 +280,8 @@ pub(crate) fn script(walk: &mut Walk<'_>, link: &Link<'_>, text: &str, may_set_c
     }
     let (mut lines, mut word_lines) = (place::Lines::new(text), place::Lines::new(text));
     let mut loops = 0_usize;
-    for command in shell::commands(text, SCRIPT_WORDS) {
-        let program = command.iter().find(|word| !word.text.contains('='));
-        if program.is_some_and(|word| TALKERS.contains(&word.text.as_str())) {
+    for command in unwrapped(shell::commands(text, SCRIPT_WORDS)) {
+        if is_talk(&command) {
             continue;
         }
         match command.first().map(|word| word.text.as_str()) {
@@ -288,10 +313,38 @@ fn word_at<'w>(word: &'w Word, lines: &mut place::Lines<'_>) -> sight::Word<'w> 
 const OPTIONS: &[&[u8]] =
     &[b"opts", b"options", b"args", b"arguments", b"flags", b"params", b"parameters", b"cmd", b"command"];
 
+/// Does a key have assignments as its value?
+///
+/// Source: <https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#Environment=>,
+/// <https://supervisord.org/configuration.html#program-x-section-values> (with commas between them).
+fn is_assigned(key: &str) -> bool {
+    matches!(key, "Environment" | "environment")
+}
+
+/// Options as a shell would split them: commas between assignments stand for blanks.
+pub(crate) fn options<'t>(key: &str, text: &'t str) -> Cow<'t, str> {
+    if !is_assigned(key) || !text.contains(',') {
+        return Cow::Borrowed(text);
+    }
+    let mut quote = None;
+    let blanked = text.chars().map(|c| match (c, quote) {
+        (',', None) => ' ',
+        ('"' | '\'', None) => {
+            quote = Some(c);
+            c
+        }
+        _ => {
+            quote = quote.filter(|open| *open != c);
+            c
+        }
+    });
+    Cow::Owned(blanked.collect())
+}
+
 /// Does a value under this key hold options for a command line?
 pub(crate) fn holds_options(key: &str, text: &str) -> bool {
-    // Units of systemd: `Environment=A=0 "B=0"`, `ExecStart=/app --a=0`.
-    if key == "Environment" {
+    // Units of systemd: `Environment=A=0 "B=0"`, `ExecStart=/app --a=0`; supervisord: `environment=A="0",B="0"`.
+    if is_assigned(key) {
         return text.contains('=');
     }
     if !text.contains('-') || !(text.starts_with('-') || text.contains(" -")) {

@@ -73,10 +73,14 @@ pub(crate) fn is_of_gateway(key: &str) -> bool {
     key.starts_with("x-tyk-") || key.starts_with("x-kong-")
 }
 
-/// Does a file's name say that it describes others: Helm's `values.schema.json`?
+/// Does a file's name say that nothing runs with it in a cluster: Helm's `values.schema.json`, a package's own file, how
+/// .NET starts on the machine of a developer?
+///
+/// Source: <https://learn.microsoft.com/aspnet/core/fundamentals/environments#development-and-launchsettingsjson>.
 pub(crate) fn is_schema_file(name: &str) -> bool {
     let base = name.rsplit(['/', '\\']).next().unwrap_or(name).to_ascii_lowercase();
     [".schema.json", ".schema.yaml", ".schema.yml"].iter().any(|end| base.ends_with(end))
+        || matches!(base.as_str(), "launchsettings.json" | "package.json" | "package-lock.json" | "composer.json")
 }
 
 /// Keys whose values are written for people.

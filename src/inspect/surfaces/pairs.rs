@@ -6,10 +6,15 @@ use super::super::scope::{Entries, Scope};
 use super::super::tree::{Entry, Kind, Position, Scalar, Tree};
 use super::super::walk::Walk;
 
-/// The name of an item and its value: `name` and `value` in Kubernetes, `Name` and `Value` in CloudFormation.
+/// The name of an item and its value: `name` and `value` in Kubernetes, `Name` and `Value` in CloudFormation, `key` and
+/// `value` on platforms that run containers, where the name is that of a variable: tolerations and tags have keys too.
 pub(crate) fn pair(item: &Tree) -> Option<(&str, &Scalar)> {
     let named = |name: &str, value: &str| Some((item.get(name)?.text()?, item.get(value)?.scalar()?));
-    named("name", "value").or_else(|| named("Name", "Value"))
+    let is_variable = |name: &str| {
+        name.contains('_') && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let of_variable = || named("key", "value").filter(|(name, _)| is_variable(name));
+    named("name", "value").or_else(|| named("Name", "Value")).or_else(of_variable)
 }
 
 /// Is the value of this item looked at under its name?

@@ -39,6 +39,20 @@ pub(crate) fn commands(script: &str, limit: usize) -> Vec<Vec<Word>> {
     reader.commands
 }
 
+/// The simple commands of a script that is a word of another one; their places are those in the outer script.
+pub(crate) fn within(outer: &Word, limit: usize) -> Vec<Vec<Word>> {
+    let moved = |word: Word| {
+        let start = outer.source_of(word.start);
+        let mut moved = Word { text: String::with_capacity(word.text.len()), start, pieces: vec![(0, start)] };
+        for (byte, c) in word.text.char_indices() {
+            moved.push(c, outer.source_of(word.source_of(byte)));
+        }
+        moved
+    };
+    let commands = commands(&outer.text, limit).into_iter();
+    commands.map(|command| command.into_iter().map(moved).collect()).collect()
+}
+
 struct Reader<'s> {
     script: &'s str,
     at: usize,
