@@ -281,8 +281,7 @@ impl Facts {
         }
     }
 
-    /// `saml: {enabled: false}` is about `samlLeeway` beside it too.
-    /// So is `features: {saml: false}`.
+    /// `saml: {enabled: false}` is about `samlLeeway` beside it too, and so is `features: {saml: false}`.
     fn below(&mut self, index: usize, entry: &Entry) {
         let is_list = FEATURES.contains(&Letters::of([entry.key.as_str()]).text());
         for switch in entry.value.entries().iter().take(if is_list { VALUES_MAX } else { 0 }) {
@@ -337,10 +336,10 @@ impl Facts {
     fn off_by(&mut self, index: usize, letters: &Letters, written: Written<'_>) {
         let Written::Value { text, .. } = written else { return };
         let Some(on) = switch(&text) else { return };
-        // A number is a span: `verification_expiry: 0`.
         // `auth: {provider: none}`
         let is_whose = NONE_OF.contains(&letters.text()) && text.trim().eq_ignore_ascii_case("none");
         let feature = if is_whose { Some(ANY_CHECK.to_vec()) } else { unchecked(letters, on) };
+        // A number is a span: `verification_expiry: 0`.
         if let Some(feature) = feature.filter(|_| !matches!(text.trim(), "0" | "1")) {
             let by = self.unchecked.entry(feature).or_default();
             by.extend((by.len() < 2).then_some(index));

@@ -5,8 +5,9 @@
 //! files whose objects are taken are looked at once more, with who takes them; most runs have none. Texts are read
 //! again, so only names are kept meanwhile.
 //!
-//! An environment file is named by its path. One name may stand for several objects (the overlays of a kustomization). The one in the container's own file is
-//! meant, else the one in its directory, else the only one; where that is not one alone, nothing is said about any.
+//! An environment file is named by its path. One name may stand for several objects (the overlays of a kustomization).
+//! The one in the container's own file is meant, else the one in its directory, else the only one; where that is not one
+//! alone, nothing is said about any.
 //!
 //! Does not know: what an entry means to whom.
 

@@ -172,7 +172,7 @@ fn a_later_variable_of_the_same_name_takes_its_place() {
 
 #[test]
 fn a_prefix_can_make_it_something_else() {
-    check(&prefixed("CACHE_"), "JWT_LEEWAY: '0'", &[]);
+    check(&prefixed("REFRESH_"), "JWT_LEEWAY: '0'", &[]);
     check(&prefixed("PRICE_"), "CLOCK_SKEW: '0'", &[]);
     // Another name takes words away, and says nothing.
     check(&format!("env: [{}]", one("LW", "JWT_LEEWAY")), "JWT_LEEWAY: '0'", &["error data.JWT_LEEWAY: LW"]);
@@ -244,7 +244,7 @@ fn files_are_left_as_they_are() {
     let file = "jwt.properties: \"jwt.leeway=0\", CACHE: '0'";
     let path = "data[\"jwt.properties\"].jwt.leeway";
     check(ALL, file, &[&format!("error {path}: ")]);
-    check(&prefixed("CACHE_"), file, &[&format!("error {path}: ")]);
+    check(&prefixed("REFRESH_"), file, &[&format!("error {path}: ")]);
     check(
         &format!("env: [{}]", one("jwt_properties", "jwt.properties")),
         file,

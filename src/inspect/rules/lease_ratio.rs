@@ -12,10 +12,10 @@
 //!
 //! **Fix.** `leaseDuration: 15s`, `renewDeadline: 10s`, `retryPeriod: 2s`, or any three of the same proportions.
 //!
-//! **What it leaves alone.** A ratio of 1.5 and above; 30 s and more between the two (OpenShift's 137 s and 107 s); numbers without a unit beside spans with one; a value that is
-//! filled in elsewhere; one time of the three, unless the component's defaults for the others are known; election that is
-//! switched off. Only where client-go refuses to start, and only in flags and configuration that are surely its own, is
-//! it an error.
+//! **What it leaves alone.** A ratio of 1.5 and above; 30 s and more between the two (OpenShift's 137 s and 107 s);
+//! numbers without a unit beside spans with one; a value that is filled in elsewhere; one time of the three, unless the
+//! component's defaults for the others are known; election that is switched off. Only where client-go refuses to start,
+//! and only in flags and configuration that are surely its own, is it an error.
 //!
 //! **Sources.** <https://github.com/kubernetes/client-go/blob/master/tools/leaderelection/leaderelection.go>,
 //! <https://kubernetes.io/docs/reference/command-line-tools-reference/kube-scheduler/>
