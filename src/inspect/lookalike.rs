@@ -123,7 +123,7 @@ pub(crate) fn is_switch_or_bound(
     (is_number && letters.words(own, end).any(is_switch))
         || letters.words(own, end).last().is_some_and(|word| convention.is_bound(word))
         || is_least(convention, letters, own, link)
-        || is_offset(key, link)
+        || is_offset(letters, key, link)
 }
 
 /// `clockSkew` beside `clockTolerance` among what is set about proofs of possession: what is added to one's own clock,
@@ -131,14 +131,15 @@ pub(crate) fn is_switch_or_bound(
 ///
 /// Source: <https://github.com/panva/oauth4webapi/blob/main/docs/variables/clockSkew.md>, which
 /// <https://github.com/auth0/nextjs-auth0> hands them to as `dpopOptions`.
-fn is_offset(key: &str, link: &Link<'_>) -> bool {
+fn is_offset(letters: &Letters, key: &str, link: &Link<'_>) -> bool {
     const OFFSET: &[u8] = b"clockskew";
-    let own = Letters::of([key]);
-    let Some(at) = own.text().windows(OFFSET.len()).rposition(|letters| letters == OFFSET) else { return false };
-    let stem = own.text().get(..at).unwrap_or(&[]);
+    let is_about_proofs = memchr::memmem::find(letters.text(), b"dpop").is_some();
+    let begins = letters.text().len().saturating_sub(words::of(key).count());
+    let own = letters.text().get(begins..).unwrap_or(&[]);
+    let Some(at) = memchr::memmem::rfind(own, OFFSET).filter(|_| is_about_proofs) else { return false };
+    let stem = own.get(..at).unwrap_or(&[]);
     let is_tolerance = |key: &[u8]| key.strip_prefix(stem).is_some_and(|rest| rest.starts_with(b"clocktolerance"));
-    let is_proof = |key: &str| Letters::of([key]).text().windows(4).any(|letters| letters == b"dpop");
-    link.keys().any(is_proof) && link.scopes().next().is_some_and(|(scope, _, _)| scope.any_letters(is_tolerance))
+    link.scopes().next().is_some_and(|(scope, _, _)| scope.any_letters(is_tolerance))
 }
 
 /// `leewayMin` beside `leewayMax` or `maxLeeway`, `clockSkew: {min: 0, max: 60}`; its name begins at the letter `own`.

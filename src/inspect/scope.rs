@@ -10,7 +10,7 @@ use super::surfaces::{command, pairs};
 use super::tree::{Entry, Scalar, Tree};
 use super::value::{self, Written};
 use super::words::{self, Letters};
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -18,6 +18,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 pub(crate) struct Scope<'p> {
     pub(crate) entries: Entries<'p>,
     facts: OnceCell<Box<Facts>>,
+    /// So often it was looked for a key in vain, without facts.
+    looks: Cell<u8>,
 }
 
 /// The kinds of scopes.
@@ -53,8 +55,14 @@ struct Place {
     inner: Option<usize>,
 }
 
+/// APISIX: a plugin is switched off by `_meta: {disable: true}` among its settings.
+const META: &str = "_meta";
+
 /// Values that are longer are no conditions.
 const VALUE_BYTES: usize = 256;
+
+/// Facts are gathered after so many looks without them.
+const LOOKS_MAX: u8 = 16;
 
 /// So many values of one key are looked at.
 const VALUES_MAX: usize = 64;
@@ -103,7 +111,7 @@ const WHOLE: &[&[u8]] = &[b"auth", b"authentication", b"authn", b"security"];
 
 impl<'p> Scope<'p> {
     pub(crate) fn new(entries: Entries<'p>) -> Self {
-        Scope { entries, facts: OnceCell::new() }
+        Scope { entries, facts: OnceCell::new(), looks: Cell::new(0) }
     }
 
     fn facts(&self) -> &Facts {
@@ -119,8 +127,7 @@ impl<'p> Scope<'p> {
                     facts.add(Place { index, inner: None }, &entry.key, entry.value.scalar());
                     facts.below(index, entry);
                     facts.around(index, entry);
-                    // APISIX: a plugin is switched off by `_meta: {disable: true}` among its settings.
-                    let meta = if entry.key == "_meta" { entry.value.entries() } else { &[] };
+                    let meta = if entry.key == META { entry.value.entries() } else { &[] };
                     for (number, inner) in meta.iter().enumerate() {
                         facts.add(Place { index, inner: Some(number) }, &inner.key, inner.value.scalar());
                     }
@@ -217,8 +224,29 @@ impl<'p> Scope<'p> {
 
     /// Does the scope hold the condition's key with a value that fits, or with none that does?
     pub(crate) fn meets(&self, condition: &Condition) -> bool {
+        if self.surely_lacks(&condition.key) {
+            return false;
+        }
         let mut values = self.values(&condition.key).peekable();
         values.peek().is_some() && values.any(|value| fits(&condition.value, value)) != condition.is_other
+    }
+
+    /// Is there no key with these letters? False where that is not known without the facts: to gather them takes as long
+    /// as some twenty looks, and of most conditions not even the key is there.
+    fn surely_lacks(&self, letters: &[u8]) -> bool {
+        if self.facts.get().is_some() || self.looks.get() >= LOOKS_MAX {
+            return false;
+        }
+        self.looks.set(self.looks.get().saturating_add(1));
+        let is_it = |key: &str| words::of(key).eq(letters.iter().copied());
+        let is_in = |entry: &Entry| {
+            is_it(&entry.key) || (entry.key == META && entry.value.entries().iter().any(|inner| is_it(&inner.key)))
+        };
+        !match self.entries {
+            Entries::Map(entries) => entries.iter().any(is_in),
+            Entries::Pairs(items) => items.iter().filter_map(pairs::pair).any(|(name, _)| is_it(name)),
+            Entries::Words(words) => words.iter().any(|(name, _)| is_it(name)),
+        }
     }
 
     /// Does the scope hold a part of a span that is not zero (`minutes: 0` beside `seconds: 30`)?
@@ -283,13 +311,15 @@ impl Facts {
 
     /// `saml: {enabled: false}` is about `samlLeeway` beside it too, and so is `features: {saml: false}`.
     fn below(&mut self, index: usize, entry: &Entry) {
-        let is_list = FEATURES.contains(&Letters::of([entry.key.as_str()]).text());
-        for switch in entry.value.entries().iter().take(if is_list { VALUES_MAX } else { 0 }) {
-            if let Some(scalar) = switch.value.scalar() {
-                self.named_off_by(index, &switch.key, &scalar.text);
+        let switches = entry.value.entries().iter().take(VALUES_MAX);
+        if switches.len() > 0 && FEATURES.contains(&Letters::of([entry.key.as_str()]).text()) {
+            for switch in switches.clone() {
+                if let Some(scalar) = switch.value.scalar() {
+                    self.named_off_by(index, &switch.key, &scalar.text);
+                }
             }
         }
-        for switch in entry.value.entries().iter().take(64) {
+        for switch in switches {
             let letters = Letters::of([switch.key.as_str()]);
             let is_switch = matches!(letters.text(), b"enabled" | b"disabled" | b"active" | b"mode" | b"type");
             if let Some(scalar) = switch.value.scalar().filter(|_| is_switch) {
