@@ -31,8 +31,9 @@ const AUDITED: &str = "audited";
 /// No other test's.
 const PORT: u16 = 19561;
 const REPORTS: [&str; 2] = ["PolicyReport", "ClusterPolicyReport"];
-/// What is not seen within this is not going to be.
-const LATEST: Duration = Duration::from_secs(40);
+/// What is not seen within this is not going to be. What is told of a node that has changed a dozen times in a row waits
+/// for a minute, as it should (`record/pace.rs`), and some looks more or less decide whether these are a dozen.
+const LATEST: Duration = Duration::from_secs(100);
 /// Once something was refused and nothing has moved for so long, nothing will.
 const STUCK: Duration = Duration::from_millis(1_500);
 /// The answer to a request has arrived, however busy the machine is.
