@@ -78,7 +78,7 @@ scale: prerequisites control-plane ## Measure the controller with NODES=50,1000,
 # Of `make hostile`.
 REVIEWS ?= 100000
 
-hostile: prerequisites ## Post REVIEWS (100000) hostile reviews to what is shipped, and tell times and memory (an hour)
+hostile: prerequisites ## Post REVIEWS (100000) hostile reviews to what is shipped, and tell times and memory (hours)
 	@$(CARGO) build --locked --profile dist --bin clockwarden
 	@CLOCKWARDEN_HOSTILE_BINARY=$(abspath $(or $(CARGO_TARGET_DIR),target))/dist/clockwarden REVIEWS=$(REVIEWS) \
 	  $(CARGO) test --locked --release --test webhook hostile -- --nocapture

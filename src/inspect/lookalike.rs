@@ -20,10 +20,10 @@ pub(crate) fn is_nobodys(convention: &Convention, letters: &Letters, link: &Link
     let above = keys.len().saturating_sub(1);
     let ends_in_label = |key: usize| {
         let words = letters.words(letters.before_key(key), letters.before_key(key.saturating_add(1)));
-        words.last().is_some_and(|word| convention.is_labels(word))
+        words.last().is_some_and(|word| convention.labels.has(word))
     };
     (!is_compose && (0..above).any(ends_in_label))
-        || above.checked_sub(1).and_then(|above| keys.get(above)).is_some_and(|key| convention.is_things(key))
+        || above.checked_sub(1).and_then(|above| keys.get(above)).is_some_and(|key| convention.things.has(key))
         || link.keys().any(is_checksum)
         || is_annotation_of_alert(&keys, link)
         || is_case(convention, link)
@@ -42,7 +42,7 @@ fn is_annotation_of_alert(keys: &[&[u8]], link: &Link<'_>) -> bool {
 }
 
 fn is_case(convention: &Convention, link: &Link<'_>) -> bool {
-    link.scopes().any(|(scope, _, _)| scope.is_case(convention.outcomes()))
+    link.scopes().any(|(scope, _, _)| scope.is_case(convention.outcomes.iter()))
 }
 
 /// Does a word on the path say that it is about something else? One that names a service does not where the rest of the
@@ -50,17 +50,17 @@ fn is_case(convention: &Convention, link: &Link<'_>) -> bool {
 pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str) -> bool {
     let end = letters.text().len();
     let own = end.saturating_sub(key.bytes().filter(u8::is_ascii_alphanumeric).count());
-    let is_otherwise = |from: usize, to: usize| letters.words(from, to).any(|word| convention.is_silencing(word));
+    let is_otherwise = |from: usize, to: usize| letters.words(from, to).any(|word| convention.silence.has(word));
     if is_otherwise(0, own) || key.contains('.') {
         return is_otherwise(0, end);
     }
     let mut is_open = false;
     for word in letters.words(own, end) {
-        if convention.is_service(word) {
+        if convention.services.has(word) {
             is_open = true;
-        } else if convention.is_silencing(word) {
+        } else if convention.silence.has(word) {
             return true;
-        } else if convention.is_of_tokens(word) {
+        } else if convention.of_tokens.has(word) {
             is_open = false;
         }
     }
@@ -91,8 +91,8 @@ pub(crate) fn is_of_item(link: &Link<'_>, is_such: impl Fn(&[u8]) -> bool) -> bo
 /// Source: <https://github.com/auth0/auth0-aspnetcore-authentication/pull/247> (`AccessTokenExpirationLeeway`).
 pub(crate) fn is_lead(convention: &Convention, letters: &Letters) -> bool {
     let any = |is_such: &dyn Fn(&[u8]) -> bool| letters.words(0, letters.text().len()).any(is_such);
-    any(&|word| convention.is_lead(word))
-        && !any(&|word| convention.is_check(word) || matches!(word, b"clock" | b"tolerance"))
+    any(&|word| convention.leads.has(word))
+        && !any(&|word| convention.checks.has(word) || matches!(word, b"clock" | b"tolerance"))
 }
 
 /// Is it a switch or a bound? `letters` are those of all keys, `key` is the setting's, `tail` the number of letters in the
@@ -121,7 +121,7 @@ pub(crate) fn is_switch_or_bound(
         convention.is_switch(word, at == end)
     };
     (is_number && letters.words(own, end).any(is_switch))
-        || letters.words(own, end).last().is_some_and(|word| convention.is_bound(word))
+        || letters.words(own, end).last().is_some_and(|word| convention.bounds.has(word))
         || is_least(convention, letters, own, link)
         || is_offset(letters, key, link)
 }
@@ -146,14 +146,14 @@ fn is_offset(letters: &Letters, key: &str, link: &Link<'_>) -> bool {
 fn is_least(convention: &Convention, letters: &Letters, own: usize, link: &Link<'_>) -> bool {
     let end = letters.text().len();
     let last = letters.words(own, end).last();
-    let Some(word) = last.filter(|word| convention.is_bound(word)) else { return false };
+    let Some(word) = last.filter(|word| convention.bounds.has(word)) else { return false };
     let stem = letters.text().get(own..end.saturating_sub(word.len())).unwrap_or(&[]);
     link.scopes().next().is_some_and(|(scope, _, _)| {
         scope.any_letters(|key| {
             [key.strip_prefix(stem), key.strip_suffix(stem)]
                 .into_iter()
                 .flatten()
-                .any(|word| convention.is_greatest(word))
+                .any(|word| convention.greatest.has(word))
         })
     })
 }

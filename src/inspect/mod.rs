@@ -2,6 +2,9 @@
 //!
 //! ```text
 //! object or file -> Tree -> settings (surfaces, formats) -> recognised by the catalogue -> findings (rules)
+//!
+//! of a set of files:  takers (containers) ─┐
+//!                     offers (ConfigMaps) ─┴─▶ taken: an entry once more, as the variable that a container makes of it
 //! ```
 //!
 //! Pure: no files, no network, no current time. Input is untrusted: bounded in size, depth and number.

@@ -96,7 +96,7 @@ pub(crate) fn recognise<'s>(
     let (key, has_auth, is_silenced) = (link.keys().next()?, OnceCell::new(), OnceCell::new());
     let suspect = Suspect { catalogue, kind, link, letters, key, span, has_auth, is_silenced };
     // An example is nobody's setting, not even that of a product that is known.
-    if suspect.letters.keys().any(|key| catalogue.convention().is_silent_key(key)) {
+    if suspect.letters.keys().any(|key| catalogue.convention().silent_keys.has(key)) {
         return None;
     }
     let mut best: Option<(bool, usize, &Known)> = None;
@@ -264,7 +264,7 @@ impl Suspect<'_, '_> {
         let convention = self.catalogue.convention();
         *self.is_silenced.get_or_init(|| {
             lookalike::is_silenced(convention, self.letters, self.key)
-                || lookalike::is_of_item(self.link, |word| convention.is_silencing(word))
+                || lookalike::is_of_item(self.link, |word| convention.silence.has(word))
         })
     }
 
@@ -273,7 +273,7 @@ impl Suspect<'_, '_> {
         // `jwtleeway`: the word in front of the last part has no border of its own.
         *self.has_auth.get_or_init(|| {
             self.words().any(|word| convention.is_auth(word) || self.joined(word))
-                || lookalike::is_of_item(self.link, |word| convention.is_of_tokens(word))
+                || lookalike::is_of_item(self.link, |word| convention.of_tokens.has(word))
         })
     }
 

@@ -1,9 +1,10 @@
-//! Which containers take their variables from other objects, and which objects have variables to give.
+//! Which containers take their variables from other objects.
 //!
 //! A container is what has `env` or `envFrom`, wherever it stands, so workloads, ephemeral containers and the pod
-//! templates of custom resources are one case; a service of a compose file with its `env_file` is another. Of each only a few facts are kept: who it is, the names that it gives and
-//! from where, and what of its own could switch a feature off or tell the product. What a name refers to is not looked
-//! for here; at admission one object is all that there is, and none of this is asked.
+//! templates of custom resources are one case; a service of a compose file with its `env_file` is another. Of each only a
+//! few facts are kept: who it is, the names that it gives and from where, and what of its own could switch a feature off
+//! or tell the product. What a name refers to is not looked for here; at admission one object is all that there is, and
+//! none of this is asked.
 //!
 //! Does not know: other documents, files, what an entry means.
 //!

@@ -82,7 +82,7 @@ impl<'c> Walk<'c> {
             self.kind.clear();
             if surfaces::is_description(tree) {
                 self.gateways(link, tree, 0);
-            } else if !link.file().is_some_and(surfaces::is_schema_file) {
+            } else if !link.file().is_some_and(surfaces::is_not_deployed) {
                 self.node(link, tree, 0);
             }
             return;
@@ -343,7 +343,7 @@ impl<'c> Walk<'c> {
         }
         if surfaces::is_description(&tree) {
             self.gateways(&document, &tree, 2);
-        } else if !name.is_some_and(surfaces::is_schema_file) {
+        } else if !name.is_some_and(surfaces::is_not_deployed) {
             // Not 0 or 1: what is special at the root of an object is not special in here.
             self.node(&document, &tree, 2);
         }

@@ -119,5 +119,8 @@ mod tests {
             within(pause(Duration::MAX, Last::Complete, chance), minutes(60), Duration::MAX);
         }
         assert_ne!(pause(minutes(60), Last::Complete, 0), pause(minutes(60), Last::Complete, 1));
+        // Changed policies cost no more than half of the time.
+        assert_eq!(after_change(Duration::ZERO), Duration::from_secs(10));
+        assert_eq!(after_change(minutes(3)), minutes(3));
     }
 }

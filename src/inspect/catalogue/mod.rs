@@ -218,37 +218,37 @@ pub struct Convention {
     /// One of these on the path: it is about authentication.
     auth: WordSet,
     /// One of these on the path: it is about something else.
-    silence: WordSet,
+    pub(crate) silence: WordSet,
     /// Those of `silence` that also name a service, in front of one of `of_tokens`.
-    services: WordSet,
+    pub(crate) services: WordSet,
     /// Behind the name of a service: it is about tokens all the same.
-    of_tokens: WordSet,
+    pub(crate) of_tokens: WordSet,
     /// One of these words on the path: it is how long before its end a token is fetched anew.
-    leads: WordSet,
+    pub(crate) leads: WordSet,
     /// One of these on the path: tokens are checked there.
-    checks: WordSet,
+    pub(crate) checks: WordSet,
     /// A map of this name holds things by their names.
-    things: WordSet,
+    pub(crate) things: WordSet,
     /// One of these is a key on the path: it is documentation.
-    silent_keys: WordSet,
+    pub(crate) silent_keys: WordSet,
     /// The last word of a map's name that holds labels.
-    labels: WordSet,
+    pub(crate) labels: WordSet,
     /// One of these keys stands beside it: it is a case of a test.
-    outcomes: WordSet,
+    pub(crate) outcomes: WordSet,
     /// One of these words in its own name: it is a switch.
     switches: WordSet,
     /// The same, right before its last part.
     switches_before: WordSet,
     /// The least value that may be set.
-    bounds: WordSet,
+    pub(crate) bounds: WordSet,
     /// The greatest one.
-    greatest: WordSet,
+    pub(crate) greatest: WordSet,
 }
 
 /// A few words, in order: to compare with some of them takes less than to hash, and most words are told apart by their
 /// length and the letter that they begin with.
 #[derive(Debug, Clone)]
-struct WordSet {
+pub(crate) struct WordSet {
     words: Vec<Vec<u8>>,
     /// For each first letter, a bit for each length of a word that begins with it.
     lengths: [u32; 256],
@@ -261,7 +261,13 @@ impl Default for WordSet {
 }
 
 impl WordSet {
-    fn has(&self, word: &[u8]) -> bool {
+    /// All of them, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.words.iter().map(Vec::as_slice)
+    }
+
+    /// Is this (lower-case letters) one of them?
+    pub(crate) fn has(&self, word: &[u8]) -> bool {
         let lengths = word.first().and_then(|first| self.lengths.get(usize::from(*first)));
         lengths.is_some_and(|lengths| lengths & length_bit(word) != 0)
             && self.words.binary_search_by(|known| known.as_slice().cmp(word)).is_ok()
@@ -294,75 +300,10 @@ impl Convention {
         word.get(..end).is_some_and(|word| self.auth.has(word))
     }
 
-    /// Does this word say that it is about something else?
-    #[must_use]
-    pub fn is_silencing(&self, word: &[u8]) -> bool {
-        self.silence.has(word)
-    }
-
-    /// Is this word, which silences, also one that names a service?
-    #[must_use]
-    pub fn is_service(&self, word: &[u8]) -> bool {
-        self.services.has(word)
-    }
-
-    /// Is this word about tokens, even behind the name of a service?
-    #[must_use]
-    pub fn is_of_tokens(&self, word: &[u8]) -> bool {
-        self.of_tokens.has(word)
-    }
-
-    /// Does this word say that it is about the time before a token's end?
-    #[must_use]
-    pub fn is_lead(&self, word: &[u8]) -> bool {
-        self.leads.has(word)
-    }
-
-    /// Does this word say that tokens are checked?
-    #[must_use]
-    pub fn is_check(&self, word: &[u8]) -> bool {
-        self.checks.has(word)
-    }
-
-    /// Does a map of this name (lower-case letters) hold things that are no settings?
-    #[must_use]
-    pub fn is_things(&self, letters: &[u8]) -> bool {
-        self.things.has(letters)
-    }
-
-    /// Does this whole key (lower-case letters) say that it is documentation?
-    #[must_use]
-    pub fn is_silent_key(&self, letters: &[u8]) -> bool {
-        self.silent_keys.has(letters)
-    }
-
-    /// Does a map whose name ends in this word hold labels?
-    #[must_use]
-    pub fn is_labels(&self, word: &[u8]) -> bool {
-        self.labels.has(word)
-    }
-
-    /// The keys (lower-case letters) that say what comes of a case of a test.
-    pub fn outcomes(&self) -> impl Iterator<Item = &[u8]> {
-        self.outcomes.words.iter().map(Vec::as_slice)
-    }
-
     /// Does this word of a setting's own name make it a switch; `is_before`: it stands right before the last part?
     #[must_use]
     pub fn is_switch(&self, word: &[u8], is_before: bool) -> bool {
         self.switches.has(word) || (is_before && self.switches_before.has(word))
-    }
-
-    /// Does this word make it the least value that may be set?
-    #[must_use]
-    pub fn is_bound(&self, word: &[u8]) -> bool {
-        self.bounds.has(word)
-    }
-
-    /// Does this word make it the greatest value that may be set?
-    #[must_use]
-    pub fn is_greatest(&self, word: &[u8]) -> bool {
-        self.greatest.has(word)
     }
 }
 

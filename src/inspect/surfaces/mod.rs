@@ -77,7 +77,7 @@ pub(crate) fn is_of_gateway(key: &str) -> bool {
 /// .NET starts on the machine of a developer?
 ///
 /// Source: <https://learn.microsoft.com/aspnet/core/fundamentals/environments#development-and-launchsettingsjson>.
-pub(crate) fn is_schema_file(name: &str) -> bool {
+pub(crate) fn is_not_deployed(name: &str) -> bool {
     let base = name.rsplit(['/', '\\']).next().unwrap_or(name).to_ascii_lowercase();
     [".schema.json", ".schema.yaml", ".schema.yml"].iter().any(|end| base.ends_with(end))
         || matches!(base.as_str(), "launchsettings.json" | "package.json" | "package-lock.json" | "composer.json")
