@@ -6,7 +6,7 @@
 //!
 //! Does not know: bounds, severities, what is done about it.
 
-use super::catalogue::{Catalogue, Context, Known, Meaning, Reads, Role};
+use super::catalogue::{Catalogue, Condition, Context, Known, Meaning, Reads, Role};
 use super::duration::{self, Nanos, Span};
 use super::formats::{self, Notation};
 use super::link::{Link, Way};
@@ -64,12 +64,14 @@ pub(crate) struct Room {
     letters: Letters,
 }
 
-/// Finds the setting that a leaf is.
+/// Finds the setting that a leaf is, if its value may be of interest in one of the products that it could belong to.
+/// Whose it is takes much longer to find than what its value would do, and nearly all values are fine whoever's they are.
 pub(crate) fn recognise<'s>(
     catalogue: &'s Catalogue,
     kind: &str,
     link: &Link<'_>,
     scalar: &'s Scalar,
+    is_of_interest: impl Fn(Effect) -> bool,
     room: &mut Room,
 ) -> Option<Setting<'s>> {
     let Room { found, letters } = room;
@@ -78,11 +80,11 @@ pub(crate) fn recognise<'s>(
         return None;
     }
     let Written::Value { text, is_default } = value::written(scalar) else { return None };
-    let span = duration::read(&text);
-    let flag = value::flag(&text);
-    let is_word =
-        |number: &usize| catalogue.known().get(*number).is_some_and(|known| matches!(known.reads, Reads::Word { .. }));
-    if span.is_none() && flag.is_none() && !found.iter().any(is_word) {
+    let value = Value::of(&text, link, scalar);
+    let known = |number: &usize| catalogue.known().get(*number);
+    let may_be =
+        |known: &Known| known.role != Role::Exclusion && value.effect(known, &text).is_some_and(&is_of_interest);
+    if !found.iter().filter_map(known).any(may_be) {
         return None;
     }
     if link.keys().map(str::len).sum::<usize>() > PATH_BYTES
@@ -94,20 +96,14 @@ pub(crate) fn recognise<'s>(
     letters.clear();
     link.spell(letters);
     let (key, has_auth, is_silenced) = (link.keys().next()?, OnceCell::new(), OnceCell::new());
-    let suspect = Suspect { catalogue, kind, link, letters, key, span, has_auth, is_silenced };
+    let suspect = Suspect { catalogue, kind, link, letters, key, span: value.span, has_auth, is_silenced };
     // An example is nobody's setting, not even that of a product that is known.
     if suspect.letters.keys().any(|key| catalogue.convention().silent_keys.has(key)) {
         return None;
     }
     let mut best: Option<(bool, usize, &Known)> = None;
-    for known in found.iter().filter_map(|number| catalogue.known().get(*number)) {
-        let fits_value = match known.reads {
-            _ if known.role == Role::Exclusion => true,
-            Reads::Span { .. } => span.is_some(),
-            Reads::Switch { .. } => flag.is_some(),
-            Reads::Word { .. } => true,
-        };
-        if !fits_value {
+    for known in found.iter().filter_map(known) {
+        if known.role != Role::Exclusion && value.effect(known, &text).is_none() {
             continue;
         }
         let Some(weight) = suspect.weight(known) else { continue };
@@ -125,14 +121,35 @@ pub(crate) fn recognise<'s>(
     if known.role == Role::Exclusion || suspect.is_part_of_more(known) {
         return None;
     }
-    let effect = match &known.reads {
-        Reads::Span { .. } => effect(known, span?, link.unit_beside(scalar)),
-        Reads::Switch { off_when } if flag? == *off_when => Effect::Disabled,
-        Reads::Word { off, .. } if text.eq_ignore_ascii_case(off) => Effect::Disabled,
-        Reads::Switch { .. } | Reads::Word { .. } => Effect::Default,
-    };
+    let effect = value.effect(known, &text)?;
     let has_auth = suspect.has_auth() && !lookalike::is_lead(catalogue.convention(), suspect.letters);
-    Some(Setting { known, text, is_default, effect, span, has_auth })
+    Some(Setting { known, text, is_default, effect, span: value.span, has_auth })
+}
+
+/// A leaf's value, as far as it can be read without knowing whose it is.
+struct Value {
+    span: Option<Span>,
+    flag: Option<bool>,
+    /// What a number counts, where the document itself says so.
+    unit: Option<Nanos>,
+}
+
+impl Value {
+    fn of(text: &str, link: &Link<'_>, scalar: &Scalar) -> Value {
+        let span = duration::read(text);
+        let is_number = span.is_some_and(|span| span.form == duration::Form::Bare);
+        Value { span, flag: value::flag(text), unit: is_number.then(|| link.unit_beside(scalar)).flatten() }
+    }
+
+    /// What it does as the value of this entry; `None` where that reads no such values.
+    fn effect(&self, known: &Known, text: &str) -> Option<Effect> {
+        Some(match &known.reads {
+            Reads::Span { .. } => effect(known, self.span?, self.unit),
+            Reads::Switch { off_when } if self.flag? == *off_when => Effect::Disabled,
+            Reads::Word { off, .. } if text.eq_ignore_ascii_case(off) => Effect::Disabled,
+            Reads::Switch { .. } | Reads::Word { .. } => Effect::Default,
+        })
+    }
 }
 
 /// Is it one of several values: a matrix of tests, an enumeration? None of them is the setting's. In formats without
@@ -234,7 +251,7 @@ impl Suspect<'_, '_> {
             && any(context.within.is_empty(), context.within.iter().any(|p| p.stands_before(self.letters, start)))
             && any(
                 context.beside.is_empty(),
-                context.beside.iter().any(|condition| self.link.scopes().any(|(scope, _, _)| scope.meets(condition))),
+                context.beside.iter().any(|condition| is_met(self.catalogue, self.link, condition)),
             )
             && (!context.auth || self.is_of_tokens(start))
     }
@@ -295,6 +312,11 @@ impl Suspect<'_, '_> {
     }
 }
 
+/// Is it met beside or above the setting?
+fn is_met(catalogue: &Catalogue, link: &Link<'_>, condition: &Condition) -> bool {
+    link.scopes().any(|(scope, _, _)| scope.meets(condition, catalogue.neighbours()))
+}
+
 /// How much a context that fits tells, in letters of a spelling: the object's kind more than any spelling, a
 /// file's name nothing that many applications do not share.
 fn evidence(context: &Context) -> usize {
@@ -320,7 +342,7 @@ fn spelled(wanted: &str, key: &str) -> bool {
 /// switch that is off, a feature that is not on, a place among labels or in a test? Asked only about what would be told,
 /// because it looks at everything around.
 pub(crate) fn is_idle(catalogue: &Catalogue, setting: &Setting<'_>, link: &Link<'_>) -> bool {
-    let holds = |condition: &super::catalogue::Condition| link.scopes().any(|(scope, _, _)| scope.meets(condition));
+    let holds = |condition: &Condition| is_met(catalogue, link, condition);
     if !setting.known.requires.iter().all(holds) || setting.known.off_when.iter().any(holds) {
         return true;
     }

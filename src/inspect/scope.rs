@@ -4,7 +4,7 @@
 //! counts, is the feature switched off, does a neighbour say whose setting this is? The facts are gathered once for
 //! each scope and only when the first suspect asks, so a large map full of suspects costs no more than reading it.
 
-use super::catalogue::{Condition, Convention};
+use super::catalogue::{Condition, Convention, Neighbours};
 use super::duration::{self, Unit};
 use super::surfaces::{command, pairs};
 use super::tree::{Entry, Scalar, Tree};
@@ -18,7 +18,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 pub(crate) struct Scope<'p> {
     pub(crate) entries: Entries<'p>,
     facts: OnceCell<Box<Facts>>,
-    /// So often it was looked for a key in vain, without facts.
+    /// The keys that conditions ask for, as far as they are here.
+    neighbours: OnceCell<u64>,
+    /// So often entries were looked for without facts.
     looks: Cell<u8>,
 }
 
@@ -111,7 +113,7 @@ const WHOLE: &[&[u8]] = &[b"auth", b"authentication", b"authn", b"security"];
 
 impl<'p> Scope<'p> {
     pub(crate) fn new(entries: Entries<'p>) -> Self {
-        Scope { entries, facts: OnceCell::new(), looks: Cell::new(0) }
+        Scope { entries, facts: OnceCell::new(), neighbours: OnceCell::new(), looks: Cell::new(0) }
     }
 
     fn facts(&self) -> &Facts {
@@ -127,8 +129,7 @@ impl<'p> Scope<'p> {
                     facts.add(Place { index, inner: None }, &entry.key, entry.value.scalar());
                     facts.below(index, entry);
                     facts.around(index, entry);
-                    let meta = if entry.key == META { entry.value.entries() } else { &[] };
-                    for (number, inner) in meta.iter().enumerate() {
+                    for (number, inner) in meta(entry).iter().enumerate() {
                         facts.add(Place { index, inner: Some(number) }, &inner.key, inner.value.scalar());
                     }
                 }
@@ -174,14 +175,37 @@ impl<'p> Scope<'p> {
         Some((key, text.filter(|text| text.len() <= VALUE_BYTES)))
     }
 
-    /// The entries whose keys have these letters, in order.
+    /// The entries whose keys have these letters, in order. The first few times all are looked at: to gather the facts
+    /// takes as long as some twenty looks.
     fn lettered<'l>(
         &'l self,
         letters: &'l [u8],
     ) -> impl Iterator<Item = (Place, &'p str, Option<&'p str>)> + use<'l, 'p> {
         let is_it = |key: &str| words::of(key).eq(letters.iter().copied());
+        let is_known = self.facts.get().is_some() || self.looks.get() >= LOOKS_MAX;
+        self.looks.set(self.looks.get().saturating_add(1));
+        let known = is_known.then(|| self.facts().of_hash(letters)).into_iter().flatten();
+        let looked_at = (!is_known).then(|| self.places()).into_iter().flatten();
         let entry = |place| self.entry(place).map(|(key, text)| (place, key, text));
-        self.facts().of_hash(letters).filter_map(entry).filter(move |(_, key, _)| is_it(key))
+        known.chain(looked_at).filter_map(entry).filter(move |(_, key, _)| is_it(key))
+    }
+
+    /// All entries, in order.
+    fn places(&self) -> impl Iterator<Item = Place> + use<'p> {
+        let entries = self.entries;
+        let count = match entries {
+            Entries::Map(entries) => entries.len(),
+            Entries::Pairs(items) => items.len(),
+            Entries::Words(words) => words.len(),
+        };
+        (0..count).flat_map(move |index| {
+            let inner = match entries {
+                Entries::Map(entries) => entries.get(index).map_or(0, |entry| meta(entry).len()),
+                Entries::Pairs(_) | Entries::Words(_) => 0,
+            };
+            let place = move |inner| Place { index, inner };
+            std::iter::once(place(None)).chain((0..inner).map(move |number| place(Some(number))))
+        })
     }
 
     /// The short values by the letters of their keys.
@@ -222,31 +246,18 @@ impl<'p> Scope<'p> {
         self.values(key).any(|value| fits(wanted, value))
     }
 
-    /// Does the scope hold the condition's key with a value that fits, or with none that does?
-    pub(crate) fn meets(&self, condition: &Condition) -> bool {
-        if self.surely_lacks(&condition.key) {
+    /// Does the scope hold the condition's key with a value that fits, or with none that does? Always of the same
+    /// catalogue's neighbours.
+    pub(crate) fn meets(&self, condition: &Condition, neighbours: &Neighbours) -> bool {
+        let here = *self.neighbours.get_or_init(|| {
+            let keys = self.places().filter_map(|place| self.entry(place));
+            keys.fold(0, |bits, (key, _)| bits | neighbours.of(key))
+        });
+        if condition.bit != 0 && here & condition.bit == 0 {
             return false;
         }
         let mut values = self.values(&condition.key).peekable();
         values.peek().is_some() && values.any(|value| fits(&condition.value, value)) != condition.is_other
-    }
-
-    /// Is there no key with these letters? False where that is not known without the facts: to gather them takes as long
-    /// as some twenty looks, and of most conditions not even the key is there.
-    fn surely_lacks(&self, letters: &[u8]) -> bool {
-        if self.facts.get().is_some() || self.looks.get() >= LOOKS_MAX {
-            return false;
-        }
-        self.looks.set(self.looks.get().saturating_add(1));
-        let is_it = |key: &str| words::of(key).eq(letters.iter().copied());
-        let is_in = |entry: &Entry| {
-            is_it(&entry.key) || (entry.key == META && entry.value.entries().iter().any(|inner| is_it(&inner.key)))
-        };
-        !match self.entries {
-            Entries::Map(entries) => entries.iter().any(is_in),
-            Entries::Pairs(items) => items.iter().filter_map(pairs::pair).any(|(name, _)| is_it(name)),
-            Entries::Words(words) => words.iter().any(|(name, _)| is_it(name)),
-        }
     }
 
     /// Does the scope hold a part of a span that is not zero (`minutes: 0` beside `seconds: 30`)?
@@ -387,6 +398,11 @@ impl Facts {
         let same = self.by_letters.get(first..).unwrap_or(&[]).iter().take_while(move |(other, _)| *other == hash);
         same.map(|(_, place)| *place)
     }
+}
+
+/// The entries inside of this one that count as its own.
+fn meta(entry: &Entry) -> &[Entry] {
+    if entry.key == META { entry.value.entries() } else { &[] }
 }
 
 /// Eight letters at a time: a hasher takes as long for one as for eight.

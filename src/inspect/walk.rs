@@ -9,7 +9,7 @@ use super::formats::{self, Notation};
 use super::limits::Limits;
 use super::link::{Link, Way};
 use super::recognise::{self, Setting};
-use super::rules::{Look, RULES};
+use super::rules::{self, Look, RULES};
 use super::scope::{Entries, Scope};
 use super::sight::{Remark, Sight, What};
 use super::surfaces::{self, command, config_map, pairs};
@@ -63,7 +63,7 @@ impl<'c> Walk<'c> {
 
     /// Is this leaf a setting, whatever is said about it?
     pub(crate) fn recognises(&mut self, link: &Link<'_>, scalar: &Scalar) -> bool {
-        recognise::recognise(self.catalogue, &self.kind, link, scalar, &mut self.room).is_some()
+        recognise::recognise(self.catalogue, &self.kind, link, scalar, |_| true, &mut self.room).is_some()
     }
 
     pub(crate) fn limits(&self) -> &'c Limits {
@@ -207,7 +207,8 @@ impl<'c> Walk<'c> {
 
     /// A value under its key: a setting, or a document of its own.
     pub(crate) fn leaf(&mut self, link: &Link<'_>, scalar: &Scalar) {
-        match recognise::recognise(self.catalogue, &self.kind, link, scalar, &mut self.room) {
+        let is_of_interest = |effect| rules::is_of_interest(effect, self.bounds);
+        match recognise::recognise(self.catalogue, &self.kind, link, scalar, is_of_interest, &mut self.room) {
             Some(setting) => self.judge(link, scalar, &setting),
             None => {
                 self.see(link, What::Value(scalar));

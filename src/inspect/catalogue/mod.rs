@@ -9,6 +9,7 @@
 
 pub mod files;
 mod index;
+mod neighbours;
 mod raw;
 mod resources;
 
@@ -17,6 +18,7 @@ use super::words::Pattern;
 use std::sync::LazyLock;
 
 pub use index::Index;
+pub use neighbours::Neighbours;
 pub use raw::CatalogueError;
 pub use resources::{Resource, Scope};
 
@@ -137,6 +139,8 @@ pub struct Condition {
     pub value: String,
     /// The key has to be there with another value.
     pub is_other: bool,
+    /// The key's bit among the [`Neighbours`]; none where they are too many.
+    pub bit: u64,
 }
 
 /// One way to know that a spelling means this product. All that is given must hold.
@@ -312,6 +316,7 @@ impl Convention {
 pub struct Catalogue {
     known: Vec<Known>,
     index: Index,
+    neighbours: Neighbours,
     convention: Convention,
     needles: Vec<String>,
     resources: Vec<Resource>,
@@ -346,6 +351,12 @@ impl Catalogue {
     #[must_use]
     pub fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// The keys that conditions ask for.
+    #[must_use]
+    pub fn neighbours(&self) -> &Neighbours {
+        &self.neighbours
     }
 
     /// The words of the generic convention.

@@ -4,8 +4,8 @@ use super::super::duration::{self, Nanos, SECOND, Unit};
 use super::super::words::{Letters, Pattern};
 use super::resources;
 use super::{
-    Absence, Catalogue, Condition, Confidence, Context, Convention, Index, Known, Meaning, Reads, Resource, Role,
-    Scope, Surface,
+    Absence, Catalogue, Condition, Confidence, Context, Convention, Index, Known, Meaning, Neighbours, Reads, Resource,
+    Role, Scope, Surface,
 };
 use serde::Deserialize;
 
@@ -203,6 +203,7 @@ impl Reader<'_> {
                 key: Letters::of([key]).text().to_vec(),
                 value: value.to_owned(),
                 is_other,
+                bit: 0,
             })
         };
         texts.iter().map(read).collect()
@@ -371,13 +372,17 @@ pub(super) fn parse(products: &[(&str, &str)], generic: &str) -> Result<Catalogu
     catalogue.resources.sort_by(|a, b| (&a.group, &a.plural).cmp(&(&b.group, &b.plural)));
     catalogue.needles.sort();
     catalogue.needles.dedup();
-    let mut index = Index::default();
-    for (number, known) in catalogue.known.iter().enumerate() {
+    let (mut index, mut neighbours) = (Index::default(), Neighbours::default());
+    for (number, known) in catalogue.known.iter_mut().enumerate() {
+        let beside = known.contexts.iter_mut().flat_map(|context| &mut context.beside);
+        for condition in beside.chain(&mut known.requires).chain(&mut known.off_when) {
+            condition.bit = neighbours.add(&condition.key);
+        }
         for key in &known.keys {
             index.insert(key.tail(), number);
         }
     }
-    catalogue.index = index;
+    (catalogue.index, catalogue.neighbours) = (index, neighbours);
     Ok(catalogue)
 }
 

@@ -16,7 +16,7 @@ pub mod token_lifetime;
 
 use super::catalogue::Role;
 use super::duration::Nanos;
-use super::recognise::Setting;
+use super::recognise::{Effect, Setting};
 use super::sight::{Remark, Sight};
 use super::{Bounds, Severity};
 
@@ -65,6 +65,17 @@ pub const RULES: &[Rule] = &[
     lease_ratio::RULE,
 ];
 
+/// May a rule have something to say of a setting that does this, whoever's it is?
+pub(crate) fn is_of_interest(effect: Effect, bounds: &Bounds) -> bool {
+    match effect {
+        Effect::Tolerance(tolerance) => {
+            tolerance <= 0 || tolerance < nanos(bounds.skew_min) || tolerance > nanos(bounds.skew_max)
+        }
+        Effect::Default => false,
+        Effect::Fallback | Effect::Disabled | Effect::Unclear => true,
+    }
+}
+
 fn error(meaning: String) -> Option<Verdict> {
     Some(Verdict { severity: Severity::Error, meaning })
 }
@@ -91,5 +102,54 @@ fn means(setting: &Setting<'_>) -> String {
     match setting.known.role {
         Role::Generic { .. } => "which by its name means".to_owned(),
         Role::Product | Role::Exclusion => format!("which for {} means", setting.known.product),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::catalogue::Catalogue;
+    use crate::inspect::duration;
+    use std::borrow::Cow;
+    use std::time::Duration;
+
+    /// What is not of interest is never recognised, so no rule may have anything to say of it; and what is, is not so
+    /// for nothing.
+    #[test]
+    fn no_rule_speaks_of_what_is_not_of_interest() {
+        let bounds = |min, max| Bounds {
+            skew_min: Duration::from_secs(min),
+            skew_max: Duration::from_secs(max),
+            ..Bounds::default()
+        };
+        let second = duration::SECOND;
+        let spans =
+            [-second, -1, 0, 1, second - 1, second, 30 * second, 300 * second, 300 * second + 1, 10_000 * second];
+        let others = [Effect::Default, Effect::Fallback, Effect::Disabled, Effect::Unclear];
+        let effects: Vec<Effect> = spans.into_iter().map(Effect::Tolerance).chain(others).collect();
+        for bounds in [Bounds::default(), bounds(0, 300), bounds(1, 300), bounds(400, 300)] {
+            for effect in &effects {
+                let settings = Catalogue::builtin().known().iter().flat_map(|known| {
+                    let text = || Cow::Borrowed("0");
+                    let span = duration::read("0");
+                    [true, false].map(|has_auth| Setting {
+                        known,
+                        text: text(),
+                        is_default: false,
+                        effect: *effect,
+                        span,
+                        has_auth,
+                    })
+                });
+                let speaks = |setting: &Setting<'_>| {
+                    RULES.iter().any(|rule| match rule.look {
+                        Look::Setting(check) => check(setting, &bounds).is_some(),
+                        Look::Sight(_) => false,
+                    })
+                };
+                let is_said = settings.filter(|setting| setting.known.role != Role::Exclusion).any(|it| speaks(&it));
+                assert_eq!(is_of_interest(*effect, &bounds), is_said, "{effect:?} {bounds:?}");
+            }
+        }
     }
 }

@@ -6,23 +6,28 @@
 
 use super::super::super::tree::{Entry, Position, Tree};
 use super::super::entry;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(in super::super) struct Block {
     entries: Vec<Entry>,
-    /// Where the block, or the list of blocks, of each name stands.
-    blocks: HashMap<String, Known>,
+    /// The block, or the list of blocks, of each name, by the number of its entry.
+    blocks: BTreeMap<usize, Known>,
+    /// Those numbers by name, where they are more than [`FEW`].
+    by_name: HashMap<String, usize>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Known {
-    index: usize,
     is_list: bool,
     /// A map that further entries are put into.
-    inner: Option<Block>,
+    inner: Option<Box<Block>>,
 }
+
+/// So many names are compared one by one: most blocks have fewer, and a table of its own for each would cost more than
+/// reading it.
+const FEW: usize = 8;
 
 impl Block {
     /// A value under its key; an earlier one of the same key is kept.
@@ -32,12 +37,12 @@ impl Block {
 
     /// A block, beside those of the same name.
     pub(in super::super) fn block(&mut self, key: String, at: Position, value: Tree) {
-        let Some(known) = self.blocks.get_mut(&key) else {
-            self.blocks.insert(key.clone(), Known { index: self.entries.len(), is_list: false, inner: None });
-            self.entries.push(entry(key, at, value));
+        let Some(number) = self.number(&key) else {
+            self.add(key, at, value, false);
             return;
         };
-        let Some(slot) = self.entries.get_mut(known.index).map(|entry| &mut entry.value) else { return };
+        let Some(slot) = self.entries.get_mut(number).map(|entry| &mut entry.value) else { return };
+        let known = self.blocks.entry(number).or_default();
         if let (true, Tree::List(items)) = (known.is_list, &mut *slot) {
             items.push(value);
             return;
@@ -49,22 +54,19 @@ impl Block {
 
     /// A block that is an item of a list even where it is alone.
     pub(in super::super) fn item(&mut self, key: String, at: Position, value: Tree) {
-        if self.blocks.contains_key(&key) {
+        if self.number(&key).is_some() {
             return self.block(key, at, value);
         }
-        self.blocks.insert(key.clone(), Known { index: self.entries.len(), is_list: true, inner: None });
-        self.entries.push(entry(key, at, Tree::List(vec![value])));
+        self.add(key, at, Tree::List(vec![value]), true);
     }
 
     /// The one map of that name, which is opened again and again.
     pub(in super::super) fn inside(&mut self, key: &str, at: Position) -> &mut Block {
-        let index = self.entries.len();
-        let entries = &mut self.entries;
-        let known = self.blocks.entry(key.to_owned()).or_insert_with(|| {
-            entries.push(entry(key.to_owned(), at, Tree::Map(Vec::new())));
-            Known { index, is_list: false, inner: None }
-        });
-        known.inner.get_or_insert_default()
+        let number = match self.number(key) {
+            Some(number) => number,
+            None => self.add(key.to_owned(), at, Tree::Map(Vec::new()), false),
+        };
+        self.blocks.entry(number).or_default().inner.get_or_insert_default()
     }
 
     /// Has nothing in it.
@@ -74,9 +76,10 @@ impl Block {
 
     /// The map.
     pub(in super::super) fn done(mut self) -> Tree {
-        for known in self.blocks.into_values() {
-            if let (Some(inner), Some(entry)) = (known.inner, self.entries.get_mut(known.index)) {
+        for (number, known) in self.blocks {
+            if let (Some(inner), Some(entry)) = (known.inner, self.entries.get_mut(number)) {
                 match (inner.done(), &mut entry.value) {
+                    (Tree::Map(more), Tree::Map(entries)) if entries.is_empty() => *entries = more,
                     (Tree::Map(more), Tree::Map(entries)) => entries.extend(more),
                     (inner, Tree::List(items)) => items.push(inner),
                     _ => {}
@@ -84,5 +87,68 @@ impl Block {
             }
         }
         Tree::Map(self.entries)
+    }
+
+    /// The number of the entry that has the block, or list of blocks, of that name.
+    fn number(&self, key: &str) -> Option<usize> {
+        if self.blocks.len() > FEW {
+            return self.by_name.get(key).copied();
+        }
+        let is_it = |number: &usize| self.entries.get(*number).is_some_and(|entry| entry.key == key);
+        self.blocks.keys().copied().find(is_it)
+    }
+
+    /// The number of a new one's entry.
+    fn add(&mut self, key: String, at: Position, value: Tree, is_list: bool) -> usize {
+        let number = self.entries.len();
+        if self.blocks.len() == FEW {
+            let named = |number: &usize| self.entries.get(*number).map(|entry| (entry.key.clone(), *number));
+            self.by_name = self.blocks.keys().filter_map(named).collect();
+        }
+        if self.blocks.len() >= FEW {
+            self.by_name.insert(key.clone(), number);
+        }
+        self.blocks.insert(number, Known { is_list, inner: None });
+        self.entries.push(entry(key, at, value));
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::formats::empty;
+
+    /// As many names as are compared one by one, and as are looked up.
+    #[test]
+    fn a_name_is_found_again_among_few_and_among_many() {
+        for names in [1, FEW - 1, FEW, FEW + 1, 3 * FEW] {
+            let mut block = Block::default();
+            for round in 0..3 {
+                for name in 0..names {
+                    let key = format!("b{name}");
+                    block.block(key.clone(), Position::default(), empty());
+                    block.item(format!("i{name}"), Position::default(), empty());
+                    block.inside(&format!("m{name}"), Position::default()).value(
+                        key.clone(),
+                        Position::default(),
+                        empty(),
+                    );
+                    block.value(key, Position::default(), empty());
+                    assert_eq!(block.blocks.len(), if round == 0 { 3 * (name + 1) } else { 3 * names });
+                }
+            }
+            let done = block.done();
+            let counts = |key: &str| match done.get(key) {
+                Some(Tree::List(items)) => items.len(),
+                Some(tree) => 100 + tree.entries().len(),
+                None => 0,
+            };
+            for name in 0..names {
+                assert_eq!((counts(&format!("i{name}")), counts(&format!("m{name}"))), (3, 103), "{name} of {names}");
+                let lists = done.entries().iter().filter(|entry| entry.key == format!("b{name}"));
+                assert_eq!(lists.map(|entry| entry.value.items().len()).collect::<Vec<_>>(), [3, 0, 0, 0]);
+            }
+        }
     }
 }
