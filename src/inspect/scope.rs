@@ -37,7 +37,7 @@ pub(crate) enum Entries<'p> {
 #[derive(Default)]
 struct Facts {
     /// Where the keys with some letters are, by the hash of the letters; sorted.
-    by_letters: Vec<(u64, Place)>,
+    by_letters: Vec<(u64, usize)>,
     /// Of this scope alone, so that nobody can write keys that all have one hash.
     hash: RandomState,
     /// For the letters of each feature that is switched off, the entries that do it; empty: the scope itself.
@@ -48,13 +48,6 @@ struct Facts {
     holds_more: OnceCell<bool>,
     /// Does one of the entries say what comes of a case of a test?
     is_case: OnceCell<bool>,
-}
-
-/// An entry of the scope, or one inside of it that counts as its own.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    index: usize,
-    inner: Option<usize>,
 }
 
 /// APISIX: a plugin is switched off by `_meta: {disable: true}` among its settings.
@@ -126,24 +119,21 @@ impl<'p> Scope<'p> {
             Entries::Map(entries) => {
                 facts.by_letters.reserve(entries.len());
                 for (index, entry) in entries.iter().enumerate() {
-                    facts.add(Place { index, inner: None }, &entry.key, entry.value.scalar());
+                    facts.add(index, &entry.key, entry.value.scalar());
                     facts.below(index, entry);
                     facts.around(index, entry);
-                    for (number, inner) in meta(entry).iter().enumerate() {
-                        facts.add(Place { index, inner: Some(number) }, &inner.key, inner.value.scalar());
-                    }
                 }
             }
             Entries::Pairs(items) => {
                 for (index, item) in items.iter().enumerate() {
                     if let Some((name, value)) = pairs::pair(item) {
-                        facts.add(Place { index, inner: None }, name, Some(value));
+                        facts.add(index, name, Some(value));
                     }
                 }
             }
             Entries::Words(words) => {
                 for (index, (name, value)) in words.iter().enumerate() {
-                    facts.name(Place { index, inner: None }, name);
+                    facts.name(index, name);
                     facts.value(index, name, value, || value::resolved(value));
                 }
             }
@@ -159,18 +149,17 @@ impl<'p> Scope<'p> {
         facts
     }
 
-    /// The key at a place, and its value as written; `None` where that is no leaf, or too long to be compared.
-    fn entry(&self, place: Place) -> Option<(&'p str, Option<&'p str>)> {
+    /// The key of an entry, and its value as written; `None` where that is no leaf, or too long to be compared.
+    fn entry(&self, index: usize) -> Option<(&'p str, Option<&'p str>)> {
         let (key, text) = match self.entries {
             Entries::Map(entries) => {
-                let outer = entries.get(place.index)?;
-                let entry = place.inner.map_or(Some(outer), |inner| outer.value.entries().get(inner))?;
+                let entry = entries.get(index)?;
                 (entry.key.as_str(), entry.value.scalar().map(|scalar| scalar.text.as_str()))
             }
             Entries::Pairs(items) => {
-                pairs::pair(items.get(place.index)?).map(|(name, value)| (name, Some(value.text.as_str())))?
+                pairs::pair(items.get(index)?).map(|(name, value)| (name, Some(value.text.as_str())))?
             }
-            Entries::Words(words) => words.get(place.index).map(|(name, value)| (*name, Some(*value)))?,
+            Entries::Words(words) => words.get(index).map(|(name, value)| (*name, Some(*value)))?,
         };
         Some((key, text.filter(|text| text.len() <= VALUE_BYTES)))
     }
@@ -180,32 +169,22 @@ impl<'p> Scope<'p> {
     fn lettered<'l>(
         &'l self,
         letters: &'l [u8],
-    ) -> impl Iterator<Item = (Place, &'p str, Option<&'p str>)> + use<'l, 'p> {
+    ) -> impl Iterator<Item = (usize, &'p str, Option<&'p str>)> + use<'l, 'p> {
         let is_it = |key: &str| words::of(key).eq(letters.iter().copied());
         let is_known = self.facts.get().is_some() || self.looks.get() >= LOOKS_MAX;
         self.looks.set(self.looks.get().saturating_add(1));
         let known = is_known.then(|| self.facts().of_hash(letters)).into_iter().flatten();
-        let looked_at = (!is_known).then(|| self.places()).into_iter().flatten();
-        let entry = |place| self.entry(place).map(|(key, text)| (place, key, text));
+        let looked_at = (!is_known).then(|| self.numbers()).into_iter().flatten();
+        let entry = |index| self.entry(index).map(|(key, text)| (index, key, text));
         known.chain(looked_at).filter_map(entry).filter(move |(_, key, _)| is_it(key))
     }
 
-    /// All entries, in order.
-    fn places(&self) -> impl Iterator<Item = Place> + use<'p> {
-        let entries = self.entries;
-        let count = match entries {
+    fn numbers(&self) -> std::ops::Range<usize> {
+        0..match self.entries {
             Entries::Map(entries) => entries.len(),
             Entries::Pairs(items) => items.len(),
             Entries::Words(words) => words.len(),
-        };
-        (0..count).flat_map(move |index| {
-            let inner = match entries {
-                Entries::Map(entries) => entries.get(index).map_or(0, |entry| meta(entry).len()),
-                Entries::Pairs(_) | Entries::Words(_) => 0,
-            };
-            let place = move |inner| Place { index, inner };
-            std::iter::once(place(None)).chain((0..inner).map(move |number| place(Some(number))))
-        })
+        }
     }
 
     /// The short values by the letters of their keys.
@@ -220,7 +199,7 @@ impl<'p> Scope<'p> {
             return false;
         }
         let letters: Vec<u8> = words::of(key).collect();
-        self.lettered(&letters).any(|(place, other, _)| place.index > index && other == key)
+        self.lettered(&letters).any(|(later, other, _)| later > index && other == key)
     }
 
     /// Is there an entry of this name?
@@ -237,7 +216,7 @@ impl<'p> Scope<'p> {
 
     /// Is there an entry whose key's letters are such?
     pub(crate) fn any_letters(&self, is_such: impl Fn(&[u8]) -> bool) -> bool {
-        let mut entries = self.facts().by_letters.iter().filter_map(|(_, place)| self.entry(*place));
+        let mut entries = self.facts().by_letters.iter().filter_map(|(_, index)| self.entry(*index));
         entries.any(|(key, _)| is_such(&words::of(key).collect::<Vec<u8>>()))
     }
 
@@ -250,7 +229,7 @@ impl<'p> Scope<'p> {
     /// catalogue's neighbours.
     pub(crate) fn meets(&self, condition: &Condition, neighbours: &Neighbours) -> bool {
         let here = *self.neighbours.get_or_init(|| {
-            let keys = self.places().filter_map(|place| self.entry(place));
+            let keys = self.numbers().filter_map(|index| self.entry(index));
             keys.fold(0, |bits, (key, _)| bits | neighbours.of(key))
         });
         if condition.bit != 0 && here & condition.bit == 0 {
@@ -268,7 +247,7 @@ impl<'p> Scope<'p> {
             std::str::from_utf8(&letters).ok().and_then(duration::unit_named).is_some()
         };
         let is_more = |value: &str| duration::read(value).is_none_or(|span| span.nanos(Unit::Seconds) != 0);
-        let mut entries = facts.by_letters.iter().filter_map(|(_, place)| self.entry(*place));
+        let mut entries = facts.by_letters.iter().filter_map(|(_, index)| self.entry(*index));
         *facts.holds_more.get_or_init(|| entries.any(|(key, text)| text.is_some_and(is_more) && is_part(key)))
     }
 
@@ -303,14 +282,14 @@ impl<'p> Scope<'p> {
 }
 
 impl Facts {
-    fn name(&mut self, place: Place, key: &str) {
-        self.by_letters.push((hashed(&self.hash, words::of(key)), place));
+    fn name(&mut self, index: usize, key: &str) {
+        self.by_letters.push((hashed(&self.hash, words::of(key)), index));
     }
 
-    fn add(&mut self, place: Place, key: &str, scalar: Option<&Scalar>) {
-        self.name(place, key);
+    fn add(&mut self, index: usize, key: &str, scalar: Option<&Scalar>) {
+        self.name(index, key);
         if let Some(scalar) = scalar {
-            self.value(place.index, key, &scalar.text, || value::written(scalar));
+            self.value(index, key, &scalar.text, || value::written(scalar));
         }
     }
 
@@ -323,6 +302,11 @@ impl Facts {
     /// `saml: {enabled: false}` is about `samlLeeway` beside it too, and so is `features: {saml: false}`.
     fn below(&mut self, index: usize, entry: &Entry) {
         let switches = entry.value.entries().iter().take(VALUES_MAX);
+        for own in switches.clone().filter(|_| entry.key == META) {
+            if let Some(scalar) = own.value.scalar() {
+                self.value(index, &own.key, &scalar.text, || value::written(scalar));
+            }
+        }
         if switches.len() > 0 && FEATURES.contains(&Letters::of([entry.key.as_str()]).text()) {
             for switch in switches.clone() {
                 if let Some(scalar) = switch.value.scalar() {
@@ -392,17 +376,12 @@ impl Facts {
         }
     }
 
-    fn of_hash(&self, letters: &[u8]) -> impl Iterator<Item = Place> {
+    fn of_hash(&self, letters: &[u8]) -> impl Iterator<Item = usize> {
         let hash = hashed(&self.hash, letters.iter().copied());
         let first = self.by_letters.partition_point(|(other, _)| *other < hash);
         let same = self.by_letters.get(first..).unwrap_or(&[]).iter().take_while(move |(other, _)| *other == hash);
-        same.map(|(_, place)| *place)
+        same.map(|(_, index)| *index)
     }
-}
-
-/// The entries inside of this one that count as its own.
-fn meta(entry: &Entry) -> &[Entry] {
-    if entry.key == META { entry.value.entries() } else { &[] }
 }
 
 /// Eight letters at a time: a hasher takes as long for one as for eight.
