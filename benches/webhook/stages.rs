@@ -35,7 +35,7 @@ pub(crate) fn line(object: &Object) -> anyhow::Result<String> {
 
     let times = TIMES / object.fewer;
     let read = timed(times, || review::read(&object.review).is_ok());
-    let suspect = timed(times, || question.suspect().is_some());
+    let suspect = timed(times, || question.suspect(catalogue).is_some());
     let parse = timed(times, || tree_from_json(bytes.unwrap_or_default(), &limits).is_ok());
     let inspected = timed(times, || inspect::inspect(&tree, catalogue, &bounds, &limits));
     let judged = timed(times, || judge(&question, &ruling, catalogue, &limits));

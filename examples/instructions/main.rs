@@ -29,7 +29,12 @@ fn reviews() -> Vec<objects::Object> {
 }
 
 fn webhook() -> Router {
-    let admission = Admission { mode: Mode::Enforce, bounds: Bounds::default(), namespaces: Selector::default() };
+    let admission = Admission {
+        mode: Mode::Enforce,
+        bounds: Bounds::default(),
+        namespaces: Selector::default(),
+        settings: Vec::new(),
+    };
     let policies = Policies::fixed([("production".to_owned(), admission)]);
     serving(Webhook::new(policies, Metrics::new(&mut Registry::default()), Budget::default()))
 }

@@ -6,13 +6,16 @@
 use super::http_url;
 use super::names;
 use super::time_sync_policy::{
-    ActionSpec, ActionType, AdmissionModeSpec, AdmissionSpec, DurationText, LimitSpec, MAX_COUNT, OnUnknown,
-    PrometheusSource, REFERENCES_MAX, ReferenceUrl, RuleLevelSpec, Source as SourceSpec, TaintEffectSpec, TaintSpec,
-    TimeSyncPolicy, ToleranceSpec,
+    ActionSpec, ActionType, AdmissionModeSpec, AdmissionSpec, DurationText, KEY_MAX, KEYS_MAX, LimitSpec, MAX_COUNT,
+    OnUnknown, PRODUCT_MAX, PrometheusSource, REFERENCES_MAX, ReferenceUrl, RuleLevelSpec, SETTINGS_MAX, SettingSpec,
+    Source as SourceSpec, TaintEffectSpec, TaintSpec, TimeSyncPolicy, ToleranceSpec, UnitSpec, ZeroSpec,
 };
 use crate::agent::sources::sntp::{Server, ServerError};
 use crate::clock::Tolerance;
 use crate::duration;
+use crate::inspect::catalogue::{Meaning, Own};
+use crate::inspect::duration::{Nanos, Unit};
+use crate::inspect::words::Pattern;
 use crate::inspect::{Bounds, Level, Levels};
 use crate::policy::marks::Effect;
 use crate::policy::selector::Requirement;
@@ -224,6 +227,61 @@ pub fn admission(spec: &AdmissionSpec) -> Result<Admission, InvalidPolicy> {
         },
         bounds,
         namespaces: selector("spec.admission.namespaceSelector", &spec.namespace_selector)?,
+        settings: settings(&spec.settings)?,
+    })
+}
+
+/// Reads the settings that a policy adds to the catalogue.
+///
+/// # Errors
+/// Names the field that is wrong.
+pub fn settings(specs: &[SettingSpec]) -> Result<Vec<Own>, InvalidPolicy> {
+    if specs.len() > SETTINGS_MAX {
+        return Err(invalid("spec.admission.settings", format!("{} are more than {SETTINGS_MAX}", specs.len())));
+    }
+    specs
+        .iter()
+        .enumerate()
+        .map(|(number, spec)| setting(&format!("spec.admission.settings[{number}]"), spec))
+        .collect()
+}
+
+fn setting(at: &str, spec: &SettingSpec) -> Result<Own, InvalidPolicy> {
+    let field = |name: &str| format!("{at}.{name}");
+    if !(1..=PRODUCT_MAX).contains(&spec.product.chars().count()) {
+        return Err(invalid(
+            &field("product"),
+            format!("{:?}: write a name of 1 to {PRODUCT_MAX} characters", spec.product),
+        ));
+    }
+    if !(1..=KEYS_MAX).contains(&spec.keys.len()) {
+        return Err(invalid(&field("keys"), format!("{} keys: write 1 to {KEYS_MAX}", spec.keys.len())));
+    }
+    let key = |(number, text): (usize, &String)| {
+        let is_spelled = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '/' | ':' | '-' | '*');
+        let pattern = Pattern::new(text).filter(|pattern| pattern.tail().len() >= 3);
+        pattern.filter(|_| text.len() <= KEY_MAX && text.chars().all(is_spelled)).ok_or_else(|| {
+            let message = format!("{text:?} is no key like shop.auth.max-clock-diff");
+            invalid(&format!("{at}.keys[{number}]"), message)
+        })
+    };
+    let recommended = positive(&field("recommended"), &spec.recommended)?;
+    Ok(Own {
+        product: spec.product.clone(),
+        keys: spec.keys.iter().enumerate().map(key).collect::<Result<_, _>>()?,
+        unit: match spec.unit {
+            UnitSpec::Nanoseconds => Unit::Nanoseconds,
+            UnitSpec::Milliseconds => Unit::Milliseconds,
+            UnitSpec::Seconds => Unit::Seconds,
+            UnitSpec::Minutes => Unit::Minutes,
+            UnitSpec::Hours => Unit::Hours,
+        },
+        zero: match spec.zero {
+            ZeroSpec::NoTolerance => Meaning::Zero,
+            ZeroSpec::ProductDefault => Meaning::Default,
+            ZeroSpec::CheckDisabled => Meaning::Disabled,
+        },
+        recommended: Nanos::try_from(recommended.as_nanos()).unwrap_or(Nanos::MAX),
     })
 }
 
@@ -315,6 +373,14 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_own_products_have_defaults() {
+        let setting = json!({"product": "Shop", "keys": ["shop.max-clock-diff"]});
+        let policy = read(json!({"admission": {"settings": [setting]}})).unwrap();
+        let [own] = policy.admission.settings.as_slice() else { panic!("{policy:?}") };
+        assert_eq!((own.unit, own.zero, own.recommended), (Unit::Seconds, Meaning::Zero, 30_000_000_000));
+    }
+
+    #[test]
     fn references_get_their_port() {
         let all = ["ntp://a.example", "ntp://10.0.0.1:1123", "ntp://[::1]", "ntp://[::1]:5"];
         let policy = read(json!({ "references": all })).unwrap();
@@ -340,6 +406,14 @@ mod tests {
             (json!({"action": {"limit": {"maxNodes": "101%"}}}), "spec.action.limit.maxNodes"),
             (json!({"action": {"limit": {"maxNodes": -1}}}), "spec.action.limit.maxNodes"),
             (json!({"references": ["http://x"]}), "spec.references"),
+            (
+                json!({"admission": {"settings": [{"product": "a", "keys": ["a.diff", "a*b*c"]}]}}),
+                "spec.admission.settings[0].keys[1]",
+            ),
+            (
+                json!({"admission": {"settings": [{"product": "a", "keys": ["a.diff"], "recommended": "0s"}]}}),
+                "spec.admission.settings[0].recommended",
+            ),
             (json!({"admission": {"minSkew": "10m"}}), "spec.admission.minSkew"),
             (json!({"source": {"prometheus": {"url": "https://p"}}}), "spec.source.prometheus.url"),
             (

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use crate::inspect::rules::{RULES, Rule};
 
-use super::time_sync_policy::{DurationText, HttpUrl, MAX_COUNT, MaxNodes, ReferenceUrl};
+use super::time_sync_policy::{DurationText, HttpUrl, KEY_MAX, KEYS_MAX, MAX_COUNT, MaxNodes, ReferenceUrl};
 
 /// A qualified name: a name of 63 characters at most, and perhaps a domain before it.
 pub const QUALIFIED_NAME: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
@@ -122,6 +122,23 @@ impl JsonSchema for MaxNodes {
             }],
         })
     }
+}
+
+/// Spellings of a setting. What a message names is no secret, and what is looked for in every object is short.
+pub fn setting_keys(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": KEYS_MAX,
+        "items": {
+            "type": "string",
+            "maxLength": KEY_MAX,
+            "x-kubernetes-validations": [{
+                "rule": "self.matches('^[A-Za-z0-9._/:-]*([*][A-Za-z0-9._/:-]*)?$') && self.matches('[A-Za-z0-9][^*A-Za-z0-9]*[A-Za-z0-9][^*A-Za-z0-9]*[A-Za-z0-9][^*]*$')",
+                "message": "must be a key like shop.auth.max-clock-diff: letters, digits, dots, dashes and underscores, one star at most, and three letters behind it",
+            }],
+        },
+    })
 }
 
 /// A level for each rule, by name. Named fields, and not any key: `kubectl explain` lists them, and `kubectl apply` refuses

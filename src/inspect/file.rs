@@ -17,7 +17,7 @@ use super::takers::{self, Taker};
 use super::template;
 use super::tree::{Position, Tree};
 use super::walk::Walk;
-use super::{Bounds, Inspection, Path, mentions_skew, object_ref};
+use super::{Bounds, Inspection, Path, object_ref};
 use std::borrow::Cow;
 
 /// What a file gave.
@@ -83,7 +83,7 @@ impl Eyes<'_> {
 fn looked(name: Option<&str>, text: &str, eyes: Eyes<'_>, uses: Option<&Uses<'_>>) -> FileInspection {
     let Eyes { catalogue, bounds, limits } = eyes;
     // The same question as at admission: a key that only escapes put together is no key for either.
-    let may_hold = mentions_skew(text.as_bytes()) || (limits.secrets && text.contains("Secret"));
+    let may_hold = catalogue.mentions(text.as_bytes()) || (limits.secrets && text.contains("Secret"));
     let may_take = takers::may_take(text, may_hold);
     let yaml = if may_hold || uses.is_some() { formats::yaml::documents } else { formats::yaml::heads };
     let Some(Parsed { format, text: read, documents, notes }) = parsed(name, text, limits, yaml) else {

@@ -7,8 +7,9 @@
 //! follows than the harmless ones. What could hide a needle from a byte search counts as one: a JSON escape of an ASCII
 //! letter or digit (`\u006c`), YAML's `\x6c`, and base64 (`binaryData`).
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, Known};
 use super::rules::{RULES, token_lifetime};
+use super::words::{Letters, Pattern};
 use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::dfa::DFA;
 use aho_corasick::{AhoCorasick, Anchored};
@@ -18,12 +19,65 @@ use std::sync::LazyLock;
 const DISGUISES: &[&str] =
     &["binarydata", "\\u004", "\\u005", "\\u006", "\\u007", "\\x4", "\\x5", "\\x6", "\\x7", "\\u0000"];
 
-/// False: [`super::inspect`] finds nothing in an object or file with these bytes. True: it has to look.
-#[must_use]
-pub fn mentions_skew(text: &[u8]) -> bool {
+/// False: with the built-in catalogue [`super::inspect`] finds nothing in an object or file with these bytes. True: it has
+/// to look.
+fn mentions_skew(text: &[u8]) -> bool {
     static NEEDLES: LazyLock<Option<Needles>> = LazyLock::new(Needles::new);
     // Without an automaton (it is built from constants, a test sees to it) everything has to be looked at.
     NEEDLES.as_ref().is_none_or(|needles| needles.are_in(text))
+}
+
+/// What a catalogue looks for in a text before anybody reads it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mentions {
+    /// Words of entries that are not built in.
+    own: Own,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Own {
+    #[default]
+    Nothing,
+    Words(Box<DFA>),
+    /// They are too many to be looked for at once: everything has to be looked at.
+    Everything,
+}
+
+impl Mentions {
+    /// Beside the built-in needles a word of each of these spellings.
+    pub(crate) fn of(own: &[Known]) -> Mentions {
+        let words: Vec<Vec<u8>> = own.iter().flat_map(|known| &known.keys).map(longest_word).collect();
+        let automaton = DFA::builder().prefilter(false).build(&words);
+        Mentions { own: automaton.map_or(Own::Everything, |words| Own::Words(Box::new(words))) }
+    }
+
+    pub(crate) fn are_in(&self, text: &[u8]) -> bool {
+        mentions_skew(text)
+            || match &self.own {
+                Own::Nothing => false,
+                Own::Words(words) => are_spelled(words, text),
+                Own::Everything => true,
+            }
+    }
+}
+
+/// The end of a spelling is in every path that it fits: of its words the longest is looked for.
+fn longest_word(key: &Pattern) -> Vec<u8> {
+    let end = key.text().rsplit('*').next().unwrap_or("");
+    let letters = Letters::of([end]);
+    let words = letters.words(0, letters.text().len());
+    words.max_by_key(|word| word.len()).map(<[u8]>::to_vec).unwrap_or_default()
+}
+
+/// Is one of the words in the letters of a text? What stands between letters does not count: what is one word for whoever
+/// described the setting may be two in a variable's name.
+fn are_spelled(words: &DFA, text: &[u8]) -> bool {
+    let Ok(mut at) = words.start_state(Anchored::No) else { return true };
+    let mut letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric());
+    letters.any(|letter| {
+        at = words.next_state(Anchored::No, at, letter.to_ascii_lowercase());
+        words.is_match(at)
+    })
 }
 
 /// A key that is in every other object, as Kubernetes spells it.

@@ -45,7 +45,6 @@ pub use finding::{Finding, Note, ObjectRef, Severity, Spot, introduced};
 pub use formats::Notation;
 pub use levels::{Level, Levels};
 pub use limits::Limits;
-pub use mention::mentions_skew;
 pub use offers::{Store, Supplier, Supply};
 pub use suppression::Suppressed;
 pub use surfaces::SILENT_ANNOTATIONS;

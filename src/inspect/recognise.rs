@@ -11,7 +11,6 @@ use super::duration::{self, Nanos, Span};
 use super::formats::{self, Notation};
 use super::link::{Link, Way};
 use super::lookalike;
-use super::mention::mentions_skew;
 use super::scope::fits;
 use super::surfaces::command;
 use super::tree::Scalar;
@@ -88,8 +87,8 @@ pub(crate) fn recognise<'s>(
         return None;
     }
     if link.keys().map(str::len).sum::<usize>() > PATH_BYTES
-        || !link.keys().any(|key| mentions_skew(key.as_bytes()))
-        || link.keys().any(|key| is_comment(key) && !is_profile(key))
+        || !link.keys().any(|key| catalogue.mentions(key.as_bytes()))
+        || link.keys().any(|key| is_comment(key) && !is_profile(catalogue, key))
     {
         return None;
     }
@@ -169,12 +168,13 @@ fn is_comment(key: &str) -> bool {
 /// only does not run in a cluster.
 ///
 /// Source: <https://quarkus.io/guides/config-reference#profiles>.
-fn is_profile(key: &str) -> bool {
+fn is_profile(catalogue: &Catalogue, key: &str) -> bool {
     let Some(rest) = key.strip_prefix('%') else { return false };
     let (name, below) = rest.split_once('.').map_or((rest, None), |(name, below)| (name, Some(below)));
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | ','));
     // `%clockSkew` is a line that somebody switched off.
-    let is_set = below.is_some_and(|below| below.contains('.')) || (below.is_none() && !mentions_skew(name.as_bytes()));
+    let is_set =
+        below.is_some_and(|below| below.contains('.')) || (below.is_none() && !catalogue.mentions(name.as_bytes()));
     is_name && is_set && !name.split(',').all(|name| matches!(name, "dev" | "test"))
 }
 

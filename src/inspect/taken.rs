@@ -21,7 +21,7 @@ use super::takers::{Taker, Variable};
 use super::tree::{Entry, Path, Step, Tree};
 use super::walk::Walk;
 use super::words::Letters;
-use super::{Inspection, ObjectRef, formats, mentions_skew};
+use super::{Inspection, ObjectRef, formats};
 use std::collections::HashMap;
 
 /// So often an entry of one document is looked at under a name that somebody gives it; what is found in it by itself
@@ -179,7 +179,8 @@ impl<'s> Shelf<'s> {
             let mut steps = above.clone();
             steps.extend(entry.above.iter().cloned());
             steps.extend(entry.text.is_none().then(|| Step::Key(entry.key.to_owned())));
-            let speaks = mentions_skew(entry.key.as_bytes()) || mentions_skew(entry.scalar.text.as_bytes());
+            let speaks =
+                [entry.key, &entry.scalar.text].iter().any(|text| self.eyes.catalogue.mentions(text.as_bytes()));
             Record { steps, told: Vec::new(), speaks, is_taken: false, unseen: 0 }
         };
         let mut records: Vec<Record> = self.entries.iter().map(record).collect();
@@ -210,7 +211,7 @@ impl<'s> Shelf<'s> {
         };
         let may_be = |(number, name): &(usize, String)| {
             let record = records.get(*number);
-            record.is_some_and(|it| it.speaks || !it.told.is_empty()) || mentions_skew(name.as_bytes())
+            record.is_some_and(|it| it.speaks || !it.told.is_empty()) || self.eyes.catalogue.mentions(name.as_bytes())
         };
         let taken: Vec<(usize, String)> = taken.into_iter().filter(may_be).collect();
         let Some(first) = taken.first().map(|(number, _)| *number) else { return };

@@ -14,7 +14,7 @@ use super::scope::{Entries, Scope};
 use super::sight::{Remark, Sight, What};
 use super::surfaces::{self, command, config_map, pairs};
 use super::tree::{Entry, Kind, Path, Position, Scalar, Tree};
-use super::{Bounds, Inspection, ObjectRef, fix, mentions_skew};
+use super::{Bounds, Inspection, ObjectRef, fix};
 
 /// Its `group/Kind`.
 const SECRET: &str = "/Secret";
@@ -64,6 +64,11 @@ impl<'c> Walk<'c> {
     /// Is this leaf a setting, whatever is said about it?
     pub(crate) fn recognises(&mut self, link: &Link<'_>, scalar: &Scalar) -> bool {
         recognise::recognise(self.catalogue, &self.kind, link, scalar, |_| true, &mut self.room).is_some()
+    }
+
+    /// Can this text hold a setting at all?
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        self.catalogue.mentions(text.as_bytes())
     }
 
     pub(crate) fn limits(&self) -> &'c Limits {
@@ -307,7 +312,7 @@ impl<'c> Walk<'c> {
         let may_be_document = text.starts_with(['{', '[']) || text.contains('\n') || is_jaas(text);
         let may_be_options = !may_be_document && command::holds_options(key, text);
         let is_read = (may_be_document && !surfaces::is_prose(key)) || may_be_options;
-        if !is_read || formats::is_foreign(key) || !mentions_skew(text.as_bytes()) {
+        if !is_read || formats::is_foreign(key) || !self.mentions(text) {
             return;
         }
         if may_be_document {
@@ -319,7 +324,7 @@ impl<'c> Walk<'c> {
 
     /// A document in the value that `link` leads to, which begins at `at` of the document around it.
     pub(crate) fn document(&mut self, link: &Link<'_>, name: Option<&str>, text: &str, at: Position) {
-        if !mentions_skew(text.as_bytes()) {
+        if !self.mentions(text) {
             return;
         }
         let Some(format) = formats::detect(name, text) else { return };

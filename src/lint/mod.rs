@@ -62,8 +62,8 @@ pub fn run(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
 
 fn lint(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
     let limits = Limits { secrets: args.secrets, ..Limits::default() };
-    let bounds = match policy::bounds(args, &limits) {
-        Ok(bounds) => bounds,
+    let policy = match policy::read(args, &limits) {
+        Ok(policy) => policy,
         Err(message) => {
             writeln!(err, "clockwarden: {message}")?;
             return Ok(FAILED);
@@ -73,7 +73,8 @@ fn lint(args: &LintArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::Result
         writeln!(err, "clockwarden: --fix cannot write into standard input; name the file, or use --diff")?;
         return Ok(FAILED);
     }
-    let eyes = Eyes { catalogue: Catalogue::builtin(), bounds: &bounds, limits: &limits };
+    let catalogue = Catalogue::with(&policy.settings);
+    let eyes = Eyes { catalogue: &catalogue, bounds: &policy.bounds, limits: &limits };
     let mend = match (args.fix, args.diff) {
         (true, _) => Mend::Write,
         (_, true) => Mend::Show,

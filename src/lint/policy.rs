@@ -1,21 +1,33 @@
-//! The bounds that the rules compare with: flags, then the policy's file, then the defaults.
+//! By what is judged: the bounds that the rules compare with (flags, then the policy's file, then the defaults), and the
+//! settings that the policy adds to the catalogue.
 
 use super::args::{LintArgs, level, span};
 use super::files::{self, Content};
+use crate::api::convert;
+use crate::api::time_sync_policy::SettingSpec;
+use crate::inspect::catalogue::Own;
 use crate::inspect::formats::yaml;
 use crate::inspect::tree::Tree;
 use crate::inspect::{Bounds, Level, Levels, Limits};
+use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Policy {
+    pub(super) bounds: Bounds,
+    pub(super) settings: Vec<Own>,
+}
+
 /// # Errors
 /// What to tell the user: the file or flag, and what to write.
-pub(super) fn bounds(args: &LintArgs, limits: &Limits) -> Result<Bounds, String> {
-    let of_policy = args.policy.as_deref().map(|path| from_file(path, limits)).transpose()?.unwrap_or_default();
+pub(super) fn read(args: &LintArgs, limits: &Limits) -> Result<Policy, String> {
+    let of_file = args.policy.as_deref().map(|path| from_file(path, limits)).transpose()?.unwrap_or_default();
     let bounds = Bounds {
-        skew_min: args.min_skew.unwrap_or(of_policy.skew_min),
-        skew_max: args.max_skew.unwrap_or(of_policy.skew_max),
-        levels: levels(of_policy.levels, &args.rule)?,
+        skew_min: args.min_skew.unwrap_or(of_file.bounds.skew_min),
+        skew_max: args.max_skew.unwrap_or(of_file.bounds.skew_max),
+        levels: levels(of_file.bounds.levels, &args.rule)?,
     };
     if bounds.skew_min > bounds.skew_max {
         let Bounds { skew_min, skew_max, .. } = bounds;
@@ -23,7 +35,7 @@ pub(super) fn bounds(args: &LintArgs, limits: &Limits) -> Result<Bounds, String>
             "the least skew {skew_min:?} is above the greatest {skew_max:?}; see --min-skew and --max-skew"
         ));
     }
-    Ok(bounds)
+    Ok(Policy { bounds, settings: of_file.settings })
 }
 
 /// # Errors
@@ -32,7 +44,7 @@ fn levels(from: Levels, set: &[(String, Level)]) -> Result<Levels, String> {
     set.iter().try_fold(from, |levels, (rule, level)| levels.with(rule, *level)).map_err(|error| error.to_string())
 }
 
-fn from_file(path: &Path, limits: &Limits) -> Result<Bounds, String> {
+fn from_file(path: &Path, limits: &Limits) -> Result<Policy, String> {
     let named = |message: &str| format!("{}: {message}", path.display());
     let text = match files::read(path, limits.bytes) {
         Content::Text(text) => text,
@@ -53,8 +65,9 @@ fn from_file(path: &Path, limits: &Limits) -> Result<Bounds, String> {
     };
     // As at admission: where several policies hold, the strictest of each setting.
     let default = Bounds::default();
-    let mut strictest: Option<Bounds> = None;
+    let (mut strictest, mut settings) = (None::<Bounds>, Vec::new());
     for policy in policies {
+        settings.extend(own(policy).map_err(|error| named(&error))?);
         let skew_min = read(policy, "minSkew")?.unwrap_or(default.skew_min);
         let skew_max = read(policy, "maxSkew")?.unwrap_or(default.skew_max);
         let rules = policy.at(&["spec", "admission", "rules"]).map_or(&[][..], Tree::entries);
@@ -64,5 +77,28 @@ fn from_file(path: &Path, limits: &Limits) -> Result<Bounds, String> {
         let bounds = Bounds { skew_min, skew_max, levels: rules };
         strictest = Some(strictest.map_or(bounds, |before| before.strictest(bounds)));
     }
-    Ok(strictest.unwrap_or(default))
+    Ok(Policy { bounds: strictest.unwrap_or(default), settings })
+}
+
+/// The settings that a policy adds.
+///
+/// # Errors
+/// The field, its value, and what to write.
+fn own(policy: &Tree) -> Result<Vec<Own>, String> {
+    let Some(settings) = policy.at(&["spec", "admission", "settings"]) else { return Ok(Vec::new()) };
+    let read = |(number, setting): (usize, &Tree)| {
+        serde_json::from_value::<SettingSpec>(json(setting))
+            .map_err(|error| format!("spec.admission.settings[{number}]: {error}"))
+    };
+    let specs: Vec<SettingSpec> = settings.items().iter().enumerate().map(read).collect::<Result<_, _>>()?;
+    convert::settings(&specs).map_err(|error| error.to_string())
+}
+
+/// As the API server would get it. Every leaf of these settings is a text.
+fn json(tree: &Tree) -> Value {
+    match tree {
+        Tree::Scalar(scalar) => Value::String(scalar.text.clone()),
+        Tree::List(items) => items.iter().map(json).collect(),
+        Tree::Map(entries) => entries.iter().map(|entry| (entry.key.clone(), json(&entry.value))).collect(),
+    }
 }

@@ -33,6 +33,7 @@ pub use tally::Tally;
 
 use crate::clock::Tolerance;
 use crate::inspect::Bounds;
+use crate::inspect::catalogue::Own;
 use std::time::Duration;
 
 /// A `TimeSyncPolicy` that was found valid: every duration read, exactly one source.
@@ -154,6 +155,8 @@ pub struct Admission {
     pub bounds: Bounds,
     /// Which namespaces.
     pub namespaces: Selector,
+    /// Settings of products that only the users of the cluster know.
+    pub settings: Vec<Own>,
 }
 
 #[cfg(test)]

@@ -227,7 +227,12 @@ impl Scenario {
                 limit: Limit::Percent { percent: 10, at_least: 1 },
                 suspended: false,
             },
-            admission: Admission { mode: Mode::Off, bounds: Bounds::default(), namespaces: Selector::default() },
+            admission: Admission {
+                mode: Mode::Off,
+                bounds: Bounds::default(),
+                namespaces: Selector::default(),
+                settings: Vec::new(),
+            },
         }
     }
 

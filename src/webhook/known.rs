@@ -7,8 +7,10 @@
 //! Does not know: the API server, how objects are read.
 
 use super::ruling::{Ruling, combine};
+use crate::inspect::Catalogue;
 use crate::policy::{Admission, Mode};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Labels of a namespace.
 pub type Labels = BTreeMap<String, String>;
@@ -77,12 +79,20 @@ impl<V: Clone> Mirror<V> {
 }
 
 /// Both mirrors.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Known {
     /// The admission part of each `TimeSyncPolicy`.
-    pub policies: Mirror<Admission>,
+    policies: Mirror<Admission>,
     /// The labels of each namespace.
     pub namespaces: Mirror<Labels>,
+    /// The built-in catalogue, and the settings that the policies add to it.
+    catalogue: Arc<Catalogue>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Known::new(Mirror::default(), Mirror::default())
+    }
 }
 
 /// The labels of a namespace are needed and not known.
@@ -90,6 +100,33 @@ pub struct Known {
 pub struct LabelsMissing;
 
 impl Known {
+    /// What is known at the beginning.
+    #[must_use]
+    pub fn new(policies: Mirror<Admission>, namespaces: Mirror<Labels>) -> Known {
+        let mut known = Known { policies, namespaces, catalogue: Catalogue::with([]) };
+        known.settle();
+        known
+    }
+
+    /// Takes note of what happened to a policy.
+    pub fn apply_policy(&mut self, event: Event<Admission>) {
+        self.policies.apply(event);
+        self.settle();
+    }
+
+    /// What a key means does not depend on the namespace, so those of all policies that ask for anything hold together;
+    /// of two that fit alike that of the policy whose name comes first.
+    fn settle(&mut self) {
+        let asking = self.policies.current.values().filter(|admission| admission.mode != Mode::Off);
+        self.catalogue = Catalogue::with(asking.flat_map(|admission| &admission.settings));
+    }
+
+    /// What is known about products.
+    #[must_use]
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
     /// Whether both have been listed once.
     #[must_use]
     pub fn complete(&self) -> bool {
@@ -137,13 +174,16 @@ impl Known {
 mod tests {
     use super::*;
     use crate::inspect::Bounds;
+    use crate::inspect::catalogue::{Meaning, Own};
+    use crate::inspect::duration::Unit;
+    use crate::inspect::words::Pattern;
     use crate::policy::Selector;
     use crate::policy::selector::Requirement;
 
     fn admission(mode: Mode, team: Option<&str>) -> Admission {
         let requirement = |team: &str| Requirement::In("team".into(), [team.to_owned()].into());
         let namespaces = Selector(team.map(requirement).into_iter().collect());
-        Admission { mode, bounds: Bounds::default(), namespaces }
+        Admission { mode, bounds: Bounds::default(), namespaces, settings: Vec::new() }
     }
 
     fn labels(team: &str) -> Labels {
@@ -153,7 +193,7 @@ mod tests {
     fn known(policies: &[(&str, Admission)]) -> Known {
         let policies = policies.iter().map(|(name, admission)| ((*name).to_owned(), admission.clone())).collect();
         let namespaces = ["shop", "bank"].map(|name| (name.to_owned(), labels(name))).into();
-        Known { policies: Mirror::fixed(policies), namespaces: Mirror::fixed(namespaces) }
+        Known::new(Mirror::fixed(policies), Mirror::fixed(namespaces))
     }
 
     fn check(known: &Known, namespace: &str, expected: Result<Option<(Mode, &str)>, LabelsMissing>) {
@@ -178,6 +218,28 @@ mod tests {
         check(&known(&[]), "new", Ok(None));
         check(&known(&[("off", admission(Mode::Off, None))]), "shop", Ok(None));
         assert!(all.asks_something() && !known(&[("off", admission(Mode::Off, None))]).asks_something());
+    }
+
+    #[test]
+    fn the_settings_of_all_policies_that_ask_for_something_are_known() {
+        let with = |product: &str, mode: Mode| {
+            let key = Pattern::new(&format!("{product}.diff")).unwrap();
+            let (keys, zero) = (vec![key], Meaning::Zero);
+            let own = Own { product: product.to_owned(), keys, unit: Unit::Seconds, zero, recommended: 1 };
+            Admission { settings: vec![own], ..admission(mode, Some("shop")) }
+        };
+        let products = |known: &Known| {
+            let all = known.catalogue().known().iter().filter(|it| it.id.starts_with("own"));
+            all.map(|it| it.product.clone()).collect::<Vec<_>>().join(",")
+        };
+        let policies = [("b", with("b", Mode::Warn)), ("a", with("a", Mode::Enforce)), ("off", with("c", Mode::Off))];
+        let mut known = known(&policies);
+        assert_eq!(products(&known), "a,b");
+        known.apply_policy(Event::Changed("off".to_owned(), Some(with("c", Mode::Warn))));
+        known.apply_policy(Event::Deleted("a".to_owned()));
+        assert_eq!(products(&known), "b,c");
+        assert_eq!(products(&Known::default()), "");
+        assert!(Known::default().catalogue().known().len() > 50);
     }
 
     #[test]

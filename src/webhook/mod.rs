@@ -31,7 +31,7 @@ pub mod words;
 
 pub use args::{SecretName, WebhookArgs};
 
-use crate::inspect::{self, Catalogue};
+use crate::inspect::Catalogue;
 use crate::runtime::{self, Tasks};
 use anyhow::{Context, bail};
 use managed::Managed;
@@ -53,7 +53,7 @@ pub async fn run(args: WebhookArgs) -> anyhow::Result<ExitCode> {
         return runtime::print(&configuration(&args));
     }
     // Both are built at their first use, which shall not be somebody's first review.
-    let _ = (Catalogue::builtin(), inspect::mentions_skew(b""));
+    let _ = Catalogue::builtin().mentions(b"");
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
     let mut tasks = Tasks::new()?;

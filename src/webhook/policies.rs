@@ -8,6 +8,7 @@ use super::known::{Event, Known, Labels, LabelsMissing, Mirror};
 use super::ruling::Ruling;
 use crate::api::convert;
 use crate::api::time_sync_policy::{AdmissionSpec, TimeSyncPolicy};
+use crate::inspect::Catalogue;
 use crate::policy::{Admission, Mode};
 use crate::runtime::CancellationToken;
 use crate::telemetry::chain;
@@ -47,7 +48,7 @@ impl Policies {
     #[must_use]
     pub fn fixed(policies: impl IntoIterator<Item = (String, Admission)>) -> Policies {
         let policies = Mirror::fixed(policies.into_iter().collect());
-        let known = Known { policies, namespaces: Mirror::fixed([].into()) };
+        let known = Known::new(policies, Mirror::fixed([].into()));
         Policies { known: Arc::new(RwLock::new(known)), cluster: None }
     }
 
@@ -67,6 +68,12 @@ impl Policies {
     #[must_use]
     pub fn synced(&self) -> bool {
         self.known(Known::complete)
+    }
+
+    /// What is known about products, with the settings that the policies add.
+    #[must_use]
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.known(|known| Arc::clone(known.catalogue()))
     }
 
     /// What the policies hold together in a namespace (`""` for objects of none); `None`: nothing.
@@ -92,7 +99,7 @@ impl Policies {
         let resource = kube::api::ApiResource::erase::<TimeSyncPolicy>(&());
         let events = watcher(Api::<DynamicObject>::all_with(client, &resource), watcher::Config::default());
         follow("TimeSyncPolicies", events, read_policy, &stop, |event| {
-            self.known.write().unwrap_or_else(PoisonError::into_inner).policies.apply(event);
+            self.known.write().unwrap_or_else(PoisonError::into_inner).apply_policy(event);
         })
         .await
     }

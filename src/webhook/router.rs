@@ -16,7 +16,7 @@ use super::policies::Policies;
 use super::review::{self, Answer, Malformed, Request as Review, Status};
 use super::seats::Seats;
 use super::verdict::{Decision, Question, Verdict, judge};
-use crate::inspect::{Catalogue, Limits};
+use crate::inspect::Limits;
 use crate::runtime::mono_now;
 use crate::telemetry;
 use axum::Router;
@@ -293,12 +293,13 @@ impl Webhook {
     async fn judge(&self, body: &[u8]) -> Result<(Verdict, Vec<u8>), Fault> {
         let review = review::read(body)?;
         let question = question(&review);
-        let verdict = if question.suspect().is_none() {
+        let catalogue = self.policies.catalogue();
+        let verdict = if question.suspect(&catalogue).is_none() {
             Verdict::admitted()
         } else {
             match self.policies.ruling(&review.namespace).await {
                 None => Verdict::admitted(),
-                Some(ruling) => judge(&question, &ruling, Catalogue::builtin(), &self.budget.limits),
+                Some(ruling) => judge(&question, &ruling, &catalogue, &self.budget.limits),
             }
         };
         if verdict.decision == Decision::Refused {

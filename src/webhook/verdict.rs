@@ -39,10 +39,10 @@ impl<'a> Question<'a> {
     /// The object, if it could possibly hold a setting that has to be judged. `None`: let it in, whatever the
     /// policies say. This is the answer for nearly every review, and costs one pass over the object's bytes.
     #[must_use]
-    pub fn suspect(&self) -> Option<&'a [u8]> {
+    pub fn suspect(&self, catalogue: &Catalogue) -> Option<&'a [u8]> {
         let judged = matches!(self.operation, Operation::Create | Operation::Update)
             && matches!(self.sub_resource, "" | EPHEMERAL_CONTAINERS);
-        self.object.filter(|object| judged && inspect::mentions_skew(object))
+        self.object.filter(|object| judged && catalogue.mentions(object))
     }
 }
 
@@ -106,7 +106,9 @@ impl Verdict {
 /// Judges one object by what the policies of its namespace hold together.
 #[must_use]
 pub fn judge(question: &Question<'_>, ruling: &Ruling, catalogue: &Catalogue, limits: &Limits) -> Verdict {
-    let Some(object) = question.suspect().filter(|_| ruling.mode != Mode::Off) else { return Verdict::admitted() };
+    let Some(object) = question.suspect(catalogue).filter(|_| ruling.mode != Mode::Off) else {
+        return Verdict::admitted();
+    };
     let tree = match tree_from_json(object, limits) {
         Ok(tree) => tree,
         Err(error) => return Verdict::unread("the object", &error),
@@ -121,7 +123,7 @@ pub fn judge(question: &Question<'_>, ruling: &Ruling, catalogue: &Catalogue, li
     }
     let before = match question.old.filter(|_| question.operation == Operation::Update) {
         None => Before::Nothing,
-        Some(old) if !inspect::mentions_skew(old) => Before::Known(Inspection::default()),
+        Some(old) if !catalogue.mentions(old) => Before::Known(Inspection::default()),
         Some(old) => match tree_from_json(old, limits) {
             Ok(old) => Before::Known(look(&old)),
             Err(_) => Before::Unreadable,

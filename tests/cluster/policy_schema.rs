@@ -117,7 +117,8 @@ fn check(case: &Case, answer: std::result::Result<Value, String>) -> Result<()> 
                 (Err(error), None) => {
                     let plain: String =
                         field.split('[').map(|part| part.split(']').next_back().unwrap_or("")).collect();
-                    ensure!(error.field == plain, "the schema names {field}, convert {}", error.field);
+                    let is_named = error.field == *field || error.field == plain;
+                    ensure!(is_named, "the schema names {field}, convert {}", error.field);
                     Ok(())
                 }
                 (Ok(()), Some(_)) => Ok(()),

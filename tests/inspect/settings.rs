@@ -8,7 +8,7 @@ use clockwarden::inspect::catalogue::{Condition, Context, Known, Meaning, Reads,
 use clockwarden::inspect::duration::{SECOND, Unit};
 use clockwarden::inspect::json::tree_from_json;
 use clockwarden::inspect::words::Pattern;
-use clockwarden::inspect::{Bounds, Catalogue, Finding, Limits, Severity, inspect, inspect_file, mentions_skew};
+use clockwarden::inspect::{Bounds, Catalogue, Finding, Limits, Severity, inspect, inspect_file};
 
 /// What is said about a value: the rule and how bad; nothing where the value is harmless there.
 type Said = Option<(&'static str, Severity)>;
@@ -63,7 +63,7 @@ fn at_admission(text: &str, entry: &str, expected: Said) -> Option<String> {
         Err(error) => return Some(format!("the sample is no YAML: {error}")),
     };
     let json = object.to_string();
-    if !mentions_skew(json.as_bytes()) {
+    if !Catalogue::builtin().mentions(json.as_bytes()) {
         return Some("at admission it is not even read".to_owned());
     }
     let Ok(tree) = tree_from_json(json.as_bytes(), &Limits::default()) else {

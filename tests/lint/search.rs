@@ -127,3 +127,36 @@ fn order_does_not_depend_on_the_number_of_threads() {
         assert_eq!((&many.out, &many.err, many.status), (&one.out, &one.err, 1));
     }
 }
+
+/// Bounds come from a policy, and so do settings that only its users know.
+#[test]
+fn a_policy_describes_settings_of_own_products() {
+    let policy = |setting: &str| {
+        format!(
+            "apiVersion: clockwarden.io/v1alpha1\nkind: TimeSyncPolicy\nmetadata: {{name: production}}\nspec:\n  \
+             admission:\n    settings:\n      - {setting}\n"
+        )
+    };
+    let folder = folder(&[
+        ("a.properties", "port=80\nshop.auth.max-clock-diff=0\n"),
+        ("good", &policy("{product: Shop gateway, keys: [shop.auth.max-clock-diff], unit: Milliseconds}")),
+        ("no-product", &policy("{keys: [shop.auth.max-clock-diff]}")),
+        ("bad-key", &policy("{product: Shop, keys: [a*b*c]}")),
+        ("bad-unit", &policy("{product: Shop, keys: [shop.diff], unit: days}")),
+    ]);
+    let at = |policy: &str| lint(folder.path(), &["a.properties", "--policy", policy]);
+    assert_eq!(lint(folder.path(), &["a.properties"]).status, 0);
+    let said = at("good");
+    assert_eq!(said.status, 1, "{}", said.err);
+    assert!(said.out.contains("a.properties:2:26") && said.out.contains("Shop gateway"), "{}", said.out);
+    assert!(said.out.contains("30000"), "{}", said.out);
+    for (policy, words) in [
+        ("no-product", ["spec.admission.settings[0]", "`product`"]),
+        ("bad-key", ["spec.admission.settings[0].keys[0]", "a*b*c"]),
+        ("bad-unit", ["spec.admission.settings[0]", "`days`"]),
+    ] {
+        let said = at(policy);
+        assert_eq!(said.status, 2, "{policy}: {}", said.out);
+        assert!(words.iter().chain(&[policy]).all(|word| said.err.contains(word)), "{}", said.err);
+    }
+}

@@ -22,7 +22,12 @@ pub(crate) struct Hook {
 }
 
 pub(crate) fn enforcing() -> Policies {
-    let admission = Admission { mode: Mode::Enforce, bounds: Bounds::default(), namespaces: Selector::default() };
+    let admission = Admission {
+        mode: Mode::Enforce,
+        bounds: Bounds::default(),
+        namespaces: Selector::default(),
+        settings: Vec::new(),
+    };
     Policies::fixed([("production".to_owned(), admission)])
 }
 

@@ -3,6 +3,9 @@
 use crate::support::{Hook, call, config_map, enforcing, hook, metric, post, review};
 use axum::http::StatusCode;
 use clockwarden::inspect::Bounds;
+use clockwarden::inspect::catalogue::{Meaning, Own};
+use clockwarden::inspect::duration::Unit;
+use clockwarden::inspect::words::Pattern;
 use clockwarden::policy::selector::Requirement;
 use clockwarden::policy::{Admission, Mode, Selector};
 use clockwarden::webhook::policies::Policies;
@@ -36,7 +39,7 @@ async fn check(hook: &Hook, case: &str, review: &Value, expected: Expected) -> V
 fn policy(mode: Mode, min: u64, max: u64, selector: &[(&str, &str)]) -> Admission {
     let bounds = Bounds { skew_min: Duration::from_secs(min), skew_max: Duration::from_secs(max), ..Bounds::default() };
     let requirement = |(key, value): &(&str, &str)| Requirement::In((*key).into(), [(*value).to_owned()].into());
-    Admission { mode, bounds, namespaces: Selector(selector.iter().map(requirement).collect()) }
+    Admission { mode, bounds, namespaces: Selector(selector.iter().map(requirement).collect()), settings: Vec::new() }
 }
 
 fn with(policies: &[(&str, Admission)]) -> Hook {
@@ -73,6 +76,29 @@ fn workload(version: &str, kind: &str, leeways: &[(&str, &str)], owner: Option<(
         .collect();
     json!({"apiVersion": version, "kind": kind, "spec": spec,
         "metadata": {"name": "web-1", "namespace": "shop", "ownerReferences": owners}})
+}
+
+/// A key without any word that the built-in catalogue looks for.
+#[tokio::test]
+async fn a_setting_that_a_policy_describes_is_judged_in_every_namespace_that_a_policy_judges() {
+    let own = Own {
+        product: "Shop gateway".to_owned(),
+        keys: vec![Pattern::new("shop.auth.max-clock-diff").unwrap()],
+        unit: Unit::Milliseconds,
+        zero: Meaning::Zero,
+        recommended: 20_000_000_000,
+    };
+    let object = || config_map(json!({"a.properties": "shop.auth.max-clock-diff=0\n"}));
+    let describing = Admission { settings: vec![own], ..policy(Mode::Warn, 1, 300, &[("team", "other")]) };
+    let judging = || policy(Mode::Enforce, 1, 300, &[]);
+    let hook = with(&[("describing", describing.clone()), ("judging", judging())]);
+    let response = check(&hook, "described", &create(object()), REFUSED).await;
+    let said = response["status"]["message"].as_str().unwrap();
+    assert!(said.contains("Shop gateway") && said.contains("20000"), "{said}");
+    check(&with(&[("judging", judging())]), "described by nobody", &create(object()), ADMITTED).await;
+    let off = Admission { mode: Mode::Off, ..describing };
+    check(&with(&[("off", off), ("judging", judging())]), "described by one that is off", &create(object()), ADMITTED)
+        .await;
 }
 
 #[tokio::test]

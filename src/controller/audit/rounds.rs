@@ -273,7 +273,7 @@ impl Rounds {
         namespaces.push(Event::ListEnds);
         // Nobody else holds it between two audits.
         let bench = Arc::make_mut(&mut self.bench);
-        policies.into_iter().for_each(|event| bench.known.policies.apply(event));
+        policies.into_iter().for_each(|event| bench.known.apply_policy(event));
         namespaces.into_iter().for_each(|event| bench.known.namespaces.apply(event));
         Ok(())
     }
@@ -333,7 +333,7 @@ impl Rounds {
     async fn judge(&self, bytes: Vec<u8>, target: &Target) -> Result<Sheet, Broken> {
         let (bench, target) = (Arc::clone(&self.bench), target.clone());
         let what = target.name();
-        let judge = move || sheet::judge(&bytes, &target, &bench, Catalogue::builtin());
+        let judge = move || sheet::judge(&bytes, &target, &bench);
         match tokio::task::spawn_blocking(judge).await {
             Ok(judged) => judged.map_err(|source| Broken::NoList { what, source }),
             // It panicked, or the process ends.

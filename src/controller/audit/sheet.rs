@@ -116,7 +116,8 @@ struct HeadMeta<'h> {
 ///
 /// # Errors
 /// If it is no list in JSON. An object in it that cannot be read is a note, because a tenant wrote it.
-pub fn judge(page: &[u8], target: &Target, bench: &Bench, catalogue: &Catalogue) -> Result<Sheet, serde_json::Error> {
+pub fn judge(page: &[u8], target: &Target, bench: &Bench) -> Result<Sheet, serde_json::Error> {
+    let catalogue = bench.known.catalogue();
     let page: Page<'_> = serde_json::from_slice(page)?;
     let items = page.items.unwrap_or_default();
     let mut sheet = Sheet {
@@ -152,7 +153,7 @@ fn ruling(bench: &Bench, namespace: &str) -> Option<Ruling> {
 
 fn look(bytes: &[u8], head: &HeadMeta<'_>, target: &Target, ruling: &Ruling, catalogue: &Catalogue, sheet: &mut Sheet) {
     // What a list leaves out of its items can be what tells.
-    if !inspect::mentions_skew(bytes) && !inspect::mentions_skew(target.kind.as_bytes()) {
+    if !catalogue.mentions(bytes) && !catalogue.mentions(target.kind.as_bytes()) {
         return;
     }
     let limits = Limits::default();

@@ -10,15 +10,18 @@
 pub mod files;
 mod index;
 mod neighbours;
+mod own;
 mod raw;
 mod resources;
 
 use super::duration::{Nanos, Unit};
+use super::mention::Mentions;
 use super::words::Pattern;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 pub use index::Index;
 pub use neighbours::Neighbours;
+pub use own::Own;
 pub use raw::CatalogueError;
 pub use resources::{Resource, Scope};
 
@@ -312,13 +315,14 @@ impl Convention {
 }
 
 /// Every product that we know, ready to be searched.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Catalogue {
     known: Vec<Known>,
     index: Index,
     neighbours: Neighbours,
     convention: Convention,
     needles: Vec<String>,
+    mentions: Mentions,
     resources: Vec<Resource>,
 }
 
@@ -328,8 +332,12 @@ impl Catalogue {
     /// A test parses the files, so the empty catalogue that a broken file would leave is never shipped.
     #[must_use]
     pub fn builtin() -> &'static Catalogue {
-        static BUILTIN: LazyLock<Catalogue> =
-            LazyLock::new(|| Catalogue::parse(files::PRODUCTS, files::GENERIC).unwrap_or_default());
+        Catalogue::shared()
+    }
+
+    fn shared() -> &'static Arc<Catalogue> {
+        static BUILTIN: LazyLock<Arc<Catalogue>> =
+            LazyLock::new(|| Arc::new(Catalogue::parse(files::PRODUCTS, files::GENERIC).unwrap_or_default()));
         &BUILTIN
     }
 
@@ -339,6 +347,26 @@ impl Catalogue {
     /// [`CatalogueError`], naming the file and the field.
     pub fn parse(products: &[(&str, &str)], generic: &str) -> Result<Catalogue, CatalogueError> {
         raw::parse(products, generic)
+    }
+
+    /// Builds what is searched from the entries.
+    fn number(&mut self) {
+        (self.index, self.neighbours) = (Index::default(), Neighbours::default());
+        for (number, known) in self.known.iter_mut().enumerate() {
+            let beside = known.contexts.iter_mut().flat_map(|context| &mut context.beside);
+            for condition in beside.chain(&mut known.requires).chain(&mut known.off_when) {
+                condition.bit = self.neighbours.add(&condition.key);
+            }
+            for key in &known.keys {
+                self.index.insert(key.tail(), number);
+            }
+        }
+    }
+
+    /// Can this text hold a setting at all? See [`super::mention`].
+    #[must_use]
+    pub fn mentions(&self, text: &[u8]) -> bool {
+        self.mentions.are_in(text)
     }
 
     /// Every entry, products first.

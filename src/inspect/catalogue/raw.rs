@@ -4,8 +4,8 @@ use super::super::duration::{self, Nanos, SECOND, Unit};
 use super::super::words::{Letters, Pattern};
 use super::resources;
 use super::{
-    Absence, Catalogue, Condition, Confidence, Context, Convention, Index, Known, Meaning, Neighbours, Reads, Resource,
-    Role, Scope, Surface,
+    Absence, Catalogue, Condition, Confidence, Context, Convention, Known, Meaning, Reads, Resource, Role, Scope,
+    Surface,
 };
 use serde::Deserialize;
 
@@ -372,17 +372,7 @@ pub(super) fn parse(products: &[(&str, &str)], generic: &str) -> Result<Catalogu
     catalogue.resources.sort_by(|a, b| (&a.group, &a.plural).cmp(&(&b.group, &b.plural)));
     catalogue.needles.sort();
     catalogue.needles.dedup();
-    let (mut index, mut neighbours) = (Index::default(), Neighbours::default());
-    for (number, known) in catalogue.known.iter_mut().enumerate() {
-        let beside = known.contexts.iter_mut().flat_map(|context| &mut context.beside);
-        for condition in beside.chain(&mut known.requires).chain(&mut known.off_when) {
-            condition.bit = neighbours.add(&condition.key);
-        }
-        for key in &known.keys {
-            index.insert(key.tail(), number);
-        }
-    }
-    (catalogue.index, catalogue.neighbours) = (index, neighbours);
+    catalogue.number();
     Ok(catalogue)
 }
 

@@ -10,9 +10,9 @@ use super::super::tree::{Entry, Kind, Position, Scalar, Step, Tree};
 use super::super::walk::Walk;
 use super::super::words::Letters;
 use super::shell::{self, Word};
+use crate::inspect::place;
 use crate::inspect::rules::host_clock_write::may_set_clocks;
 use crate::inspect::sight::{self, Command, What};
-use crate::inspect::{mentions_skew, place};
 use std::borrow::Cow;
 
 /// Keys that hold an argument vector, in the order in which they make one.
@@ -274,7 +274,7 @@ fn text_at(text: &str, at: Position) -> Scalar {
 /// text, and what runs it may, or may not, set clocks.
 pub(crate) fn script(walk: &mut Walk<'_>, link: &Link<'_>, text: &str, may_set_clocks: bool) {
     // Any command of a container that may set clocks can be of interest, whatever its words.
-    let may_hold = may_set_clocks || mentions_skew(text.as_bytes());
+    let may_hold = may_set_clocks || walk.mentions(text);
     if text.len() > walk.limits().bytes || !may_hold {
         return;
     }

@@ -3,7 +3,6 @@
 use super::super::formats;
 use super::super::limits::Limits;
 use super::super::link::{Link, Way};
-use super::super::mentions_skew;
 use super::super::scope::{Entries, Scope};
 use super::super::tree::{Entry, Kind, Position, Scalar, Tree};
 use super::super::walk::Walk;
@@ -44,7 +43,7 @@ pub(crate) fn secret(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
 /// Looks at `binaryData`; `link` is the map. What is not UTF-8 is no configuration.
 pub(crate) fn binary(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
     packed(walk, link, entries, |walk, link, key, at, text| match text {
-        Ok(Ok(text)) if mentions_skew(text.as_bytes()) => walk.document(link, Some(key), &text, at),
+        Ok(Ok(text)) if walk.mentions(&text) => walk.document(link, Some(key), &text, at),
         Ok(Ok(_) | Err(_)) => {}
         Err(error) => walk.note(link, Position::default(), format!("not looked at: not base64: {error}")),
     });

@@ -162,7 +162,7 @@ fn most_questions_are_answered_without_a_look_at_the_policies() {
         (Operation::Create, "", None, false),
     ] {
         let question = Question { operation, sub_resource, object, old: None };
-        assert_eq!(question.suspect().is_some(), expected, "{question:?}");
+        assert_eq!(question.suspect(Catalogue::builtin()).is_some(), expected, "{question:?}");
     }
 }
 

@@ -322,4 +322,58 @@ fn admission() -> Vec<Case> {
         refused("spec.admission.rules.fake-time", "Unsupported", json!({"admission": {"rules": {"fake-time": "Off"}}})),
         refused("spec.admission.rules", "", json!({"admission": {"rules": ["fake-time"]}})),
     ]
+    .into_iter()
+    .chain(settings())
+    .collect()
+}
+
+fn settings() -> Vec<Case> {
+    let spec = |setting: Value| json!({"admission": {"settings": [setting]}});
+    let key = |key: &str| spec(json!({"product": "Shop", "keys": ["shop.diff", key]}));
+    let mut cases = vec![
+        taken(json!({"admission": {"settings": []}})),
+        taken(spec(json!({"product": "Shop", "keys": ["shop.auth.max-clock-diff"]}))),
+        taken(spec(json!({
+            "product": "S", "keys": ["a_b/c:d.*.max-diff"], "unit": "Milliseconds", "zero": "ProductDefault",
+            "recommended": "1m30s",
+        }))),
+        refused("spec.admission.settings[0].product", "", spec(json!({"product": "", "keys": ["shop.diff"]}))),
+        refused(
+            "spec.admission.settings[0].product",
+            "",
+            spec(json!({"product": "x".repeat(65), "keys": ["shop.diff"]})),
+        ),
+        refused("spec.admission.settings[0].keys", "", spec(json!({"product": "Shop", "keys": []}))),
+        refused("spec.admission.settings[0].keys", "", spec(json!({"product": "Shop", "keys": vec!["shop.diff"; 17]}))),
+        refused("spec.admission.settings[0].keys", "", spec(json!({"product": "Shop", "keys": "shop.diff"}))),
+        refused("spec.admission.settings[0].keys", "Required", spec(json!({"product": "Shop"}))),
+        refused("spec.admission.settings[0].product", "Required", spec(json!({"keys": ["shop.diff"]}))),
+        refused(
+            "spec.admission.settings[0].unit",
+            "Unsupported",
+            spec(json!({"product": "Shop", "keys": ["shop.diff"], "unit": "Days"})),
+        ),
+        refused(
+            "spec.admission.settings[0].zero",
+            "Unsupported",
+            spec(json!({"product": "Shop", "keys": ["shop.diff"], "zero": "Fine"})),
+        ),
+        refused(
+            "spec.admission.settings[0].recommended",
+            "longer than 0s",
+            spec(json!({"product": "Shop", "keys": ["shop.diff"], "recommended": "0s"})),
+        ),
+        refused(
+            "spec.admission.settings",
+            "",
+            json!({"admission": {"settings": vec![json!({"product": "Shop", "keys": ["shop.diff"]}); 65]}}),
+        ),
+    ];
+    for good in ["abc", "a.b.c", "ABC_diff", "--shop.diff", "*.diff", "a*bcd"] {
+        cases.push(taken(key(good)));
+    }
+    for bad in ["", "ab", "a*b*diff", "shop.diff*", "shop diff", "shop=diff", "sch\u{f6}n.diff", "a*.b", "---"] {
+        cases.push(refused("spec.admission.settings[0].keys[1]", "max-clock-diff", key(bad)));
+    }
+    cases
 }

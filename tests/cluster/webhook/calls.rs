@@ -230,3 +230,28 @@ fn a_cluster_goes_on_without_its_webhook() -> Outcome {
         Ok(())
     })
 }
+
+/// From the policy on the API server to the refusal; the key has no word that the built-in catalogue looks for.
+#[test]
+fn a_setting_that_a_policy_describes_is_refused_as_soon_as_it_does() -> Outcome {
+    run(async {
+        let plane = plane(false).await?;
+        prepare(&plane).await?;
+        let _webhook = enforcing(&plane, &policy("Enforce")).await?;
+        let object = |name: &str| {
+            json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "shop"},
+                "data": {"a.properties": "shop.auth.max-clock-diff=0\n"},
+            })
+            .to_string()
+        };
+        apply(&plane, &object("before")).await?;
+        let mut described: Value = serde_json::from_str(&policy("Enforce"))?;
+        described["spec"]["admission"]["settings"] =
+            json!([{"product": "Shop gateway", "keys": ["shop.auth.max-clock-diff"], "recommended": "20s"}]);
+        apply(&plane, &described.to_string()).await?;
+        let said = wait_for("the refusal", SOON, async || refused(&plane, &object("after")).await).await?;
+        ensure!(said.contains("Shop gateway") && said.contains("shop.auth.max-clock-diff=20"), "{said}");
+        Ok(())
+    })
+}

@@ -177,7 +177,12 @@ fn the_webhooks_own_secret_is_made_anew_under_load() -> Outcome {
         let managed = Managed::new(client.clone(), (HOME.into(), "webhook-tls".into()), CONFIGURATION.into());
         let followed = managed.open(&metrics).await?;
         let certificate = followed.certificate();
-        let admission = Admission { mode: Mode::Enforce, bounds: Bounds::default(), namespaces: Selector::default() };
+        let admission = Admission {
+            mode: Mode::Enforce,
+            bounds: Bounds::default(),
+            namespaces: Selector::default(),
+            settings: Vec::new(),
+        };
         let judge =
             Judge::new(Policies::fixed([("production".to_owned(), admission)]), metrics.clone(), Budget::default());
         let stop = CancellationToken::new();

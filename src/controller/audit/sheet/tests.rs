@@ -42,7 +42,7 @@ pub(in super::super) fn sheet(found: Vec<(String, Found)>) -> Sheet {
 
 fn admission(mode: Mode, team: Option<&str>, bounds: Bounds) -> Admission {
     let requirement = |team: &str| Requirement::In("team".into(), [team.to_owned()].into());
-    Admission { mode, bounds, namespaces: Selector(team.map(requirement).into_iter().collect()) }
+    Admission { mode, bounds, namespaces: Selector(team.map(requirement).into_iter().collect()), settings: Vec::new() }
 }
 
 /// Policies, and the namespaces shop and bank, whose teams are called as they are.
@@ -50,7 +50,7 @@ fn bench(policies: &[(&str, Admission)]) -> Bench {
     let labels = |team: &str| Labels::from([("team".to_owned(), team.to_owned())]);
     let policies = policies.iter().map(|(name, admission)| ((*name).to_owned(), admission.clone())).collect();
     let namespaces = ["shop", "bank"].map(|name| (name.to_owned(), labels(name))).into();
-    let known = Known { policies: Mirror::fixed(policies), namespaces: Mirror::fixed(namespaces) };
+    let known = Known::new(Mirror::fixed(policies), Mirror::fixed(namespaces));
     Bench { known, spared: vec!["kube-system".into(), "clockwarden-system".into()] }
 }
 
@@ -68,7 +68,7 @@ fn config_map(namespace: &str, leeway: &str) -> Value {
 
 /// What is found: namespace, name of the object, rule, `!` where the webhook would refuse.
 fn check(items: &[Value], target: &Target, bench: &Bench, judged: u64, expected: &[&str]) {
-    let sheet = judge(&page(items), target, bench, Catalogue::builtin()).unwrap();
+    let sheet = judge(&page(items), target, bench).unwrap();
     let told = |(namespace, found): &(String, Found)| {
         let severity = if found.severity.0 == Severity::Error { "error" } else { "warning" };
         let refused = if found.is_refused { "!" } else { "" };
@@ -83,7 +83,7 @@ fn check(items: &[Value], target: &Target, bench: &Bench, judged: u64, expected:
 fn what_the_webhook_would_refuse_is_found_with_all_that_a_report_needs() {
     let bench = everywhere(Mode::Enforce);
     check(&[config_map("shop", "0"), config_map("bank", "30")], &target(), &bench, 2, &["shop c jwt-skew-zero error!"]);
-    let sheet = judge(&page(&[config_map("shop", "0")]), &target(), &bench, Catalogue::builtin()).unwrap();
+    let sheet = judge(&page(&[config_map("shop", "0")]), &target(), &bench).unwrap();
     let (_, found) = sheet.found.first().unwrap();
     assert_eq!((found.api_version.as_str(), found.kind.as_str(), found.uid.as_str()), ("v1", "ConfigMap", "u"));
     assert_eq!((found.path.as_str(), found.value.as_str()), ("data[\"jwt.leeway\"]", "0"));
@@ -181,7 +181,7 @@ fn a_products_object_is_known_by_the_kind_that_it_or_its_list_says() {
 
 #[test]
 fn a_list_goes_on_where_it_says_and_what_is_no_list_is_told() {
-    let read = |text: &str| judge(text.as_bytes(), &target(), &everywhere(Mode::Warn), Catalogue::builtin());
+    let read = |text: &str| judge(text.as_bytes(), &target(), &everywhere(Mode::Warn));
     let next = |text: &str| read(text).unwrap().next;
     assert_eq!(next(r#"{"metadata":{"continue":"abc"},"items":[]}"#).as_deref(), Some("abc"));
     assert_eq!(next(r#"{"metadata":{"continue":""},"items":null}"#), None);
