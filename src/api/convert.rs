@@ -3,12 +3,15 @@
 //! The schema refuses most of what is refused here; but a CRD may be older than the program, and lint reads files
 //! that no API server has seen.
 
+use super::admission::{
+    AdmissionModeSpec, AdmissionSpec, KEY_MAX, KEYS_MAX, PRODUCT_MAX, RuleLevelSpec, SETTINGS_MAX, SettingSpec,
+    UnitSpec, ZeroSpec,
+};
 use super::http_url;
 use super::names;
 use super::time_sync_policy::{
-    ActionSpec, ActionType, AdmissionModeSpec, AdmissionSpec, DurationText, KEY_MAX, KEYS_MAX, LimitSpec, MAX_COUNT,
-    OnUnknown, PRODUCT_MAX, PrometheusSource, REFERENCES_MAX, ReferenceUrl, RuleLevelSpec, SETTINGS_MAX, SettingSpec,
-    Source as SourceSpec, TaintEffectSpec, TaintSpec, TimeSyncPolicy, ToleranceSpec, UnitSpec, ZeroSpec,
+    ActionSpec, ActionType, DurationText, LimitSpec, MAX_COUNT, OnUnknown, PrometheusSource, REFERENCES_MAX,
+    ReferenceUrl, Source as SourceSpec, TaintEffectSpec, TaintSpec, TimeSyncPolicy, ToleranceSpec,
 };
 use crate::agent::sources::sntp::{Server, ServerError};
 use crate::clock::Tolerance;

@@ -1,5 +1,6 @@
 //! The Kubernetes API of Clockwarden: its CRDs, what it writes on Nodes, and the one conversion into pure types.
 
+pub mod admission;
 pub mod convert;
 pub mod exemption;
 pub mod http_url;

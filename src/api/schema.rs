@@ -13,7 +13,8 @@ use std::borrow::Cow;
 
 use crate::inspect::rules::{RULES, Rule};
 
-use super::time_sync_policy::{DurationText, HttpUrl, KEY_MAX, KEYS_MAX, MAX_COUNT, MaxNodes, ReferenceUrl};
+use super::admission::{KEY_MAX, KEYS_MAX};
+use super::time_sync_policy::{DurationText, HttpUrl, MAX_COUNT, MaxNodes, ReferenceUrl};
 
 /// A qualified name: a name of 63 characters at most, and perhaps a domain before it.
 pub const QUALIFIED_NAME: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";

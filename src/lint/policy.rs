@@ -3,8 +3,8 @@
 
 use super::args::{LintArgs, level, span};
 use super::files::{self, Content};
+use crate::api::admission::SettingSpec;
 use crate::api::convert;
-use crate::api::time_sync_policy::SettingSpec;
 use crate::inspect::catalogue::Own;
 use crate::inspect::formats::yaml;
 use crate::inspect::tree::Tree;

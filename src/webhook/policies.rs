@@ -6,8 +6,9 @@
 
 use super::known::{Event, Known, Labels, LabelsMissing, Mirror};
 use super::ruling::Ruling;
+use crate::api::admission::AdmissionSpec;
 use crate::api::convert;
-use crate::api::time_sync_policy::{AdmissionSpec, TimeSyncPolicy};
+use crate::api::time_sync_policy::TimeSyncPolicy;
 use crate::inspect::Catalogue;
 use crate::policy::{Admission, Mode};
 use crate::runtime::CancellationToken;
