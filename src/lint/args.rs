@@ -78,7 +78,8 @@ pub struct LintArgs {
     #[arg(long, value_name = "NAME=LEVEL", value_parser = rule)]
     pub rule: Vec<(String, Level)>,
 
-    /// Take bounds and rules from spec.admission of the TimeSyncPolicy in this file; of several, the strictest.
+    /// Take bounds, rules and settings of own products from spec.admission of the TimeSyncPolicy in this file; of several, the
+    /// strictest bounds and rules, and all settings.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
 
