@@ -85,12 +85,16 @@ fn from_file(path: &Path, limits: &Limits) -> Result<Policy, String> {
 /// # Errors
 /// The field, its value, and what to write.
 fn own(policy: &Tree) -> Result<Vec<Own>, String> {
-    let Some(settings) = policy.at(&["spec", "admission", "settings"]) else { return Ok(Vec::new()) };
+    let settings = match policy.at(&["spec", "admission", "settings"]) {
+        None => return Ok(Vec::new()),
+        Some(Tree::List(settings)) => settings,
+        Some(_) => return Err("spec.admission.settings: no list; write `- product: …` below it".to_owned()),
+    };
     let read = |(number, setting): (usize, &Tree)| {
         serde_json::from_value::<SettingSpec>(json(setting))
             .map_err(|error| format!("spec.admission.settings[{number}]: {error}"))
     };
-    let specs: Vec<SettingSpec> = settings.items().iter().enumerate().map(read).collect::<Result<_, _>>()?;
+    let specs: Vec<SettingSpec> = settings.iter().enumerate().map(read).collect::<Result<_, _>>()?;
     convert::settings(&specs).map_err(|error| error.to_string())
 }
 

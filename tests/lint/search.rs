@@ -142,6 +142,7 @@ fn a_policy_describes_settings_of_own_products() {
         ("good", &policy("{product: Shop gateway, keys: [shop.auth.max-clock-diff], unit: Milliseconds}")),
         ("no-product", &policy("{keys: [shop.auth.max-clock-diff]}")),
         ("bad-key", &policy("{product: Shop, keys: [a*b*c]}")),
+        ("no-list", "kind: TimeSyncPolicy\nspec: {admission: {settings: {product: Shop}}}\n"),
         ("bad-unit", &policy("{product: Shop, keys: [shop.diff], unit: days}")),
     ]);
     let at = |policy: &str| lint(folder.path(), &["a.properties", "--policy", policy]);
@@ -154,6 +155,7 @@ fn a_policy_describes_settings_of_own_products() {
         ("no-product", ["spec.admission.settings[0]", "`product`"]),
         ("bad-key", ["spec.admission.settings[0].keys[0]", "a*b*c"]),
         ("bad-unit", ["spec.admission.settings[0]", "`days`"]),
+        ("no-list", ["spec.admission.settings:", "no list"]),
     ] {
         let said = at(policy);
         assert_eq!(said.status, 2, "{policy}: {}", said.out);
