@@ -31,11 +31,11 @@ fn mentions_skew(text: &[u8]) -> bool {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Mentions {
     /// Words of entries that are not built in.
-    own: Own,
+    more: More,
 }
 
 #[derive(Debug, Clone, Default)]
-enum Own {
+enum More {
     #[default]
     Nothing,
     Words(Box<DFA>),
@@ -48,15 +48,15 @@ impl Mentions {
     pub(crate) fn of(own: &[Known]) -> Mentions {
         let words: Vec<Vec<u8>> = own.iter().flat_map(|known| &known.keys).map(longest_word).collect();
         let automaton = DFA::builder().prefilter(false).build(&words);
-        Mentions { own: automaton.map_or(Own::Everything, |words| Own::Words(Box::new(words))) }
+        Mentions { more: automaton.map_or(More::Everything, |words| More::Words(Box::new(words))) }
     }
 
     pub(crate) fn are_in(&self, text: &[u8]) -> bool {
         mentions_skew(text)
-            || match &self.own {
-                Own::Nothing => false,
-                Own::Words(words) => are_spelled(words, text),
-                Own::Everything => true,
+            || match &self.more {
+                More::Nothing => false,
+                More::Words(words) => are_spelled(words, text),
+                More::Everything => true,
             }
     }
 }

@@ -1,8 +1,9 @@
 //! What the policies of one namespace hold together.
 //!
 //! Those policies that match a namespace are put together by taking the strictest of each setting, so that adding a
-//! policy never loosens what another one demands. A policy whose mode is Off says nothing about admission at all: its
-//! numbers, mostly defaults that nobody wrote, do not count either.
+//! policy never loosens what another one demands; what a key means is no demand, and no part of it
+//! ([`super::known::Known::catalogue`]). A policy whose mode is Off says nothing about admission at all: its numbers,
+//! mostly defaults that nobody wrote, do not count either.
 //!
 //! Does not know: Kubernetes, how policies are written or watched.
 

@@ -350,7 +350,7 @@ impl Catalogue {
     }
 
     /// Builds what is searched from the entries.
-    fn number(&mut self) {
+    fn build_index(&mut self) {
         (self.index, self.neighbours) = (Index::default(), Neighbours::default());
         for (number, known) in self.known.iter_mut().enumerate() {
             let beside = known.contexts.iter_mut().flat_map(|context| &mut context.beside);

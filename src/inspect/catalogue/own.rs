@@ -62,7 +62,7 @@ impl Catalogue {
         let known: Vec<Known> = own.enumerate().map(|(number, own)| own.known(number)).collect();
         let mut catalogue = Catalogue { mentions: Mentions::of(&known), known, ..Catalogue::clone(built_in) };
         catalogue.known.extend(built_in.known.iter().cloned());
-        catalogue.number();
+        catalogue.build_index();
         Arc::new(catalogue)
     }
 }
@@ -89,6 +89,10 @@ mod tests {
             ("a.properties", "shop.auth.max-clock-diff=0\n"),
             ("a.env", "SHOP_AUTH_MAX_CLOCK_DIFF=0\n"),
             ("a.env", "APP_SHOP_AUTH_MAXCLOCKDIFF=0\n"),
+            (
+                "a.yaml",
+                "kind: Pod\napiVersion: v1\nspec: {containers: [{name: a, args: ['--shop.auth.maxClockDiff=0']}]}\n",
+            ),
             ("a.yaml", "shop:\n  auth:\n    other: 1\n    maxClockDiff: 0ms\n"),
             ("a.json", "{\"shop\": {\"auth\": {\"max_clock_diff\": 0}}}"),
             (

@@ -372,7 +372,7 @@ pub(super) fn parse(products: &[(&str, &str)], generic: &str) -> Result<Catalogu
     catalogue.resources.sort_by(|a, b| (&a.group, &a.plural).cmp(&(&b.group, &b.plural)));
     catalogue.needles.sort();
     catalogue.needles.dedup();
-    catalogue.number();
+    catalogue.build_index();
     Ok(catalogue)
 }
 

@@ -1,4 +1,7 @@
 use super::*;
+use crate::inspect::catalogue::{Meaning, Own};
+use crate::inspect::duration::Unit;
+use crate::inspect::words::Pattern;
 use crate::inspect::{Bounds, Level, Levels};
 use crate::policy::selector::Requirement;
 use crate::policy::{Admission, Selector};
@@ -90,6 +93,25 @@ fn what_the_webhook_would_refuse_is_found_with_all_that_a_report_needs() {
     assert!(found.message.starts_with("data[\"jwt.leeway\"] is \"0\", which"), "{}", found.message);
     assert!(found.fix.starts_with("write `"), "{}", found.fix);
     assert_eq!(found.policies, "all");
+}
+
+/// A key that only a policy knows, and without any word of the built-in catalogue.
+#[test]
+fn settings_that_a_policy_describes_are_found() {
+    let item =
+        json!({"metadata": {"namespace": "bank", "name": "c", "uid": "u"}, "data": {"shop.max-clock-diff": "0"}});
+    let own = Own {
+        product: "Shop".to_owned(),
+        keys: vec![Pattern::new("shop.max-clock-diff").unwrap()],
+        unit: Unit::Seconds,
+        zero: Meaning::Zero,
+        recommended: 1_000_000_000,
+    };
+    let describing = Admission { settings: vec![own], ..admission(Mode::Warn, Some("shop"), Bounds::default()) };
+    let judging = ("judging", admission(Mode::Enforce, None, Bounds::default()));
+    let both = bench(&[("describing", describing), judging.clone()]);
+    check(std::slice::from_ref(&item), &target(), &both, 1, &["bank c jwt-skew-zero error!"]);
+    check(&[item], &target(), &bench(&[judging]), 1, &[]);
 }
 
 #[test]
