@@ -1,6 +1,6 @@
 //! The ConfigMaps that are reviewed, as an application's configuration looks: of 1 KiB to 1 MiB.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(crate) struct Object {
     pub(crate) name: String,
@@ -23,14 +23,14 @@ pub(crate) fn all() -> Vec<Object> {
             ("skew, all fine", "jwt.leeway.seconds=30\nauth.clock-skew=60s\n", true),
             ("refused", "jwt.leeway.seconds=0\n", false),
         ] {
-            let review = review(kib << 10, first);
+            let review = review(&[("application.properties".to_owned(), properties(kib << 10, first))]);
             all.push(Object { name: format!("{kib} KiB, {what}"), review, admitted, connections, fewer });
         }
     }
     all
 }
 
-fn review(bytes: usize, first: &str) -> Vec<u8> {
+fn properties(bytes: usize, first: &str) -> String {
     let mut properties = first.to_owned();
     let mut line = 0;
     while properties.len() < bytes {
@@ -40,6 +40,12 @@ fn review(bytes: usize, first: &str) -> Vec<u8> {
         ));
     }
     properties.truncate(bytes);
+    properties
+}
+
+/// Of a ConfigMap with this data.
+pub(crate) fn review(data: &[(String, String)]) -> Vec<u8> {
+    let data: serde_json::Map<String, Value> = data.iter().map(|(key, text)| (key.clone(), json!(text))).collect();
     let review = json!({
         "kind": "AdmissionReview",
         "apiVersion": "admission.k8s.io/v1",
@@ -61,7 +67,7 @@ fn review(bytes: usize, first: &str) -> Vec<u8> {
                         "time": "2026-11-21T12:00:00Z", "fieldsType": "FieldsV1",
                         "fieldsV1": {"f:data": {"f:application.properties": {}}, "f:metadata": {"f:labels": {}}}}],
                 },
-                "data": {"application.properties": properties},
+                "data": data,
             },
             "oldObject": null, "dryRun": false,
             "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1", "fieldManager": "kubectl"},

@@ -21,10 +21,25 @@ use tower::ServiceExt as _;
 #[path = "../../benches/webhook/objects.rs"]
 mod objects;
 
+#[expect(clippy::indexing_slicing, reason = "by a remainder")]
+#[path = "../../tests/webhook/hostile/near.rs"]
+mod near;
+
+/// Bytes of near misses. What they take grows with them, and more would only take longer to count.
+const NEAR_BYTES: usize = 8 << 10;
+
 /// As one client keeps them; larger ones are judged on another thread.
 fn reviews() -> Vec<objects::Object> {
     let mut all = objects::all();
     all.retain(|object| object.review.len() <= Budget::default().small);
+    let near = near::misses(NEAR_BYTES).into_iter().map(|(what, data)| objects::Object {
+        name: format!("{} KiB, {what}", NEAR_BYTES >> 10),
+        review: objects::review(&data),
+        admitted: true,
+        connections: &[],
+        fewer: 1,
+    });
+    all.extend(near);
     all
 }
 

@@ -131,13 +131,51 @@ pub fn consensus(nodes: &[OffsetInterval], apart: Duration) -> Result<Consensus,
     Edges::of((0..).zip(nodes.iter().copied())).consensus(apart)
 }
 
-/// The fleet's pairwise skew: how far apart the two clocks that differ most are, with its bound. This, not any offset
-/// against a reference, is what a token feels between two nodes. `None` for an empty fleet.
+/// The fleet's pairwise skew: how far apart the two clocks that differ most are, never negative. This, not any offset
+/// against a reference, is what a token feels between two nodes. `None` for an empty fleet; one clock alone is apart from
+/// none.
+///
+/// It is as much as two of them differ for certain, and no more than two of them may differ at most: a clock that is known
+/// badly widens it, wherever its midpoint is.
 #[must_use]
 pub fn pairwise_skew(nodes: &[OffsetInterval]) -> Option<OffsetInterval> {
-    let first = nodes.iter().min_by_key(|it| it.midpoint())?;
-    let last = nodes.iter().max_by_key(|it| it.midpoint())?;
-    Some(if first == last { OffsetInterval::new(Delta::ZERO, first.bound()) } else { last.against(*first) })
+    if nodes.len() < 2 {
+        return nodes.first().map(|_| OffsetInterval::exactly(Delta::ZERO));
+    }
+    let least = apart(nodes, OffsetInterval::low, OffsetInterval::high)?.max(Delta::ZERO);
+    let most = apart(nodes, OffsetInterval::high, OffsetInterval::low)?;
+    Some(OffsetInterval::between(least, most))
+}
+
+/// The greatest `upper` of one less the least `lower` of another.
+fn apart(
+    nodes: &[OffsetInterval],
+    upper: impl Fn(OffsetInterval) -> Delta,
+    lower: impl Fn(OffsetInterval) -> Delta,
+) -> Option<Delta> {
+    let others = |without| nodes.iter().copied().enumerate().filter(move |(number, _)| Some(*number) != without);
+    let greatest = |without| others(without).map(|(number, it)| (upper(it), number)).max();
+    let smallest = |without| others(without).map(|(number, it)| (lower(it), number)).min();
+    let ((high, first), (low, last)) = (greatest(None)?, smallest(None)?);
+    if first != last {
+        return Some(high.minus(low));
+    }
+    // Both are edges of one clock: the farthest of the others, on either side.
+    let below = smallest(Some(first)).map(|(low, _)| high.minus(low));
+    let above = greatest(Some(first)).map(|(high, _)| high.minus(low));
+    below.max(above)
+}
+
+/// What one may write into a configuration: these, and whole minutes beyond.
+const LEEWAYS_S: [u64; 6] = [1, 2, 5, 10, 30, 60];
+
+/// The leeway that a [skew](pairwise_skew) takes: its greatest possible value, rounded up to what one would write; never
+/// below a second, since tokens carry whole seconds (RFC 7519, NumericDate, as nearly everyone writes it).
+#[must_use]
+pub fn leeway(skew: OffsetInterval) -> Duration {
+    let most = skew.high().magnitude().max(skew.low().magnitude());
+    let step = LEEWAYS_S.into_iter().map(Duration::from_secs).find(|step| *step >= most);
+    step.unwrap_or_else(|| Duration::from_secs(most.as_secs().div_euclid(60).saturating_add(1).saturating_mul(60)))
 }
 
 #[cfg(test)]
@@ -203,10 +241,39 @@ mod tests {
 
     #[test]
     fn skew_is_what_two_nodes_see_of_one_another() {
-        let skew = pairwise_skew(&nodes(&[-200, 3, 100])).unwrap();
-        assert!(skew.contains(Delta::from_nanos(300 * MS)) && skew.bound() == Duration::from_micros(600));
-        assert_eq!(pairwise_skew(&[]), None);
-        assert!(pairwise_skew(&nodes(&[7])).unwrap().contains(Delta::ZERO));
+        let ms = |ms: i64| Delta::from_nanos(ms * MS);
+        let check = |edges: &[(i64, i64)], expected: Option<(i64, i64)>| {
+            let nodes: Vec<_> = edges.iter().map(|(low, high)| OffsetInterval::between(ms(*low), ms(*high))).collect();
+            let expected = expected.map(|(low, high)| OffsetInterval::between(ms(low), ms(high)));
+            assert_eq!(pairwise_skew(&nodes), expected, "{edges:?}");
+        };
+        check(&[], None);
+        check(&[(6, 8)], Some((0, 0)));
+        check(&[(-201, -199), (2, 4), (99, 101)], Some((298, 302)));
+        // Two that are known equally well may differ by all of it.
+        check(&[(-5, 5), (-5, 5)], Some((0, 10)));
+        // One that is known badly may be at either end, but not apart from itself.
+        check(&[(-50, 60), (0, 1)], Some((0, 60)));
+        check(&[(-60, 50), (0, 1)], Some((0, 61)));
+        check(&[(-50, 60), (0, 1), (-60, 0)], Some((0, 120)));
+    }
+
+    #[test]
+    fn the_leeway_covers_all_of_a_skew_and_is_what_one_would_write() {
+        for (low_ms, high_ms, expected_s) in [
+            (-10, 10, 1),
+            (-10, 1_000, 1),
+            (-10, 1_001, 2),
+            (-1_001, 10, 2),
+            (-10, 3_900, 5),
+            (-10, 29_000, 30),
+            (-10, 60_000, 60),
+            (-10, 61_000, 120),
+            (-10, 120_001, 180),
+        ] {
+            let skew = OffsetInterval::between(Delta::from_nanos(low_ms * MS), Delta::from_nanos(high_ms * MS));
+            assert_eq!(leeway(skew), Duration::from_secs(expected_s), "{low_ms} to {high_ms} ms");
+        }
     }
 
     proptest! {
@@ -220,6 +287,25 @@ mod tests {
             let found = consensus(&all, APART).unwrap();
             let limit = Delta::from_nanos(21 * MS);
             prop_assert!(found.interval.low() >= Delta::ZERO.minus(limit) && found.interval.high() <= limit);
+        }
+
+        #[test]
+        fn skew_holds_whatever_is_true_and_is_no_wider_than_that(
+            known in prop::collection::vec((-50i64..50, 0i64..30, 0i64..=30), 2..6),
+        ) {
+            let at = |offset: i64| Delta::from_nanos(offset);
+            let nodes: Vec<_> = known.iter().map(|(low, width, _)| OffsetInterval::between(at(*low), at(low + width))).collect();
+            let skew = pairwise_skew(&nodes).unwrap();
+            let truths: Vec<i64> = known.iter().map(|(low, width, part)| low + width.min(part)).collect();
+            let differ = truths.iter().max().unwrap() - truths.iter().min().unwrap();
+            prop_assert!(skew.contains(at(differ)), "{skew:?} {differ}");
+            // Some pair may differ by the upper edge, and some must by the lower.
+            let pairs = || known.iter().enumerate().flat_map(|(i, a)| {
+                known.iter().enumerate().filter(move |(j, _)| i != *j).map(move |(_, b)| (a, b))
+            });
+            let most = pairs().map(|((low, width, _), (other, _, _))| low + width - other).max().unwrap();
+            let least = pairs().map(|((low, _, _), (other, width, _))| low - other - width).max().unwrap().max(0);
+            prop_assert_eq!((skew.low(), skew.high()), (at(least), at(most)));
         }
 
         #[test]

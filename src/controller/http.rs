@@ -10,7 +10,7 @@ use super::fleet::Fleet;
 use super::sources::Observed;
 use super::sources::lease::ControlPlane;
 use crate::agent::clocks;
-use crate::clock::consensus::pairwise_skew;
+use crate::clock::consensus::{leeway, pairwise_skew};
 use crate::clock::{OffsetInterval, Sample};
 use crate::runtime::CancellationToken;
 use crate::telemetry::{self, METRICS_CONTENT_TYPE};
@@ -110,12 +110,25 @@ impl Published {
         drop(engine);
         registry.register("queued", "Objects for which a write may be due", queued);
         if let Some(skew) = skew {
-            let gauge = Float::default();
-            gauge.set(skew.midpoint().seconds());
+            let gauge = |value: f64| {
+                let gauge = Float::default();
+                gauge.set(value);
+                gauge
+            };
             registry.register(
                 "cluster_skew_seconds",
-                "How far apart the two clocks of the fleet are that differ most",
-                gauge,
+                "How far apart the two clocks of the fleet are that differ most: the middle of what it may be",
+                gauge(skew.midpoint().seconds()),
+            );
+            registry.register(
+                "cluster_skew_error_bound_seconds",
+                "By how much clockwarden_cluster_skew_seconds may be wrong, up or down",
+                gauge(skew.bound().as_secs_f64()),
+            );
+            registry.register(
+                "recommended_leeway_seconds",
+                "Leeway that JWT validation needs with that skew and its error, rounded up to what one would write",
+                gauge(leeway(skew).as_secs_f64()),
             );
         }
         registry.register("nodes_would_act", "Nodes that would be acted on if the policy did not only observe", would);

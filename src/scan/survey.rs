@@ -232,20 +232,9 @@ fn skew(known: &[Known<'_>]) -> Option<Skew> {
         interval,
         first: first.holder.clone(),
         last: last.holder.clone(),
-        leeway: leeway(interval),
-        leeway_when_right: when_right.map(leeway),
+        leeway: consensus::leeway(interval),
+        leeway_when_right: when_right.map(consensus::leeway),
     })
-}
-
-/// What one may write into a configuration: these, and whole minutes beyond.
-const STEPS_S: [u64; 6] = [1, 2, 5, 10, 30, 60];
-
-/// The leeway that a skew takes: its greatest possible value, rounded up to what one would write; never below a
-/// second, since tokens carry whole seconds (RFC 7519, NumericDate, as nearly everyone writes it).
-fn leeway(skew: OffsetInterval) -> Duration {
-    let most = skew.high().magnitude().max(skew.low().magnitude());
-    let step = STEPS_S.into_iter().map(Duration::from_secs).find(|step| *step >= most);
-    step.unwrap_or_else(|| Duration::from_secs(most.as_secs().div_euclid(60).saturating_add(1).saturating_mul(60)))
 }
 
 #[cfg(test)]
@@ -360,11 +349,5 @@ mod tests {
         assert_eq!((found.first, found.last), (Holder::Node("a".to_owned()), Holder::Node("c".to_owned())));
         // Neither who was heard once nor who has fallen silent is known well enough.
         assert_eq!(look(&[("a", -9_000, 0, false, 1), ("b", 5_000, 5_050, true, 99)]).skew, None);
-        for (high_ms, expected_s) in
-            [(10, 1), (1_000, 1), (1_001, 2), (3_900, 5), (29_000, 30), (60_000, 60), (61_000, 120), (120_001, 180)]
-        {
-            let skew = OffsetInterval::between(ms(-10), ms(high_ms));
-            assert_eq!(leeway(skew), Duration::from_secs(expected_s), "{high_ms} ms");
-        }
     }
 }

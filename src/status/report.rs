@@ -71,6 +71,8 @@ struct Document<'v> {
     policies: Vec<Policy<'v>>,
     controller: Leader<'v>,
     summary: Summary,
+    cluster_skew_at_most_seconds: Option<f64>,
+    recommended_leeway_seconds: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -102,6 +104,7 @@ struct Whole<'v> {
 /// If it has no JSON form, which would be a bug.
 pub fn fleet(fleet: &Fleet) -> anyhow::Result<String> {
     let count = |standing| fleet.count(standing);
+    let apart = fleet.apart();
     written(&Document {
         nodes: fleet.rows.iter().map(of_row).collect(),
         policies: fleet.policies.iter().map(of_policy).collect(),
@@ -113,6 +116,8 @@ pub fn fleet(fleet: &Fleet) -> anyhow::Result<String> {
             unmeasured: count(Standing::Unmeasured),
             unwatched: count(Standing::Unwatched),
         },
+        cluster_skew_at_most_seconds: apart.as_ref().map(|it| it.at_most.as_secs_f64()),
+        recommended_leeway_seconds: apart.as_ref().map(|it| it.leeway.as_secs()),
     })
 }
 

@@ -8,10 +8,11 @@ mod one;
 
 pub use one::node;
 
-use super::view::{Controller, Fleet, PolicyRow, Row, Standing};
+use super::view::{Apart, Controller, Fleet, PolicyRow, Row, Standing};
 use crate::api::NodeDecision;
 use crate::clock::time::Human;
 use crate::clock::{Delta, Wall};
+use crate::duration;
 use crate::runtime::timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::fmt::Write as _;
@@ -56,6 +57,9 @@ pub fn fleet(fleet: &Fleet, look: Look) -> String {
         let _ = write!(summary, ". The newest record was written at {}", when(newest));
     }
     line(&mut out, &format!("{summary}."));
+    if let Some(apart) = fleet.apart() {
+        line(&mut out, &distance(&apart, look));
+    }
     controller(&mut out, &fleet.controller, look);
     out
 }
@@ -161,6 +165,24 @@ fn policies(out: &mut String, all: &[PolicyRow], look: Look) {
             line(out, &format!("  {}: {}", paint(look, "1;33", &clean(&reason)), clean(&text)));
         }
     }
+}
+
+/// How far apart clocks are at most, and what that means to tokens.
+fn distance(apart: &Apart, look: Look) -> String {
+    let who: Vec<String> = [(&apart.ahead, "ahead"), (&apart.behind, "behind")]
+        .into_iter()
+        .filter_map(|(node, direction)| node.as_ref().map(|node| format!("{} is {direction}", clean(node))))
+        .collect();
+    let who = if who.is_empty() { String::new() } else { format!(" ({})", who.join(", ")) };
+    let after = match apart.leeway_when_right {
+        Some(less) if less < apart.leeway => format!(", and {} when none drifts", duration::format(less)),
+        _ => String::new(),
+    };
+    format!(
+        "Clocks are at most {} apart{who}: JWT validation needs a leeway of {}{after}.",
+        Human(apart.at_most),
+        paint(look, "1", &duration::format(apart.leeway)),
+    )
 }
 
 /// Whether what is shown is kept true.

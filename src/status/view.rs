@@ -7,11 +7,13 @@
 //! Does not know: where objects come from, how they are printed.
 
 use crate::api::{NODE_CONDITION, NodeClockStatus, TimeSyncPolicyStatus, node_marks};
-use crate::clock::{Delta, Wall};
+use crate::clock::consensus::{leeway, pairwise_skew};
+use crate::clock::{Delta, OffsetInterval, Wall};
 use crate::policy::{Mark, Policy};
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// How a node is, as far as it is shown; in the order in which it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +55,23 @@ pub struct Row {
     pub record: Option<NodeClockStatus>,
     /// How it is.
     pub standing: Standing,
+    /// The smallest `maxOffset` of the policies that select it.
+    pub tolerance: Option<Duration>,
+}
+
+/// How far apart the fleet's clocks may be, as far as the records tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Apart {
+    /// The two that differ most differ by no more.
+    pub at_most: Duration,
+    /// The leeway that this takes.
+    pub leeway: Duration,
+    /// The one that is furthest ahead, if it drifts.
+    pub ahead: Option<String>,
+    /// The one that is furthest behind, if it drifts.
+    pub behind: Option<String>,
+    /// The leeway that those take which do not drift.
+    pub leeway_when_right: Option<Duration>,
 }
 
 /// One policy.
@@ -155,9 +174,10 @@ pub fn row(
     static NONE: BTreeMap<String, String> = BTreeMap::new();
     let labels = labels.unwrap_or(&NONE);
     let selects = |policy: &Policy| !policy.deleting && policy.nodes.matches(labels);
-    let matching =
-        policies.iter().filter(|row| row.policy.as_ref().is_ok_and(&selects)).map(|row| row.name.clone()).collect();
-    let mut row = Row { node, policies: matching, record, standing: Standing::Unwatched };
+    let selecting = || policies.iter().filter_map(|row| row.policy.as_ref().ok()).filter(|policy| selects(policy));
+    let matching = selecting().map(|policy| policy.name.clone()).collect();
+    let tolerance = selecting().map(|policy| policy.tolerance.offset_max).min();
+    let mut row = Row { node, policies: matching, record, standing: Standing::Unwatched, tolerance };
     // A policy that cannot be read selects nobody knows whom, and leaves everything as it is.
     let may_be_watched = !row.policies.is_empty() || policies.iter().any(|row| row.policy.is_err());
     row.standing = match row.record.as_ref().map(|record| record.state.as_str()) {
@@ -182,7 +202,46 @@ pub fn fleet(mut rows: Vec<Row>, policies: Vec<PolicyRow>, controller: Controlle
     Fleet { rows, policies, controller }
 }
 
+impl Row {
+    /// Between what its offset is: of a drifting clock as it was recorded, of a right one its tolerance, since its record
+    /// is that of its last change. `None` if nothing is known.
+    fn reach(&self) -> Option<OffsetInterval> {
+        let recorded = || {
+            let record = self.record.as_ref()?;
+            let bound = Delta::from_seconds(record.error_bound_seconds?)?;
+            Some(OffsetInterval::new(Delta::from_seconds(record.offset_seconds?)?, bound.magnitude()))
+        };
+        match self.standing {
+            Standing::Drifting => recorded(),
+            Standing::Synchronized => self.tolerance.map(|it| OffsetInterval::new(Delta::ZERO, it)).or_else(recorded),
+            Standing::Unknown | Standing::Unmeasured | Standing::Unwatched => None,
+        }
+    }
+}
+
 impl Fleet {
+    /// How far apart the clocks may be that something is known of. `None` for fewer than two, and where no controller
+    /// keeps the records true.
+    #[must_use]
+    pub fn apart(&self) -> Option<Apart> {
+        if matches!(self.controller, Controller::Silent { .. }) {
+            return None;
+        }
+        let known: Vec<(&Row, OffsetInterval)> = self.rows.iter().filter_map(|row| Some((row, row.reach()?))).collect();
+        let drifts = |(row, _): &&(&Row, OffsetInterval)| row.standing == Standing::Drifting;
+        let name = |found: Option<&(&Row, OffsetInterval)>| found.filter(drifts).map(|(row, _)| row.node.clone());
+        let skew = |known: Vec<OffsetInterval>| (known.len() > 1).then(|| pairwise_skew(&known)).flatten();
+        let all = skew(known.iter().map(|(_, reach)| *reach).collect())?;
+        let right = skew(known.iter().filter(|it| !drifts(it)).map(|(_, reach)| *reach).collect());
+        Some(Apart {
+            at_most: all.high().magnitude(),
+            leeway: leeway(all),
+            ahead: name(known.iter().max_by_key(|(_, reach)| reach.high())),
+            behind: name(known.iter().min_by_key(|(_, reach)| reach.low())),
+            leeway_when_right: right.map(leeway),
+        })
+    }
+
     /// How many nodes stand so.
     #[must_use]
     pub fn count(&self, standing: Standing) -> usize {

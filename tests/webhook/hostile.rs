@@ -5,6 +5,7 @@
 //! that `CLOCKWARDEN_HOSTILE_BINARY` names. Times are printed and never judged; memory is.
 
 mod inputs;
+mod near;
 
 use crate::support::{config_map, review};
 use crate::tls::{Certificate, connect, http1};

@@ -96,7 +96,39 @@ production      15            12         1        1         1
   Degraded (ActionLimited): 1 of 1 acted on
 
 12 synchronized, 1 drifting, 1 unknown, 1 not measured yet, 1 that no policy selects. The newest record was written at 2026-01-01T12:00:33Z.
+Clocks are at most 15.501 s apart (worker-17 is behind): JWT validation needs a leeway of 30s, and 1s when none drifts.
 The controller cp-1_7_ab is at work.");
+}
+
+#[test]
+fn how_far_apart_clocks_are_is_told_from_what_holds_now() {
+    let of = |max: &str, offsets: &[(&str, Option<f64>)]| {
+        let mut policy = policy("p", &json!({}), &json!({}));
+        if let Ok(policy) = &mut policy.policy {
+            policy.tolerance.offset_max = crate::duration::parse(max).unwrap();
+        }
+        let rows = offsets.iter().enumerate().map(|(i, (state, offset))| {
+            row(&format!("n{i}"), Some(record(state, *offset, "Leave/Synchronized")), std::slice::from_ref(&policy))
+        });
+        let rows = rows.collect();
+        view::fleet(rows, vec![policy], leads()).apart()
+    };
+    let told =
+        |apart: Option<view::Apart>| apart.map(|it| (it.at_most.as_millis(), it.leeway.as_secs(), it.ahead, it.behind));
+    let right = ("Synchronized", Some(0.001));
+    // What was recorded of a right clock may be weeks old: its tolerance is what holds.
+    assert_eq!(told(of("500ms", &[right, right])), Some((1_000, 1, None, None)));
+    assert_eq!(told(of("600ms", &[right, right])), Some((1_200, 2, None, None)));
+    // Where there are not two, there is nothing between them.
+    assert_eq!(told(of("500ms", &[right, ("Unknown", None)])), None);
+    let (ahead, behind) = (("Drifting", Some(3.0)), ("Drifting", Some(-4.0)));
+    let (n1, n2) = (Some("n1".to_owned()), Some("n2".to_owned()));
+    assert_eq!(told(of("500ms", &[right, ahead, behind])), Some((7_002, 10, n1.clone(), n2)));
+    assert_eq!(told(of("500ms", &[right, ahead, ("Unknown", None)])), Some((3_501, 5, n1, None)));
+    // What nobody keeps true tells nothing.
+    let mut silent = example(3);
+    silent.controller = Controller::Silent { holder: String::new(), renewed: None };
+    assert_eq!(silent.apart(), None);
 }
 
 #[test]
@@ -246,6 +278,7 @@ fn json_is_the_contract() {
     assert_eq!(fleet["nodes"][2]["offsetSeconds"], Value::Null);
     let summary = json!({"synchronized": 2, "drifting": 1, "unknown": 1, "unmeasured": 1, "unwatched": 1});
     assert_eq!(fleet["summary"], summary);
+    assert_eq!((&fleet["clusterSkewAtMostSeconds"], &fleet["recommendedLeewaySeconds"]), (&json!(15.5012), &json!(30)));
     assert_eq!(fleet["controller"]["state"], "Leads");
     assert_eq!(fleet["policies"][0]["troubles"][1]["reason"], "Degraded (ActionLimited)");
     let on_it = detail(json!({"metadata": {"name": "n"}, "spec": {"unschedulable": true}}));

@@ -40,9 +40,15 @@ fn a_drifting_node_is_tainted_and_let_go_when_its_clock_is_right_again() -> Outc
             lab.wait_event("act-3", reason).await?;
         }
         let metrics = crate::support::http::get(&format!("{url}/metrics")).await?.body;
-        let line = metrics.lines().find(|l| l.starts_with("clockwarden_node_offset_seconds{node=\"act-3\"}"));
-        let shown: f64 = line.and_then(|l| l.rsplit(' ').next()).context("no metric")?.parse()?;
-        ensure!((shown - 15.0).abs() < 0.1, "{shown}");
+        let shown = |name: &str| -> Result<f64> {
+            let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            Ok(line.with_context(|| format!("no {name} in {metrics}"))?.parse()?)
+        };
+        for name in ["clockwarden_node_offset_seconds{node=\"act-3\"}", "clockwarden_cluster_skew_seconds"] {
+            ensure!((shown(name)? - 15.0).abs() < 0.1, "{name} {}", shown(name)?);
+        }
+        ensure!(shown("clockwarden_cluster_skew_error_bound_seconds")? < 0.1, "{metrics}");
+        ensure!(metrics.contains("\nclockwarden_recommended_leeway_seconds 30.0\n"), "{metrics}");
         ensure!(metrics.contains("clockwarden_leader 1"), "{metrics}");
 
         agents[2].clock.set(SignedDuration::ZERO)?;

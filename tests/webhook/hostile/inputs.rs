@@ -1,5 +1,6 @@
 //! Reviews as somebody would write them who wants the webhook to fall over, to hang, or to refuse what it should not.
 
+use super::near::{self, BAIT, filled};
 use crate::support::review;
 use axum::body::Bytes;
 use base64::Engine as _;
@@ -49,34 +50,6 @@ impl Measure {
     pub(crate) const SMALL: Measure = Measure { bytes: 8 << 10, depth: 2_000, line: 24 << 10 };
 }
 
-/// So many different pieces as fit.
-fn filled(bytes: usize, piece: impl Fn(usize) -> String) -> String {
-    let mut text = String::with_capacity(bytes);
-    for number in 0.. {
-        let next = piece(number);
-        if text.len() + next.len() > bytes {
-            break;
-        }
-        text.push_str(&next);
-    }
-    text
-}
-
-/// Each mentions skew or leeway, and none may be refused: not about tokens, not zero, not a value, not written.
-const NEAR: [(&str, &str); 6] = [
-    ("topology.max-skew", "0"),
-    ("jwt.leeway.seconds", "30"),
-    ("price.skew", "0"),
-    ("skewed", "0"),
-    ("refresh.clock-skew", "0"),
-    ("oidc.clock-skew", "90s"),
-];
-
-fn near(number: usize) -> (String, &'static str) {
-    let (key, value) = NEAR[number % NEAR.len()];
-    (format!("service{number}.{key}"), value)
-}
-
 fn config_map(data: impl IntoIterator<Item = (String, String)>) -> Value {
     let data: Map<String, Value> = data.into_iter().map(|(key, value)| (key, Value::String(value))).collect();
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "pay", "namespace": "shop"}, "data": data})
@@ -84,57 +57,6 @@ fn config_map(data: impl IntoIterator<Item = (String, String)>) -> Value {
 
 fn file(name: &str, text: impl Into<String>) -> Value {
     config_map([(name.to_owned(), text.into())])
-}
-
-/// Mentions what is looked for, so that nobody is done with it after one search.
-const BAIT: &str = "jwt.leeway.seconds";
-
-fn near_misses(bytes: usize) -> Vec<(&'static str, Value)> {
-    let lines = |format: fn(usize) -> String| filled(bytes, format);
-    let yaml = |number: usize| {
-        let (key, value) = near(number);
-        format!("{key}: \"{value}\" # {BAIT}: 0\n")
-    };
-    let json = |number: usize| {
-        let (key, value) = near(number);
-        format!("\"{key}\": \"{value}\", ")
-    };
-    let json = format!("{{{}\"end\": 0}}", filled(bytes - 10, json));
-    let xml = |number: usize| {
-        let (key, value) = near(number);
-        format!("<{key}>{value}</{key}>")
-    };
-    let toml = |number: usize| {
-        let (key, value) = near(number);
-        format!("{key} = \"{value}\"\n")
-    };
-    let hcl = |number: usize| {
-        let (key, value) = near(number);
-        format!("service \"{number}\" {{\n  {} = \"{value}\"\n}}\n", key.replace(['.', '-'], "_"))
-    };
-    let single = |number: usize| near(number).0;
-    let entries = (0..bytes / 48).map(|number| (format!("{}.properties", single(number)), "0".to_owned()));
-    vec![
-        (
-            "near misses, properties",
-            file(
-                "a.properties",
-                lines(|n| {
-                    let (key, value) = near(n);
-                    format!("{key}={value}\n#{key}=0\n")
-                }),
-            ),
-        ),
-        ("near misses, YAML", file("a.yaml", filled(bytes, yaml))),
-        ("near misses, JSON", file("a.json", json)),
-        ("near misses, XML", file("a.xml", format!("<a>{}</a>", filled(bytes - 7, xml)))),
-        ("near misses, TOML", file("a.toml", filled(bytes, toml))),
-        ("near misses, HCL", file("a.hcl", filled(bytes, hcl))),
-        ("near misses, INI", file("a.ini", lines(|n| format!("[jwt{n}]\nleeway=30\nskewed=0\n")))),
-        ("near misses, nginx", file("nginx.conf", lines(|n| format!("location /{n} {{ auth_jwt_leeway 30s; }}\n")))),
-        ("near misses, one file each", config_map(entries)),
-        ("near misses, of no format", file("notes", lines(|n| format!("jwt leeway {n} is 0, they say; clockSkew: ")))),
-    ]
 }
 
 fn bombs(bytes: usize) -> Vec<(&'static str, Value)> {
@@ -253,7 +175,7 @@ pub(crate) fn all(measure: Measure) -> Vec<Hostile> {
     let zeros = |value: &str| {
         file("a.properties", filled(measure.bytes, |n| format!("service{n}.jwt.leeway.seconds={value}\n")))
     };
-    let near = near_misses(measure.bytes);
+    let near = near::misses(measure.bytes).into_iter().map(|(name, data)| (name, config_map(data))).collect::<Vec<_>>();
     let updated = Bytes::from(review("UPDATE", near[0].1.clone(), near[1].1.clone()).to_string());
     let old_sins = Bytes::from(review("UPDATE", zeros("0"), zeros("0")).to_string());
     let mut all: Vec<Hostile> = [near, bombs(measure.bytes), deep(measure), odd(measure)]
