@@ -166,7 +166,10 @@ fn the_pure_core_uses_of_the_other_modules_only_what_is_made_up_for_it() {
             }
         }
     }
-    nothing(findings, "make coverage and make mutants cannot build these: do without, or make them up in scripts/pure-core");
+    nothing(
+        findings,
+        "make coverage and make mutants cannot build these: do without, or make them up in scripts/pure-core",
+    );
 }
 
 #[test]

@@ -151,6 +151,22 @@ mod tests {
         marks.join(Marks { held: BTreeMap::new(), lifted: BTreeSet::from(["three".to_owned()]) });
         assert!(marks.held_by("three"));
 
+        // A cordon that was lifted is the policy's as a cordon, and as nothing else.
+        for (policy, cordon, tainted) in
+            [("one", true, false), ("two", true, true), ("three", true, false), ("four", false, false)]
+        {
+            assert_eq!(
+                (marks.held_as(&Mark::Cordon, policy), marks.held_as(&taint, policy)),
+                (cordon, tainted),
+                "{policy}"
+            );
+        }
+        assert!(marks.is_about_cordons() && marks.of("three").is_about_cordons());
+        assert!(!marks.of("four").is_about_cordons());
+        let mut only = Marks::default();
+        only.hold(taint.clone(), "two");
+        assert!(!only.is_about_cordons());
+
         // What is a policy's own, and all of it together again.
         assert_eq!(marks.of("one").held, BTreeMap::from([(Mark::Cordon, BTreeSet::from(["one".to_owned()]))]));
         assert_eq!(marks.of("two").held.keys().cloned().collect::<Vec<_>>(), [taint, Mark::Cordon]);
