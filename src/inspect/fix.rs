@@ -113,7 +113,7 @@ fn value(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, bounds: &Bound
     match scalar.text.rfind(setting.text.as_ref()) {
         // Only the default inside of the placeholder changes.
         Some(at) if setting.is_default => {
-            let mut text = scalar.text.clone();
+            let mut text = scalar.text.to_string();
             text.replace_range(at..at.saturating_add(setting.text.len()), &value);
             text
         }

@@ -7,6 +7,7 @@
 
 use super::limits::Limits;
 use super::tree::{Entry, Kind, Position, Scalar, Tree};
+use compact_str::{CompactString, ToCompactString as _};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::cell::Cell;
 use std::fmt;
@@ -121,8 +122,8 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     }
 }
 
-fn leaf(text: String, kind: Kind) -> Tree {
-    Tree::Scalar(Scalar { text, kind, at: Position::default(), extent: None })
+fn leaf(text: impl Into<CompactString>, kind: Kind) -> Tree {
+    Tree::Scalar(Scalar { text: text.into(), kind, at: Position::default(), extent: None })
 }
 
 impl<'de> Visitor<'de> for Node<'_> {
@@ -133,19 +134,19 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_unit<E>(self) -> Result<Tree, E> {
-        Ok(leaf(String::new(), Kind::Null))
+        Ok(leaf("", Kind::Null))
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
-        Ok(leaf(value.to_string(), Kind::Bool))
+        Ok(leaf(if value { "true" } else { "false" }, Kind::Bool))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
-        Ok(leaf(value.to_string(), Kind::Number))
+        Ok(leaf(value.to_compact_string(), Kind::Number))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
-        Ok(leaf(value.to_string(), Kind::Number))
+        Ok(leaf(value.to_compact_string(), Kind::Number))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
@@ -153,7 +154,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
-        Ok(leaf(value.to_owned(), Kind::Text))
+        Ok(leaf(value, Kind::Text))
     }
 
     fn visit_string<E>(self, value: String) -> Result<Tree, E> {
@@ -172,7 +173,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
         let inside = self.inside::<A::Error>()?;
         let mut entries = Vec::new();
-        while let Some(key) = map.next_key::<String>()? {
+        while let Some(key) = map.next_key::<CompactString>()? {
             let value = map.next_value_seed(inside)?;
             entries.push(Entry { key, at: Position::default(), value });
         }

@@ -161,7 +161,7 @@ fn entries<'t>(object: &'t Tree, supplier: &Supplier, limits: &Limits) -> Vec<Of
     let packed = section("data").filter_map(|entry| {
         let scalar = entry.value.scalar()?;
         let text = config_map::unpacked(scalar, limits)?;
-        let scalar = Cow::Owned(Scalar { text, kind: Kind::Text, at: scalar.at, extent: None });
+        let scalar = Cow::Owned(Scalar { text: text.into(), kind: Kind::Text, at: scalar.at, extent: None });
         Some(Offered { above: above("data").to_vec(), key: &entry.key, scalar, text: None })
     });
     // What is said as text takes the place of what is said in base64.
@@ -179,7 +179,7 @@ fn assigned<'t>(above: &[Step], index: usize, literal: &'t Tree) -> Option<Offer
     let (key, value) = text.text.split_once('=')?;
     let column = u32::try_from(key.chars().count()).ok()?.checked_add(2)?;
     let at = Position { line: 1, column };
-    let scalar = Cow::Owned(Scalar { text: value.to_owned(), kind: Kind::Text, at, extent: None });
+    let scalar = Cow::Owned(Scalar { text: value.into(), kind: Kind::Text, at, extent: None });
     let above = above.iter().cloned().chain([Step::Item { index, name: None }]).collect();
     Some(Offered { above, key, scalar, text: Some(text) })
 }

@@ -131,7 +131,7 @@ impl<'s> Sight<'s> {
     /// The value, where the sight is one.
     #[must_use]
     pub fn spot(&self, scalar: &Scalar) -> Spot {
-        Spot { steps: Vec::new(), at: scalar.at, value: scalar.text.clone() }
+        Spot { steps: Vec::new(), at: scalar.at, value: scalar.text.to_string() }
     }
 }
 
@@ -297,7 +297,7 @@ impl<'t> Branch<'t> {
     #[must_use]
     pub fn spot(&self) -> Spot {
         let (at, value) = match self.tree.scalar() {
-            Some(scalar) if scalar.kind != Kind::Null => (scalar.at, scalar.text.clone()),
+            Some(scalar) if scalar.kind != Kind::Null => (scalar.at, scalar.text.to_string()),
             _ => (self.key_at, String::new()),
         };
         Spot { steps: self.steps.clone(), at, value }

@@ -86,7 +86,7 @@ pub(crate) fn look(
 
 fn as_entry(entry: &Offered<'_>) -> Entry {
     let scalar = entry.scalar.clone().into_owned();
-    Entry { key: entry.key.to_owned(), at: scalar.at, value: Tree::Scalar(scalar) }
+    Entry { key: entry.key.into(), at: scalar.at, value: Tree::Scalar(scalar) }
 }
 
 /// An object whose entries are taken.

@@ -174,7 +174,7 @@ impl<'t> Search<'t> {
             let (supplier, _) = self.supplier(from, "configMapKeyRef", "secretKeyRef")?;
             Some((supplier, reference.get("key").and_then(Tree::text)?.to_owned()))
         });
-        let (line, name) = (name.at.line, name.text.clone());
+        let (line, name) = (name.at.line, name.text.to_string());
         let own = |name| {
             let value = item.get("value").and_then(Tree::text).unwrap_or("");
             Variable::Own { name, value: short(value).to_owned() }

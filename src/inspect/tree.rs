@@ -7,6 +7,7 @@
 //!
 //! Does not know: formats, products, Kubernetes.
 
+use compact_str::CompactString;
 use std::fmt;
 
 /// Where something stands in the original file: both count from 1; `line` 0 means unknown (an admission review
@@ -60,7 +61,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scalar {
     /// As written, without quotes and with escapes resolved.
-    pub text: String,
+    pub text: CompactString,
     /// What it looked like.
     pub kind: Kind,
     /// Where the value (not its key) begins.
@@ -74,7 +75,7 @@ pub struct Scalar {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The key, escapes resolved.
-    pub key: String,
+    pub key: CompactString,
     /// Where the key begins.
     pub at: Position,
     /// Its value.

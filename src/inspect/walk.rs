@@ -289,7 +289,7 @@ impl<'c> Walk<'c> {
             (format!("{NOT_SHOWN}{default}. {}", rule.summary), NOT_SHOWN.to_owned(), fix, None)
         } else {
             let said = format!("{:?}{default}, {}", clipped(&scalar.text), verdict.meaning);
-            (said, scalar.text.clone(), fix, fix::spot(setting, link, scalar, self.bounds))
+            (said, scalar.text.to_string(), fix, fix::spot(setting, link, scalar, self.bounds))
         };
         self.out.findings.push(Finding {
             rule: rule.name,

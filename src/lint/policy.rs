@@ -101,7 +101,7 @@ fn own(policy: &Tree) -> Result<Vec<Own>, String> {
 /// As the API server would get it. Every leaf of these settings is a text.
 fn json(tree: &Tree) -> Value {
     match tree {
-        Tree::Scalar(scalar) => Value::String(scalar.text.clone()),
+        Tree::Scalar(scalar) => Value::String(scalar.text.to_string()),
         Tree::List(items) => items.iter().map(json).collect(),
         Tree::Map(entries) => entries.iter().map(|entry| (entry.key.clone(), json(&entry.value))).collect(),
     }

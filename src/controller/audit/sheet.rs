@@ -178,8 +178,8 @@ fn look(bytes: &[u8], head: &HeadMeta<'_>, target: &Target, ruling: &Ruling, cat
 fn named(tree: Tree, target: &Target) -> Tree {
     let Tree::Map(mut entries) = tree else { return tree };
     let entry = |key: &str, text: String| {
-        let scalar = Scalar { text, kind: Kind::Text, at: Position::default(), extent: None };
-        Entry { key: key.to_owned(), at: Position::default(), value: Tree::Scalar(scalar) }
+        let scalar = Scalar { text: text.into(), kind: Kind::Text, at: Position::default(), extent: None };
+        Entry { key: key.into(), at: Position::default(), value: Tree::Scalar(scalar) }
     };
     for (key, text) in [("kind", target.kind.clone()), ("apiVersion", target.api_version())] {
         if !entries.iter().any(|entry| entry.key == key) {

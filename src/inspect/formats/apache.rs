@@ -163,8 +163,8 @@ fn options(word: &Tree) -> Option<Tree> {
         let begins = before.saturating_add(name.len()).saturating_add(1);
         let extent =
             Extent::new(start.saturating_add(begins), start.saturating_add(begins).saturating_add(value.len()));
-        let value = Scalar { text: value.to_owned(), kind: Kind::Text, at: place(begins), extent };
-        entries.push(entry(name.to_owned(), place(before), Tree::Scalar(value)));
+        let value = Scalar { text: value.into(), kind: Kind::Text, at: place(begins), extent };
+        entries.push(entry(name, place(before), Tree::Scalar(value)));
         before = before.saturating_add(option.len()).saturating_add(1);
     }
     Some(Tree::Map(entries))
@@ -180,14 +180,14 @@ pub(super) fn around(before: &str) -> Option<(String, String)> {
 fn called(words: &[Tree]) -> Option<Tree> {
     let at = words.first()?.scalar()?.at;
     let texts: Vec<&str> = words.iter().filter_map(Tree::text).collect();
-    Some(Tree::Scalar(Scalar { text: texts.join(" "), kind: Kind::Text, at, extent: None }))
+    Some(Tree::Scalar(Scalar { text: texts.join(" ").into(), kind: Kind::Text, at, extent: None }))
 }
 
 fn close(name: String, at: Position, called: Option<Tree>, inner: Tree, into: &mut Block) {
     match (called, inner) {
         (Some(called), Tree::Map(entries)) => {
             let place = called.scalar().map_or(at, |scalar| scalar.at);
-            let first = entry("name".to_owned(), place, called);
+            let first = entry("name", place, called);
             let entries: Vec<Entry> = [first].into_iter().chain(entries).collect();
             into.item(name, at, Tree::Map(entries));
         }

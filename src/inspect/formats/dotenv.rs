@@ -99,7 +99,7 @@ fn plain(cursor: &mut Cursor<'_>) -> Tree {
         .match_indices('#')
         .find(|(i, _)| line.get(..*i).is_some_and(|before| before.is_empty() || before.ends_with([' ', '\t'])));
     let value = comment.and_then(|(i, _)| line.get(..i)).unwrap_or(line).trim_end();
-    begin.value(value.to_owned(), Kind::Text, begin.offset.saturating_add(value.len()))
+    begin.value(value, Kind::Text, begin.offset.saturating_add(value.len()))
 }
 
 /// The text up to the closing quote, which is consumed; `None` where there is none.

@@ -18,6 +18,7 @@ use super::{Format, Notation, empty, meaningful, note, reads, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
 use crate::inspect::tree::{Kind, Position, Tree};
+use compact_str::CompactString;
 use expression::Ends;
 use std::collections::HashSet;
 
@@ -82,7 +83,7 @@ impl Reader<'_> {
 
     /// Attributes and blocks; the root (depth 0) ends with the text, a block with its brace, which is consumed.
     fn body(&mut self, depth: usize, into: &mut Block) -> Result<(), String> {
-        let mut known: HashSet<String> = HashSet::new();
+        let mut known: HashSet<CompactString> = HashSet::new();
         loop {
             self.skip_blanks(true)?;
             let at = self.cursor.at;
@@ -117,7 +118,7 @@ impl Reader<'_> {
     }
 
     /// Labels and body of a block whose type has been read.
-    fn block(&mut self, kind: String, at: Position, depth: usize, into: &mut Block) -> Result<(), String> {
+    fn block(&mut self, kind: CompactString, at: Position, depth: usize, into: &mut Block) -> Result<(), String> {
         let mut keys = vec![(kind, at)];
         loop {
             let at = self.cursor.at;
@@ -185,7 +186,7 @@ impl Reader<'_> {
                 let Some(name) = self.name() else { return Ok(None) };
                 let bare = |kind| {
                     Ok(Some(begin.value(
-                        if kind == Kind::Null { String::new() } else { name.clone() },
+                        if kind == Kind::Null { CompactString::default() } else { name.clone() },
                         kind,
                         begin.offset.saturating_add(name.len()),
                     )))

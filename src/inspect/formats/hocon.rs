@@ -276,7 +276,7 @@ impl Reader<'_> {
         }
         if !text.starts_with("${?") {
             let end = begin.offset.saturating_add(text.len());
-            self.put(keys, begin.value(text.to_owned(), kind_of(text), end));
+            self.put(keys, begin.value(text, kind_of(text), end));
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use super::{Format, Notation, empty, meaningful, note, reads, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
 use crate::inspect::tree::{Kind, Tree};
+use compact_str::CompactString;
 
 /// See [`super::FORMATS`].
 pub const FORMAT: Format = Format {
@@ -129,7 +130,7 @@ fn setting(cursor: &mut Cursor<'_>, indent: usize, into: &mut Block) -> bool {
         Some(quote) => line.split(quote).next().unwrap_or(""),
         None => without_comment(line),
     };
-    let mut value = first.to_owned();
+    let mut value = CompactString::from(first);
     let mut last = begin.offset.saturating_add(first.len());
     while quote.is_none() {
         let mut next = *cursor;
@@ -150,7 +151,7 @@ fn setting(cursor: &mut Cursor<'_>, indent: usize, into: &mut Block) -> bool {
             }
         }
     }
-    into.value(key.to_owned(), at, begin.value(value, Kind::Text, last));
+    into.value(key, at, begin.value(value, Kind::Text, last));
     true
 }
 

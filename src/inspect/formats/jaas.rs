@@ -66,7 +66,7 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
                 _ => value.push(c),
             }
         }
-        entries.push(entry(word.to_owned(), at, begin.value(value, Kind::Text, cursor.offset)));
+        entries.push(entry(word, at, begin.value(value, Kind::Text, cursor.offset)));
         if quote.is_some() {
             cursor.next();
         }

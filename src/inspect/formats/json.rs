@@ -8,6 +8,7 @@ use crate::inspect::Note;
 use crate::inspect::limits::Limits;
 use crate::inspect::place::Lines;
 use crate::inspect::tree::{Entry, Extent, Kind, Position, Scalar, Tree};
+use compact_str::CompactString;
 use jsonc_parser::tokens::Token;
 use jsonc_parser::{Scanner, ScannerOptions};
 
@@ -36,7 +37,7 @@ fn sniff(text: &str) -> bool {
 
 /// A map or list that is still open.
 enum Open {
-    Map { entries: Vec<Entry>, key: Option<(String, Position)> },
+    Map { entries: Vec<Entry>, key: Option<(CompactString, Position)> },
     List(Vec<Tree>),
 }
 
@@ -96,7 +97,8 @@ fn build(text: &str, mark: usize, lines: &mut Lines<'_>, limits: &Limits) -> Res
             return Err(format!("not read: more than {} values", limits.nodes));
         }
         let (first, last) = (mark.saturating_add(start), mark.saturating_add(scanner.token_end()));
-        let leaf = |text: String, kind| Tree::Scalar(Scalar { text, kind, at, extent: Extent::new(first, last) });
+        let leaf =
+            |text: &str, kind| Tree::Scalar(Scalar { text: text.into(), kind, at, extent: Extent::new(first, last) });
         let done = match token {
             Token::OpenBrace | Token::OpenBracket if open.len() >= limits.depth => {
                 return Err(format!("not read: nested deeper than {} levels", limits.depth));
@@ -119,14 +121,14 @@ fn build(text: &str, mark: usize, lines: &mut Lines<'_>, limits: &Limits) -> Res
             },
             Token::Comma if matches!(open.last(), Some(Open::List(_))) => continue,
             Token::String(value) => Tree::Scalar(Scalar {
-                text: value.into_owned(),
+                text: value.into(),
                 kind: Kind::Text,
                 at: Position { column: at.column.saturating_add(1), ..at },
                 extent: Extent::new(first.saturating_add(1), last.saturating_sub(1)),
             }),
-            Token::Boolean(value) => leaf(value.to_string(), Kind::Bool),
-            Token::Number(value) => leaf(value.to_owned(), Kind::Number),
-            Token::Null => leaf(String::new(), Kind::Null),
+            Token::Boolean(value) => leaf(if value { "true" } else { "false" }, Kind::Bool),
+            Token::Number(value) => leaf(value, Kind::Number),
+            Token::Null => leaf("", Kind::Null),
             other => {
                 return Err(format!("not JSON: unexpected `{}`", other.as_str().chars().take(40).collect::<String>()));
             }
@@ -146,10 +148,10 @@ fn build(text: &str, mark: usize, lines: &mut Lines<'_>, limits: &Limits) -> Res
     Ok(root.unwrap_or_else(empty))
 }
 
-fn name_of(token: &Token<'_>) -> Option<String> {
+fn name_of(token: &Token<'_>) -> Option<CompactString> {
     match token {
         Token::String(_) | Token::Word(_) | Token::Number(_) | Token::Boolean(_) | Token::Null => {
-            Some(token.as_str().to_owned())
+            Some(token.as_str().into())
         }
         _ => None,
     }

@@ -29,6 +29,7 @@ use super::duration::Nanos;
 use super::limits::Limits;
 use super::tree::{Entry, Extent, Path, Position, Tree};
 use crate::inspect::Note;
+use compact_str::CompactString;
 
 pub use detect::{by_name, detect, is_foreign, may_be_format};
 
@@ -121,8 +122,8 @@ fn reads(format: &Format, text: &str) -> bool {
     (format.parse)(text, &Limits::default()).1.is_empty()
 }
 
-fn entry(key: String, at: Position, value: Tree) -> Entry {
-    Entry { key, at, value }
+fn entry(key: impl Into<CompactString>, at: Position, value: Tree) -> Entry {
+    Entry { key: key.into(), at, value }
 }
 
 fn empty() -> Tree {

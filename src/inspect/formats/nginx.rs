@@ -15,6 +15,7 @@ use super::{Format, Notation, empty, entry, note, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
 use crate::inspect::tree::{Entry, Kind, Position, Scalar, Tree};
+use compact_str::CompactString;
 
 /// See [`super::FORMATS`].
 pub const FORMAT: Format =
@@ -64,7 +65,7 @@ enum Sign {
 
 /// One argument, unquoted, and where it stands.
 struct Word {
-    text: String,
+    text: CompactString,
     value: Tree,
     at: Position,
 }
@@ -162,8 +163,8 @@ fn block(words: Vec<Word>, inner: Tree, into: &mut Block) {
     };
     let at = arguments.first().map_or(name.at, |first| first.at);
     let texts: Vec<&str> = arguments.iter().map(|word| word.text.as_str()).collect();
-    let called = Scalar { text: texts.join(" "), kind: Kind::Text, at, extent: None };
-    let entries: Vec<Entry> = [entry("name".to_owned(), at, Tree::Scalar(called))].into_iter().chain(entries).collect();
+    let called = Scalar { text: texts.join(" ").into(), kind: Kind::Text, at, extent: None };
+    let entries: Vec<Entry> = [entry("name", at, Tree::Scalar(called))].into_iter().chain(entries).collect();
     into.item(name.text, name.at, Tree::Map(entries));
 }
 
@@ -215,7 +216,7 @@ fn is_blank(c: char) -> bool {
 fn quoted(cursor: &mut Cursor<'_>, quote: char) -> Result<Word, String> {
     cursor.next();
     let begin = *cursor;
-    let mut text = String::new();
+    let mut text = CompactString::default();
     loop {
         match cursor.next() {
             None => return Err(format!("not nginx: a {quote} is never closed")),
@@ -233,7 +234,7 @@ fn quoted(cursor: &mut Cursor<'_>, quote: char) -> Result<Word, String> {
 /// A word without quotes; `${name}` inside of it is no block.
 fn bare(cursor: &mut Cursor<'_>) -> Word {
     let begin = *cursor;
-    let mut text = String::new();
+    let mut text = CompactString::default();
     while let Some(c) = cursor.peek() {
         let is_variable = c == '{' && text.ends_with('$');
         if is_blank(c) || c == ';' || (c == '{' && !is_variable) {
@@ -248,7 +249,7 @@ fn bare(cursor: &mut Cursor<'_>) -> Word {
     word(begin, text, cursor.offset)
 }
 
-fn word(begin: Cursor<'_>, text: String, end: usize) -> Word {
+fn word(begin: Cursor<'_>, text: CompactString, end: usize) -> Word {
     Word { value: begin.value(text.clone(), Kind::Text, end), text, at: begin.at }
 }
 

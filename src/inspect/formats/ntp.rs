@@ -131,12 +131,12 @@ fn directive(line: &str, number: u32, start: usize) -> Option<Entry> {
         |at: usize| Position { line: number, column: whole(line.get(..at).map_or(0, |before| before.chars().count())) };
     let (from, to) = (start.saturating_add(value_at), start.saturating_add(value_at).saturating_add(value.len()));
     let scalar = Scalar {
-        text: value.to_owned(),
+        text: value.into(),
         kind: if value.is_empty() { Kind::Null } else { Kind::Text },
         at: place(value_at),
         extent: Extent::new(from, to),
     };
-    Some(entry(name.to_owned(), place(before), Tree::Scalar(scalar)))
+    Some(entry(name, place(before), Tree::Scalar(scalar)))
 }
 
 /// Counted from 1.

@@ -11,6 +11,7 @@ use super::{Format, Notation, empty, entry, meaningful, note, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
 use crate::inspect::tree::{Kind, Tree};
+use compact_str::CompactString;
 
 /// See [`super::FORMATS`].
 pub const FORMAT: Format = Format {
@@ -102,8 +103,8 @@ fn ends_key(byte: u8) -> bool {
 }
 
 /// Up to an unescaped end, which is not consumed, escapes resolved. `end` finds the next end or backslash.
-fn part(cursor: &mut Cursor<'_>, end: impl Fn(&str) -> Option<usize>) -> String {
-    let mut out = String::new();
+fn part(cursor: &mut Cursor<'_>, end: impl Fn(&str) -> Option<usize>) -> CompactString {
+    let mut out = CompactString::default();
     loop {
         let length = end(cursor.rest).unwrap_or(cursor.rest.len());
         out.push_str(cursor.within_line(length));

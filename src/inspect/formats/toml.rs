@@ -12,6 +12,7 @@ use super::{Format, Notation, empty, entry, meaningful, note, reads, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
 use crate::inspect::tree::{Entry, Kind, Position, Tree};
+use compact_str::{CompactString, ToCompactString as _};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -66,7 +67,7 @@ impl Build<'_> {
         let mut entries: Vec<Entry> = Vec::with_capacity(order.len());
         for (key, value) in order {
             let at = self.place(key.span().start);
-            entries.push(entry(key.get_ref().to_string(), at, self.value(value, depth.saturating_add(1))?));
+            entries.push(entry(key.get_ref().as_ref(), at, self.value(value, depth.saturating_add(1))?));
         }
         Ok(Tree::Map(entries))
     }
@@ -80,7 +81,7 @@ impl Build<'_> {
             return Err(format!("not read: nested deeper than {} levels", self.limits.depth));
         }
         let (start, end) = (value.span().start.saturating_add(self.mark), value.span().end.saturating_add(self.mark));
-        let bare = |text: String, kind| Ok(self.places.value(text, kind, start, end));
+        let bare = |text: CompactString, kind| Ok(self.places.value(text, kind, start, end));
         match value.get_ref() {
             DeValue::Table(table) => self.table(table, depth),
             DeValue::Array(items) => {
@@ -90,20 +91,20 @@ impl Build<'_> {
             DeValue::String(text) => {
                 let quote = quotes(self.text.get(start..end).unwrap_or(""));
                 let (first, last) = (start.saturating_add(quote.0), end.saturating_sub(quote.1));
-                Ok(self.places.value(text.to_string(), Kind::Text, first, last))
+                Ok(self.places.value(text.as_ref(), Kind::Text, first, last))
             }
             DeValue::Integer(number) => bare(written(self.text, start, end, number.as_str()), Kind::Number),
             DeValue::Float(number) => bare(written(self.text, start, end, number.as_str()), Kind::Number),
-            DeValue::Boolean(on) => bare(on.to_string(), Kind::Bool),
+            DeValue::Boolean(on) => bare(on.to_compact_string(), Kind::Bool),
             // A moment is no span of time.
-            DeValue::Datetime(moment) => bare(moment.to_string(), Kind::Text),
+            DeValue::Datetime(moment) => bare(moment.to_compact_string(), Kind::Text),
         }
     }
 }
 
 /// A number as it stands there, base included.
-fn written(text: &str, start: usize, end: usize, otherwise: &str) -> String {
-    text.get(start..end).unwrap_or(otherwise).replace('_', "")
+fn written(text: &str, start: usize, end: usize, otherwise: &str) -> CompactString {
+    text.get(start..end).unwrap_or(otherwise).split('_').collect()
 }
 
 /// Bytes in front of and behind a string's text: quotes, and the line end right after three of them.

@@ -16,6 +16,7 @@ use crate::inspect::Note;
 use crate::inspect::duration::{Nanos, unit_named};
 use crate::inspect::limits::Limits;
 use crate::inspect::tree::{Kind, Position, Tree};
+use compact_str::CompactString;
 use roxmltree::{Attribute, Document, Node, ParsingOptions};
 
 /// See [`super::FORMATS`].
@@ -156,12 +157,12 @@ impl Build<'_> {
             into.value(name, at, value);
             return Ok(());
         }
-        let name = node.tag_name().name().to_owned();
+        let name = node.tag_name().name();
         let at = self.places.at(node.range().start.saturating_add(self.mark).saturating_add(1));
         let mut holds = Block::default();
         for attribute in node.attributes() {
             let at = self.places.at(attribute.range().start.saturating_add(self.mark));
-            holds.value(attribute.name().to_owned(), at, self.attribute(&attribute));
+            holds.value(attribute.name(), at, self.attribute(&attribute));
         }
         if let Some(text) = self.content(node) {
             if attributes > 0 {
@@ -180,7 +181,7 @@ impl Build<'_> {
     }
 
     /// An element that is a name with a value.
-    fn pair(&self, node: Node<'_, '_>) -> Option<(String, Position, Tree)> {
+    fn pair(&self, node: Node<'_, '_>) -> Option<(CompactString, Position, Tree)> {
         let attribute = |names: &[&str]| node.attributes().find(|attribute| names.contains(&attribute.name()));
         let child = |names: &[&str]| node.children().find(|child| names.contains(&child.tag_name().name()));
         if let Some(name) = attribute(NAMES) {
@@ -189,7 +190,7 @@ impl Build<'_> {
                 None => self.content(node).or_else(|| self.content(child(VALUES)?))?,
             };
             let at = self.places.at(self.span(&name).0);
-            return Some((name.value().to_owned(), at, value));
+            return Some((name.value().into(), at, value));
         }
         let name = self.content(child(NAMES)?)?;
         let value = self.content(child(VALUES)?)?;
@@ -199,7 +200,7 @@ impl Build<'_> {
 
     fn attribute(&self, attribute: &Attribute<'_, '_>) -> Tree {
         let (start, end) = self.span(attribute);
-        self.places.value(attribute.value().to_owned(), Kind::Text, start, end)
+        self.places.value(attribute.value(), Kind::Text, start, end)
     }
 
     /// The bytes between the quotes. Found by the quote: the parser counts long names and wide blanks only so far.
@@ -227,7 +228,7 @@ impl Build<'_> {
         let ahead = raw.len().saturating_sub(raw.trim_start().len());
         let start = start.saturating_add(ahead).saturating_add(self.mark);
         let text = text.trim();
-        let value = self.places.value(text.to_owned(), Kind::Text, start, start.saturating_add(raw.trim().len()));
+        let value = self.places.value(text, Kind::Text, start, start.saturating_add(raw.trim().len()));
         (!text.is_empty()).then_some(value)
     }
 }

@@ -10,6 +10,7 @@ use super::{Format, Notation, empty, note, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
 use crate::inspect::tree::{Entry, Extent, Kind, Position, Scalar, Tree};
+use compact_str::CompactString;
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use std::collections::{HashMap, HashSet};
 
@@ -108,7 +109,7 @@ fn place_of(error: &ScanError) -> Position {
 }
 
 enum Open {
-    Map { entries: Vec<Entry>, key: Option<(String, Position)>, merges: bool, anchor: usize },
+    Map { entries: Vec<Entry>, key: Option<(CompactString, Position)>, merges: bool, anchor: usize },
     List { items: Vec<Tree>, anchor: usize },
 }
 
@@ -180,7 +181,7 @@ impl<'l> Builder<'l> {
                     Extent::new(start, bytes.end.saturating_add(self.mark).saturating_sub(quote))
                 });
                 let merges = plain && text == "<<";
-                self.done(Tree::Scalar(Scalar { text: text.into_owned(), kind, at, extent }), merges, at, anchor)
+                self.done(Tree::Scalar(Scalar { text: text.into(), kind, at, extent }), merges, at, anchor)
             }
             Event::Alias(id) => {
                 let Some((mut tree, height)) = self.anchors.get(&id).cloned() else {
@@ -260,7 +261,7 @@ impl<'l> Builder<'l> {
                 None => {
                     *merges |= is_merge;
                     // A map or list as a key has no name that a setting could have.
-                    let name = if let Tree::Scalar(scalar) = tree { scalar.text } else { "?".to_owned() };
+                    let name = if let Tree::Scalar(scalar) = tree { scalar.text } else { "?".into() };
                     *key = Some((name, at));
                 }
             },
@@ -272,7 +273,7 @@ impl<'l> Builder<'l> {
 /// Merge keys resolved: what is written wins, then the first map that is merged.
 fn merged(entries: Vec<Entry>) -> Vec<Entry> {
     let (merges, written): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.key == "<<");
-    let mut known: std::collections::HashSet<String> = written.iter().map(|entry| entry.key.clone()).collect();
+    let mut known: HashSet<CompactString> = written.iter().map(|entry| entry.key.clone()).collect();
     let mut out = Vec::new();
     for merge in merges {
         let maps = match merge.value {

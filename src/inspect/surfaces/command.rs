@@ -98,7 +98,7 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
 impl<'t> Argument<'t> {
     fn word(&self) -> sight::Word<'t> {
         let item = self.index.map(|index| Step::Item { index, name: None });
-        let steps = [Step::Key(self.key.key.clone())].into_iter().chain(item).collect();
+        let steps = [Step::Key(self.key.key.to_string())].into_iter().chain(item).collect();
         sight::Word { text: &self.scalar.text, steps, at: self.scalar.at }
     }
 }
@@ -267,7 +267,7 @@ fn in_argument(link: &Link<'_>, container: &Scope<'_>, argument: &Argument<'_>, 
 }
 
 fn text_at(text: &str, at: Position) -> Scalar {
-    Scalar { text: text.to_owned(), kind: Kind::Text, at, extent: None }
+    Scalar { text: text.into(), kind: Kind::Text, at, extent: None }
 }
 
 /// Looks at the commands, flags and assignments in a script, or in a variable that holds options; `link` leads into its

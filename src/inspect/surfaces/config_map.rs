@@ -35,7 +35,7 @@ fn value(walk: &mut Walk<'_>, link: &Link<'_>, key: &str, scalar: &Scalar) {
 pub(crate) fn secret(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
     packed(walk, link, entries, |walk, link, key, at, text| {
         if let Ok(Ok(text)) = text {
-            value(walk, link, key, &Scalar { text, kind: Kind::Text, at, extent: None });
+            value(walk, link, key, &Scalar { text: text.into(), kind: Kind::Text, at, extent: None });
         }
     });
 }

@@ -91,7 +91,7 @@ pub(crate) fn assignments(walk: &mut Walk<'_>, link: &Link<'_>, items: &[Tree]) 
         let notation = link.notation();
         let inside = item.down(Way::Document { text: &scalar.text, notation, at: scalar.at, name: None });
         let at = Position { line: 1, column };
-        let value = Scalar { text: (*value).to_owned(), kind: Kind::Text, at, extent: None };
+        let value = Scalar { text: (*value).into(), kind: Kind::Text, at, extent: None };
         walk.leaf(&inside.down(Way::Flag { prefix: "", name, joint: "=", scope: &scope, index: number }), &value);
     }
 }

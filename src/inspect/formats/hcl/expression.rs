@@ -6,6 +6,7 @@
 use super::super::text::Cursor;
 use super::Reader;
 use crate::inspect::tree::{Kind, Tree};
+use compact_str::CompactString;
 
 /// What ends an expression, besides the end of what is around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,16 +43,16 @@ impl Reader<'_> {
     }
 
     /// A name: letters, digits, `_` and `-`, no digit first.
-    pub(super) fn name(&mut self) -> Option<String> {
+    pub(super) fn name(&mut self) -> Option<CompactString> {
         let starts = self.cursor.peek().is_some_and(|c| c.is_alphabetic() || c == '_');
         if starts { self.word() } else { None }
     }
 
     /// A name, or a number as a key.
-    pub(super) fn word(&mut self) -> Option<String> {
+    pub(super) fn word(&mut self) -> Option<CompactString> {
         let begin = self.cursor;
         self.cursor.skip_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
-        Some(self.cursor.since(&begin)).filter(|word| !word.is_empty()).map(str::to_owned)
+        Some(self.cursor.since(&begin)).filter(|word| !word.is_empty()).map(CompactString::from)
     }
 
     /// A decimal number; a minus may stand apart.
@@ -79,9 +80,9 @@ impl Reader<'_> {
     }
 
     /// A string: its text, whether it is that literally (no template), and the byte after its last one.
-    pub(super) fn string(&mut self) -> Result<(String, bool, usize), String> {
+    pub(super) fn string(&mut self) -> Result<(CompactString, bool, usize), String> {
         self.cursor.next();
-        let mut text = String::new();
+        let mut text = CompactString::default();
         let mut is_literal = true;
         loop {
             let end = self.cursor.offset;
@@ -103,7 +104,7 @@ impl Reader<'_> {
     }
 
     /// Passes over `${…}` or `%{…}` if one begins here; `$${` and `%%{` are text.
-    fn template(&mut self, text: &mut String) -> Result<bool, String> {
+    fn template(&mut self, text: &mut CompactString) -> Result<bool, String> {
         for sign in ['$', '%'] {
             let Some(rest) = self.cursor.rest.strip_prefix(sign) else { continue };
             if rest.starts_with(sign) && rest.get(1..).is_some_and(|rest| rest.starts_with('{')) {

@@ -6,6 +6,7 @@
 
 use super::super::super::tree::{Entry, Position, Tree};
 use super::super::entry;
+use compact_str::CompactString;
 use std::collections::{BTreeMap, HashMap};
 
 /// See the module.
@@ -15,7 +16,7 @@ pub(in super::super) struct Block {
     /// The block, or the list of blocks, of each name, by the number of its entry.
     blocks: BTreeMap<usize, Known>,
     /// Those numbers by name, where they are more than [`FEW`].
-    by_name: HashMap<String, usize>,
+    by_name: HashMap<CompactString, usize>,
 }
 
 #[derive(Debug, Default)]
@@ -31,12 +32,13 @@ const FEW: usize = 8;
 
 impl Block {
     /// A value under its key; an earlier one of the same key is kept.
-    pub(in super::super) fn value(&mut self, key: String, at: Position, value: Tree) {
+    pub(in super::super) fn value(&mut self, key: impl Into<CompactString>, at: Position, value: Tree) {
         self.entries.push(entry(key, at, value));
     }
 
     /// A block, beside those of the same name.
-    pub(in super::super) fn block(&mut self, key: String, at: Position, value: Tree) {
+    pub(in super::super) fn block(&mut self, key: impl Into<CompactString>, at: Position, value: Tree) {
+        let key = key.into();
         let Some(number) = self.number(&key) else {
             self.add(key, at, value, false);
             return;
@@ -53,7 +55,8 @@ impl Block {
     }
 
     /// A block that is an item of a list even where it is alone.
-    pub(in super::super) fn item(&mut self, key: String, at: Position, value: Tree) {
+    pub(in super::super) fn item(&mut self, key: impl Into<CompactString>, at: Position, value: Tree) {
+        let key = key.into();
         if self.number(&key).is_some() {
             return self.block(key, at, value);
         }
@@ -64,7 +67,7 @@ impl Block {
     pub(in super::super) fn inside(&mut self, key: &str, at: Position) -> &mut Block {
         let number = match self.number(key) {
             Some(number) => number,
-            None => self.add(key.to_owned(), at, Tree::Map(Vec::new()), false),
+            None => self.add(key.into(), at, Tree::Map(Vec::new()), false),
         };
         self.blocks.entry(number).or_default().inner.get_or_insert_default()
     }
@@ -99,7 +102,7 @@ impl Block {
     }
 
     /// The number of a new one's entry.
-    fn add(&mut self, key: String, at: Position, value: Tree, is_list: bool) -> usize {
+    fn add(&mut self, key: CompactString, at: Position, value: Tree, is_list: bool) -> usize {
         let number = self.entries.len();
         if self.blocks.len() == FEW {
             let named = |number: &usize| self.entries.get(*number).map(|entry| (entry.key.clone(), *number));

@@ -4,6 +4,7 @@
 //! `\n`; a byte order mark at the beginning is passed over and counted in bytes only. A copy of a cursor is a bookmark.
 
 use super::super::super::tree::{Extent, Kind, Position, Scalar, Tree};
+use compact_str::CompactString;
 
 /// A place in a text, and the text after it.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +96,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// The value that is written from here up to the byte `end`.
-    pub(in super::super) fn value(&self, text: String, kind: Kind, end: usize) -> Tree {
-        Tree::Scalar(Scalar { text, kind, at: self.at, extent: Extent::new(self.offset, end) })
+    pub(in super::super) fn value(&self, text: impl Into<CompactString>, kind: Kind, end: usize) -> Tree {
+        Tree::Scalar(Scalar { text: text.into(), kind, at: self.at, extent: Extent::new(self.offset, end) })
     }
 }

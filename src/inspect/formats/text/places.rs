@@ -5,6 +5,7 @@
 //! Only `\n` ends a line; columns are characters; a byte order mark has none.
 
 use super::super::super::tree::{Extent, Kind, Position, Scalar, Tree};
+use compact_str::CompactString;
 
 /// Bytes between two places that are kept.
 const STRIDE: usize = 512;
@@ -41,8 +42,8 @@ impl<'t> Places<'t> {
     }
 
     /// The value that is written in these bytes.
-    pub(in super::super) fn value(&self, text: String, kind: Kind, start: usize, end: usize) -> Tree {
-        Tree::Scalar(Scalar { text, kind, at: self.at(start), extent: Extent::new(start, end) })
+    pub(in super::super) fn value(&self, text: impl Into<CompactString>, kind: Kind, start: usize, end: usize) -> Tree {
+        Tree::Scalar(Scalar { text: text.into(), kind, at: self.at(start), extent: Extent::new(start, end) })
     }
 }
 
