@@ -1,26 +1,33 @@
 //! Line and column of any byte of a text, in any order, for formats whose parser tells bytes only.
 //!
 //! Counting from the beginning for every value is quadratic, counting from the beginning of its line is so too for a
-//! file of one line. So line and column are kept for every few hundred bytes, and a place is counted from the nearest.
+//! file of one line. So line and column are kept for every few hundred bytes, and a place is counted from the nearest, or
+//! from the one that was asked for before: most are asked for in order.
 //! Only `\n` ends a line; columns are characters; a byte order mark has none.
 
 use super::super::super::tree::{Extent, Kind, Position, Scalar, Tree};
 use compact_str::CompactString;
+use std::cell::Cell;
 
 /// Bytes between two places that are kept.
 const STRIDE: usize = 512;
+
+/// The place of the first byte.
+const FIRST: (usize, Position) = (0, Position { line: 1, column: 1 });
 
 /// See the module.
 pub(in super::super) struct Places<'t> {
     text: &'t str,
     /// The place of the first character at or after every `STRIDE`-th byte, and that byte.
     kept: Vec<(usize, Position)>,
+    /// What was asked for last, at the beginning of a character.
+    last: Cell<(usize, Position)>,
 }
 
 impl<'t> Places<'t> {
     pub(in super::super) fn new(text: &'t str) -> Self {
         let mut kept = Vec::with_capacity(text.len() / STRIDE);
-        let (mut offset, mut at) = (0, Position { line: 1, column: 1 });
+        let (mut offset, mut at) = FIRST;
         while offset < text.len() {
             kept.push((offset, at));
             let wanted = kept.len().saturating_mul(STRIDE);
@@ -28,17 +35,21 @@ impl<'t> Places<'t> {
             at = after(at, offset, text.get(offset..next.min(text.len())).unwrap_or(""));
             offset = next;
         }
-        Places { text, kept }
+        Places { text, kept, last: Cell::new(FIRST) }
     }
 
     /// The place of a byte.
     pub(in super::super) fn at(&self, offset: usize) -> Position {
-        let first = (0, Position { line: 1, column: 1 });
         let mut nearest = self.kept.get(offset / STRIDE).filter(|(kept, _)| *kept <= offset);
         // A character that stands across a stride's beginning puts off what is kept by some bytes.
         nearest = nearest.or_else(|| self.kept.get((offset / STRIDE).checked_sub(1)?));
-        let (start, at) = nearest.or_else(|| self.kept.last()).copied().unwrap_or(first);
-        after(at, start, self.text.get(start..offset.min(self.text.len())).unwrap_or(""))
+        let nearest = nearest.or_else(|| self.kept.last()).copied().unwrap_or(FIRST);
+        let (start, at) =
+            Some(self.last.get()).filter(|(last, _)| (nearest.0..=offset).contains(last)).unwrap_or(nearest);
+        let Some(text) = self.text.get(start..offset.min(self.text.len())) else { return at };
+        let at = after(at, start, text);
+        self.last.set((start.saturating_add(text.len()), at));
+        at
     }
 
     /// The value that is written in these bytes.
@@ -81,6 +92,14 @@ mod tests {
             };
         }
         assert_eq!(places.at(text.len()), at);
+        // Whatever was asked for before: backwards, and in leaps.
+        let all: Vec<(usize, Position)> =
+            text.char_indices().map(|(offset, _)| (offset, Places::new(&text).at(offset))).collect();
+        for step in [1, 7, 100, 333] {
+            for (offset, at) in all.iter().rev().step_by(step).chain(all.iter().step_by(step)) {
+                assert_eq!(places.at(*offset), *at, "byte {offset}");
+            }
+        }
         assert_eq!((at.line, at.column as usize), (4, line.chars().count() + 1));
         assert_eq!(Places::new("").at(0), Position { line: 1, column: 1 });
     }
