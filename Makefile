@@ -78,9 +78,10 @@ scale: prerequisites control-plane ## Measure the controller with NODES=50,1000,
 # Of `make hostile`.
 REVIEWS ?= 100000
 
-hostile: prerequisites ## Post REVIEWS (100000) hostile reviews to what is shipped, and tell times and memory (hours)
+# KIND='near misses' posts only those whose name begins so.
+hostile: prerequisites ## Post REVIEWS (100000) hostile reviews to what is shipped, and tell times and memory (an hour and more)
 	@$(CARGO) build --locked --profile dist --bin clockwarden
-	@CLOCKWARDEN_HOSTILE_BINARY=$(abspath $(or $(CARGO_TARGET_DIR),target))/dist/clockwarden REVIEWS=$(REVIEWS) \
+	@CLOCKWARDEN_HOSTILE_BINARY=$(abspath $(or $(CARGO_TARGET_DIR),target))/dist/clockwarden REVIEWS=$(REVIEWS) KIND='$(KIND)' \
 	  $(CARGO) test --locked --release --test webhook hostile -- --nocapture
 
 # UPDATE_GOLDEN=1 writes the numbers down.

@@ -2,7 +2,8 @@
 //! beside them too, and after thousands the process is no larger than after the first hundreds.
 //!
 //! `make hostile REVIEWS=100000` is the long form, with everything as large as an API server lets it be, on the program
-//! that `CLOCKWARDEN_HOSTILE_BINARY` names. Times are printed and never judged; memory is.
+//! that `CLOCKWARDEN_HOSTILE_BINARY` names; KIND='near misses' posts only those whose name begins so. Times are printed and
+//! never judged; memory is.
 
 mod inputs;
 mod near;
@@ -191,11 +192,20 @@ async fn honest(program: &Program, is_over: &AtomicBool) -> Vec<Duration> {
     times
 }
 
+/// All kinds, or those whose name begins as the variable KIND says.
+fn wanted(measure: Measure) -> Vec<Hostile> {
+    let kind = std::env::var("KIND").unwrap_or_default();
+    let mut all = inputs::all(measure);
+    all.retain(|hostile| hostile.name.starts_with(&kind));
+    assert!(!all.is_empty(), "KIND={kind}: there is none");
+    all
+}
+
 /// One after the other, each so many times: what it costs, and how long it takes when nothing else is asked but by honest
 /// clients. CPU time is told on a busy machine too.
 async fn in_turn(program: &Program, measure: Measure, times: u32) {
     let mut sender = program.connect().await;
-    for Hostile { name, body, expected } in inputs::all(measure) {
+    for Hostile { name, body, expected } in wanted(measure) {
         let before = program.cpu();
         let mut all = Vec::new();
         for _ in 0..times {
@@ -255,7 +265,7 @@ async fn hostile_reviews_are_answered_and_leave_no_memory_behind() {
         let (program, is_over) = (Arc::clone(&program), Arc::clone(&is_over));
         async move { honest(&program, &is_over).await }
     });
-    let all = Arc::new(inputs::all(if long.is_some() { Measure::MOST } else { Measure::SMALL }));
+    let all = Arc::new(wanted(if long.is_some() { Measure::MOST } else { Measure::SMALL }));
     let names: Vec<&str> = all.iter().map(|hostile| hostile.name).collect();
     let reviews = long.unwrap_or(2_000);
     let mut times = storm(&program, &all, 0..reviews / 10).await;
