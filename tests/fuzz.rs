@@ -35,6 +35,8 @@ mod prometheus;
 mod review;
 #[path = "../fuzz/checks/sntp_packet.rs"]
 mod sntp_packet;
+#[path = "../fuzz/checks/together.rs"]
+mod together;
 
 /// Name, check, how many inputs, where seeds lie besides `fuzz/seeds/NAME`.
 type Target = (&'static str, fn(&[u8]), usize, &'static [&'static str]);
@@ -53,6 +55,7 @@ const TARGETS: &[Target] = &[
     ("prometheus", prometheus::check, 5_000, &[]),
     ("review", review::check, 2_000, &[]),
     ("sntp_packet", sntp_packet::check, 20_000, &[]),
+    ("together", together::check, 1_000, &[]),
 ];
 
 /// Seeds and what is made from them stay below this; what they may do to memory is bounded by it too.
