@@ -61,6 +61,9 @@ fn replacement(
     if !is_certain || setting.effect == Effect::Unclear {
         return None;
     }
+    if is_guess(setting) {
+        return None;
+    }
     let value = value(setting, link, scalar, bounds);
     if setting.is_default {
         // A default that is put together of several pieces is for a person.
@@ -79,6 +82,15 @@ fn replacement(
     let text = unquoted_root(link)?;
     let before = text.get(..usize::try_from(extent.start).ok()?)?;
     Some(if before.ends_with(['"', '\'']) { value } else { format!("\"{value}\"") })
+}
+
+/// Is it a number of thousands, of a unit that is not written? It counts milliseconds, or somebody means it, and neither
+/// can be mended by the number of seconds that one would write.
+fn is_guess(setting: &Setting<'_>) -> bool {
+    const THOUSANDS: Nanos = 1_000 * SECOND;
+    let is_guessed = matches!(setting.known.reads, Reads::Span { unit_guessed: true, .. });
+    let number = setting.span.filter(|span| span.form == Form::Bare).map(|span| span.nanos(Unit::Seconds));
+    is_guessed && number.is_some_and(|number| number >= THOUSANDS)
 }
 
 /// The file's text, where quotes in the innermost document mean what they mean in the file: it is the file, or stands
@@ -105,7 +117,7 @@ fn value(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, bounds: &Bound
     let value = match &setting.known.reads {
         Reads::Switch { off_when } => switch(&setting.text, !off_when),
         Reads::Span { bare, .. } => {
-            let unit = link.unit_beside(scalar).unwrap_or(bare.nanos());
+            let unit = link.unit_beside(scalar).unwrap_or(bare.unwrap_or(Unit::Seconds).nanos());
             span(setting, *bare, unit, bounds)
         }
         Reads::Word { on, .. } => on.clone(),
@@ -173,13 +185,15 @@ fn needs_quotes(value: &str, before: &str) -> bool {
 }
 
 /// A span within the bounds, in the form of the one that stands there; `unit` is what a number counts there.
-fn span(setting: &Setting<'_>, bare: Unit, unit: Nanos, bounds: &Bounds) -> String {
+fn span(setting: &Setting<'_>, bare: Option<Unit>, unit: Nanos, bounds: &Bounds) -> String {
     let nanos = |d: std::time::Duration| Nanos::try_from(d.as_nanos()).unwrap_or(Nanos::MAX);
     let least = nanos(bounds.skew_min);
     let wanted = setting.known.recommended.max(least).min(nanos(bounds.skew_max).max(least));
     let form = setting.span.map_or(Form::Bare, |span| span.form);
     let form = match form {
-        Form::Bare if bare == Unit::Days => Form::TimeSpan,
+        Form::Bare if bare == Some(Unit::Days) => Form::TimeSpan,
+        // Of numbers without a unit only 0 is read there.
+        Form::Bare if bare.is_none() => Form::Units,
         Form::Bare if setting.effect == Effect::Fallback => return format!("{}s", setting.text),
         form => form,
     };

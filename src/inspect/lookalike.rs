@@ -50,6 +50,9 @@ fn is_case(convention: &Convention, link: &Link<'_>) -> bool {
 pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str) -> bool {
     let end = letters.text().len();
     let own = end.saturating_sub(key.bytes().filter(u8::is_ascii_alphanumeric).count());
+    if letters.text().get(own..).is_some_and(is_issuers) {
+        return true;
+    }
     let is_otherwise = |from: usize, to: usize| letters.words(from, to).any(|word| convention.silence.has(word));
     if is_otherwise(0, own) || key.contains('.') {
         return is_otherwise(0, end);
@@ -65,6 +68,17 @@ pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str)
         }
     }
     is_open
+}
+
+/// Is it by how much an issuer moves the validity of what it issues? `notBeforeTimeSkew: 0` is an assertion that begins to
+/// hold when it is made.
+///
+/// Source: `NotBeforeSkew` of AD FS
+/// (<https://learn.microsoft.com/powershell/module/adfs/set-adfsrelyingpartytrust>), `assertionTime` of ForgeRock AM's
+/// hosted identity providers.
+fn is_issuers(own: &[u8]) -> bool {
+    let names: [&[u8]; 4] = [b"notbeforeskew", b"notbeforetimeskew", b"notonorafterskew", b"notonoraftertimeskew"];
+    names.iter().any(|name| memchr::memmem::find(own, name).is_some())
 }
 
 /// Does a word of what an item is named for fit, whose settings these are: `filters: [{name: jwt, config: {leeway: 0}}]`?
@@ -86,12 +100,15 @@ pub(crate) fn is_of_item(link: &Link<'_>, is_such: impl Fn(&[u8]) -> bool) -> bo
 }
 
 /// Is it how long before its end a token is fetched anew, as far as names tell? `ACCESS_TOKEN_EXPIRY_LEEWAY=0` is no
-/// tolerance; `JWT_EXPIRATION_LEEWAY` may be one, and what is called a clock's is one.
+/// tolerance; `JWT_EXPIRATION_LEEWAY` may be one, and what is called a clock's is one. Nor is `ACCESS_TOKEN_SKEW_SECONDS`
+/// one in nearly all that clients write.
 ///
 /// Source: <https://github.com/auth0/auth0-aspnetcore-authentication/pull/247> (`AccessTokenExpirationLeeway`).
 pub(crate) fn is_lead(convention: &Convention, letters: &Letters) -> bool {
     let any = |is_such: &dyn Fn(&[u8]) -> bool| letters.words(0, letters.text().len()).any(is_such);
-    any(&|word| convention.leads.has(word))
+    let words = || letters.words(0, letters.text().len());
+    let is_of_access_token = words().zip(words().skip(1)).any(|pair| pair == (b"access", b"token"));
+    (is_of_access_token || any(&|word| convention.leads.has(word)))
         && !any(&|word| convention.checks.has(word) || matches!(word, b"clock" | b"tolerance"))
 }
 

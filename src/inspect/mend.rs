@@ -239,6 +239,39 @@ mod tests {
         check("a.ini", "[jwt]\nleeway=0\n", Some("[jwt]\nleeway=30\n"));
     }
 
+    /// A bare number would be refused there, or count something else.
+    #[test]
+    fn where_only_zero_is_read_without_a_unit_a_unit_is_written() {
+        let realm = "xpack.security.authc.realms.jwt.j.allowed_clock_skew: ";
+        check("elasticsearch.yml", &format!("{realm}0\n"), Some(&format!("{realm}60s\n")));
+        let krakend = |leeway: &str| format!(r#"{{"extra_config": {{"auth/validator": {{"leeway": "{leeway}"}}}}}}"#);
+        check("krakend.json", &krakend("0"), Some(&krakend("10s")));
+        let liberty = |element: &str, skew: &str| format!("<server><{element} clockSkew=\"{skew}\"/></server>");
+        check("server.xml", &liberty("mpJwt", "0"), Some(&liberty("mpJwt", "300000")));
+        check("server.xml", &liberty("mpJwt", "1000"), None);
+        check("server.xml", &liberty("openidConnectClient", "0"), Some(&liberty("openidConnectClient", "300s")));
+    }
+
+    /// Milliseconds, or meant: nobody can tell which.
+    #[test]
+    fn thousands_of_a_unit_that_is_not_written_are_for_a_person() {
+        check("a.properties", "jwt.clock.skew=300000\n", None);
+        check("a.json", r#"{"jwt": {"clockTolerance": 5000}}"#, None);
+        check("a.properties", "jwt.clock.skew=600\n", Some("jwt.clock.skew=30\n"));
+    }
+
+    #[test]
+    fn the_unit_of_an_element_is_read_however_it_is_written() {
+        let saml = |unit: &str, skew: &str| {
+            format!("<SP><IDP entityID=\"i\"><AllowedClockSkew{unit}>{skew}</AllowedClockSkew></IDP></SP>")
+        };
+        for unit in [" unit=\"MILLISECONDS\"", "\n\t\tunit=\"MILLISECONDS\"", " unit = 'MILLISECONDS'"] {
+            check("keycloak-saml.xml", &saml(unit, "30000"), None);
+            check("keycloak-saml.xml", &saml(unit, "0"), Some(&saml(unit, "30000")));
+        }
+        check("keycloak-saml.xml", &saml("\tunit=\"MINUTES\"", "10"), Some(&saml("\tunit=\"MINUTES\"", "1")));
+    }
+
     #[test]
     fn a_value_inside_of_a_value_is_written_where_it_stands() {
         let pod =

@@ -181,7 +181,7 @@ fn is_profile(catalogue: &Catalogue, key: &str) -> bool {
 /// What a span does in a product; `unit` is what a number counts, where the document itself says so.
 fn effect(known: &Known, span: Span, unit: Option<Nanos>) -> Effect {
     let Reads::Span { bare, bare_means, .. } = known.reads else { return Effect::Unclear };
-    let nanos = span.nanos_in(unit.unwrap_or(bare.nanos()));
+    let nanos = span.nanos_in(unit.unwrap_or(bare.unwrap_or(duration::Unit::Seconds).nanos()));
     let meaning = match nanos.signum() {
         1 if span.form == duration::Form::Bare => match bare_means {
             None => return Effect::Tolerance(nanos),

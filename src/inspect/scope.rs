@@ -161,7 +161,7 @@ impl<'p> Scope<'p> {
             }
             Entries::Words(words) => words.get(index).map(|(name, value)| (*name, Some(*value)))?,
         };
-        Some((key, text.filter(|text| text.len() <= VALUE_BYTES)))
+        Some((key, text.filter(|text| text.len() <= VALUE_BYTES).map(str::trim)))
     }
 
     /// The entries whose keys have these letters, in order. The first few times all are looked at: to gather the facts

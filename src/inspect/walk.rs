@@ -337,7 +337,7 @@ impl<'c> Walk<'c> {
         }
         let (tree, notes) = (format.parse)(text, self.limits);
         let is_named = name.and_then(formats::by_name).is_some();
-        if !is_named && !notes.iter().all(formats::hocon::is_substitution) {
+        if !is_named && !notes.iter().all(formats::hocon::is_elsewhere) {
             // Its content only looked like a document.
             return;
         }

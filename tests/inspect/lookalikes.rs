@@ -46,6 +46,28 @@ fn nobody_checks_where_the_provider_is_none() {
 }
 
 #[test]
+fn an_issuer_that_moves_what_it_issues_tolerates_nothing() {
+    for name in ["notBeforeSkew", "notBeforeTimeSkew", "notOnOrAfterTimeSkewSeconds"] {
+        check("a.json", &format!(r#"{{"saml": {{"idp": {{"{name}": 0}}, "clockSkew": §0}}}}"#));
+    }
+    check("a.json", r#"{"jwt": {"nbfLeeway": §0}}"#);
+}
+
+#[test]
+fn a_service_that_is_called_auth_has_other_settings_too() {
+    check("docker-compose.yml", "services: {auth-backup: {environment: {BACKUP_PRUNING_LEEWAY: 0s}}}\n");
+    check("values.yaml", "auth: {lease: {clockSkew: 0}, clockSkew: §0}\n");
+    check("a.env", "BACKUP_API_JWT_LEEWAY=§0\n");
+}
+
+#[test]
+fn a_blank_behind_a_switch_is_no_part_of_it() {
+    let line = "quarkus.oidc.token.lifespan-grace=";
+    check("application.properties", &format!("quarkus.oidc.tenant-enabled=false \n{line}0\n"));
+    check("application.properties", &format!("quarkus.oidc.tenant-enabled=true \n{line}§0\n"));
+}
+
+#[test]
 fn a_feature_may_be_off_in_a_list_of_features() {
     check("a.yaml", "features: {jwt: false}\njwt: {leeway: 0}\n");
     check("a.yaml", "featureGates: {Oidc: 'off'}\noidc: {leeway: 0}\n");

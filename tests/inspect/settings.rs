@@ -92,9 +92,9 @@ fn probes(known: &Known) -> Vec<(String, Said)> {
         Reads::Span { bare, bare_means, .. } => {
             let seconds = known.recommended / SECOND;
             let good = match bare {
-                Unit::Days => format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
-                _ if bare_means.is_some() => format!("{seconds}s"),
-                bare => (known.recommended / bare.nanos()).to_string(),
+                Some(Unit::Days) => format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
+                Some(bare) if bare_means.is_none() => (known.recommended / bare.nanos()).to_string(),
+                _ => format!("{seconds}s"),
             };
             let zeros =
                 ["0", "0s", "0ms", "0 seconds", "PT0S", "00:00:00", "0.0"].map(|text| probe(text, said(known.zero)));

@@ -110,8 +110,8 @@ pub enum Surface {
 pub enum Reads {
     /// A span of time.
     Span {
-        /// What a bare number counts.
-        bare: Unit,
+        /// What a bare number counts; `None` where none but 0 is read.
+        bare: Option<Unit>,
         /// What a bare number other than zero does, where it is not simply read.
         bare_means: Option<Meaning>,
         /// The same spelling has another unit in another product.

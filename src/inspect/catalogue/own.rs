@@ -37,7 +37,7 @@ impl Own {
             surfaces: Vec::new(),
             requires: Vec::new(),
             off_when: Vec::new(),
-            reads: Reads::Span { bare: self.unit, bare_means: None, unit_guessed: false },
+            reads: Reads::Span { bare: Some(self.unit), bare_means: None, unit_guessed: false },
             default: String::new(),
             zero: self.zero,
             negative: Meaning::Unknown,

@@ -244,8 +244,7 @@ impl Reader<'_> {
                 return Err(self.wrong(field, "", "a span needs it"));
             }
         }
-        let bare = raw.unit.unwrap_or(Unit::Seconds);
-        Ok(Reads::Span { bare, bare_means: raw.bare, unit_guessed: raw.unit_guessed })
+        Ok(Reads::Span { bare: raw.unit, bare_means: raw.bare, unit_guessed: raw.unit_guessed })
     }
 
     fn resource(&self, product: &str, raw: RawResource) -> Result<Resource, CatalogueError> {
@@ -335,7 +334,7 @@ fn unknown() -> Known {
         surfaces: Vec::new(),
         requires: Vec::new(),
         off_when: Vec::new(),
-        reads: Reads::Span { bare: Unit::Seconds, bare_means: None, unit_guessed: false },
+        reads: Reads::Span { bare: Some(Unit::Seconds), bare_means: None, unit_guessed: false },
         default: String::new(),
         zero: Meaning::Zero,
         negative: Meaning::Unknown,
@@ -424,7 +423,7 @@ fn add_generic(catalogue: &mut Catalogue, text: &str) -> Result<(), CatalogueErr
             source: generic.source.clone(),
             role: Role::Generic { strong, has_unit },
             keys: reader.patterns("tails", &tails)?,
-            reads: Reads::Span { bare, bare_means: None, unit_guessed: !has_unit },
+            reads: Reads::Span { bare: Some(bare), bare_means: None, unit_guessed: !has_unit },
             recommended,
             ..unknown()
         };

@@ -27,20 +27,27 @@ pub const FORMAT: Format = Format {
 /// What stands for a value that is elsewhere: `${?JWT_LEEWAY}`.
 const SUBSTITUTION: &str = "a substitution";
 
-/// Has an object, and nothing that looks like a program: no semicolons, no keys of several words.
+const INCLUDE: &str = "an include";
+
+/// Has an object or an include, and nothing that looks like a program: no semicolons, no keys of several words.
 fn sniff(text: &str) -> bool {
     let mut has_object = false;
     let plain = meaningful(text, &['#', '/']).all(|line| {
+        if line.starts_with("include ") && line.contains('"') {
+            has_object = true;
+            return true;
+        }
         let key = line.split(['=', ':', '{']).next().unwrap_or("").trim();
         has_object |= line.contains('{') && !key.is_empty();
         !line.contains(';') && !key.contains(|c: char| c.is_whitespace() || matches!(c, '(' | '<' | '$' | '%'))
     });
-    plain && has_object && (FORMAT.parse)(text, &Limits::default()).1.iter().all(is_substitution)
+    plain && has_object && (FORMAT.parse)(text, &Limits::default()).1.iter().all(is_elsewhere)
 }
 
-/// Is the note about a value that is filled in elsewhere, in a text that is HOCON all the same?
-pub(crate) fn is_substitution(note: &Note) -> bool {
-    note.message.strip_prefix("not read: ").is_some_and(|what| what.starts_with(SUBSTITUTION))
+/// Is the note about what stands elsewhere, in a text that is HOCON all the same?
+pub(crate) fn is_elsewhere(note: &Note) -> bool {
+    let what = note.message.strip_prefix("not read: ");
+    what.is_some_and(|what| [SUBSTITUTION, INCLUDE].iter().any(|it| what.starts_with(it)))
 }
 
 fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
@@ -184,7 +191,7 @@ impl Reader<'_> {
         let at = self.cursor.at;
         let line = self.cursor.rest;
         if line.starts_with("include ") || line.starts_with("include\t") {
-            self.pass("an include", at);
+            self.pass(INCLUDE, at);
             self.cursor.line();
             return Ok(());
         }

@@ -18,14 +18,31 @@ pub const FORMAT: Format =
 const FLAGS: &[&str] = &["required", "requisite", "sufficient", "optional"];
 
 fn sniff(text: &str) -> bool {
+    let text = &uncommented(text);
     // A file has a section around the modules: `KafkaServer { … };`.
     let section = text.split_once('{').filter(|(name, _)| {
         !name.trim().is_empty()
             && name.trim().chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
     });
-    let mut words = section.map_or(text, |(_, inside)| inside).split_whitespace();
+    let mut words = section.map_or(text.as_str(), |(_, inside)| inside).split_whitespace();
     let module = words.next().is_some_and(|word| word.contains('.') && word.ends_with("LoginModule"));
     module && words.next().is_some_and(|word| FLAGS.contains(&word))
+}
+
+/// Without comments, as Java's tokenizer passes over them: lines that begin with `//` or `#`, and what stands between
+/// `/*` and `*/`.
+///
+/// Source: <https://docs.oracle.com/en/java/javase/21/docs/api/java.base/javax/security/auth/login/Configuration.html>.
+fn uncommented(text: &str) -> String {
+    let mut left = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("/*") {
+        left.push_str(before);
+        rest = after.split_once("*/").map_or("", |(_, after)| after);
+    }
+    left.push_str(rest);
+    let is_comment = |line: &&str| line.trim_start().starts_with("//") || line.trim_start().starts_with('#');
+    left.lines().filter(|line| !is_comment(line)).collect::<Vec<_>>().join("\n")
 }
 
 fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {

@@ -244,8 +244,12 @@ fn has_other_unit(node: Node<'_, '_>) -> bool {
 pub(super) fn unit_before(before: &str) -> Option<Nanos> {
     let tag = before.trim_end().strip_suffix('>')?.rsplit('<').next()?;
     let lower = tag.to_ascii_lowercase();
-    let (_, after) = lower.split_once(" unit=")?;
-    unit_named(after.get(1..)?.split(['"', '\'']).next()?)
+    lower.match_indices("unit").find_map(|(at, name)| {
+        let (before, after) = (lower.get(..at)?, lower.get(at.saturating_add(name.len())..)?);
+        let value = after.trim_start().strip_prefix('=')?.trim_start();
+        before.ends_with(char::is_whitespace).then_some(())?;
+        unit_named(value.get(1..)?.split(['"', '\'']).next()?)
+    })
 }
 
 /// The attribute's name and quotes, or the tags, that stand around a value; `before` is all before it.

@@ -39,7 +39,7 @@ fn check(setting: &Setting<'_>, bounds: &Bounds) -> Option<Verdict> {
     }
     let is_bare = setting.span.is_some_and(|span| span.form == Form::Bare);
     let how = match setting.known.reads {
-        Reads::Span { bare: Unit::Days, .. } if is_bare => " (a bare number counts days there)",
+        Reads::Span { bare: Some(Unit::Days), .. } if is_bare => " (a bare number counts days there)",
         Reads::Span { unit_guessed: true, .. } if is_bare => " (if it counts seconds; its unit is not written)",
         _ => "",
     };

@@ -82,7 +82,7 @@ fn judge(around: &Branch<'_>, holder: &str, known: &Known, absence: &Absence) ->
     if config.tree.entries().iter().any(|entry| Letters::of([entry.key.as_str()]).text() == wanted.text()) {
         return None;
     }
-    let Reads::Span { bare, .. } = known.reads else { return None };
+    let Reads::Span { bare: Some(bare), .. } = known.reads else { return None };
     let wanted = known.recommended.checked_div(bare.nanos())?;
     Some(Remark {
         severity: Severity::Warning,

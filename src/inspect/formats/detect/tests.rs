@@ -25,6 +25,12 @@ fn names_tell_the_format_and_contents_do_where_names_do_not() {
     check(None, "  {\"a\": 1}", Some("json"));
     check(None, "Host is up.\n|_clock-skew: 0s\n", None);
     check(None, "just a word", None);
+    // Play's way to one file for each environment, and Kafka's name of a login configuration.
+    check(Some("prod.conf"), "include \"application.conf\"\nplay.http.session.jwt.clockSkew = 0\n", Some("hocon"));
+    check(Some("a.conf"), "include conf.d/*.conf;\n", None);
+    let jaas = "KafkaServer {\n  // ours\n  a.b.OAuthBearerLoginModule required\n  k=\"0\";\n};\n";
+    check(Some("kafka_server_jaas.conf"), &format!("// broker\n/* of {{ shop */\n{jaas}"), Some("jaas"));
+    check(Some("kafka_server_jaas.conf"), &format!("// {}", jaas.replace('\n', " ")), None);
 }
 
 #[test]
