@@ -116,6 +116,23 @@ fn what_a_request_carries_is_no_setting() {
 }
 
 #[test]
+fn what_a_mock_answers_is_no_setting() {
+    let config = r#"{"providerId": "oidc", "config": {"allowedClockSkew": "0"}}"#;
+    check("a.json", &format!(r#"{{"request": {{}}, "response": {{"status": 200, "jsonBody": [{config}]}}}}"#));
+    check("a.json", &format!(r#"{{"httpRequest": {{}}, "httpResponse": {{"body": {config}}}}}"#));
+    check("a.json", &format!(r#"{{"interactions": [{{"response": {{"body": {config}}}}}]}}"#));
+    check("a.json", &config.replace("\"0\"", "\"§0\""));
+}
+
+#[test]
+fn options_of_a_machine_may_stand_anywhere_in_its_variable() {
+    for name in ["JAVA_OPTS", "JAVA_OPTS_APPEND", "JAVA_OPTS_KC_HEAP"] {
+        check("a.env", &format!("{name}=-Xmx1g -Dquarkus.oidc.token.lifespan-grace=§0\n"));
+    }
+    check("a.env", "HEAP_NOTES=-Xmx1g -Dquarkus.oidc.token.lifespan-grace=0\n");
+}
+
+#[test]
 fn what_a_test_asserts_is_not_set() {
     check("a.yaml", "tests:\n- set: {auth.jwt.leeway: 0}\n  asserts: [{equal: {path: jwt.leeway, value: 0}}]\n");
     check("pyproject.toml", "[tool.pytest.ini_options]\nenv = [\"JWT_LEEWAY=0\"]\n");

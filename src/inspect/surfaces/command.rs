@@ -351,6 +351,8 @@ pub(crate) fn holds_options(key: &str, text: &str) -> bool {
         return false;
     }
     let letters = Letters::of([key]);
-    let named = letters.words(0, letters.text().len()).last().is_some_and(|word| OPTIONS.contains(&word));
+    let words = || letters.words(0, letters.text().len());
+    // `JAVA_OPTS_APPEND` of many images; `options` and the rest say so as the last word only.
+    let named = words().last().is_some_and(|word| OPTIONS.contains(&word)) || words().any(|word| word == b"opts");
     named || key.starts_with("Exec") || text.starts_with("-D") || text.starts_with("--")
 }
