@@ -77,8 +77,11 @@ pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str)
 /// (<https://learn.microsoft.com/powershell/module/adfs/set-adfsrelyingpartytrust>), `assertionTime` of ForgeRock AM's
 /// hosted identity providers.
 fn is_issuers(own: &[u8]) -> bool {
-    let names: [&[u8]; 4] = [b"notbeforeskew", b"notbeforetimeskew", b"notonorafterskew", b"notonoraftertimeskew"];
-    names.iter().any(|name| memchr::memmem::find(own, name).is_some())
+    let begins = |at: usize| own.get(at..).unwrap_or(&[]);
+    own.iter().enumerate().filter(|(_, letter)| **letter == b'n').any(|(at, _)| {
+        let edge = [b"notbefore".as_slice(), b"notonorafter"].iter().find_map(|edge| begins(at).strip_prefix(*edge));
+        edge.map(|rest| rest.strip_prefix(b"time").unwrap_or(rest)).is_some_and(|rest| rest.starts_with(b"skew"))
+    })
 }
 
 /// Does a word of what an item is named for fit, whose settings these are: `filters: [{name: jwt, config: {leeway: 0}}]`?
@@ -105,11 +108,13 @@ pub(crate) fn is_of_item(link: &Link<'_>, is_such: impl Fn(&[u8]) -> bool) -> bo
 ///
 /// Source: <https://github.com/auth0/auth0-aspnetcore-authentication/pull/247> (`AccessTokenExpirationLeeway`).
 pub(crate) fn is_lead(convention: &Convention, letters: &Letters) -> bool {
-    let any = |is_such: &dyn Fn(&[u8]) -> bool| letters.words(0, letters.text().len()).any(is_such);
     let words = || letters.words(0, letters.text().len());
-    let is_of_access_token = words().zip(words().skip(1)).any(|pair| pair == (b"access", b"token"));
-    (is_of_access_token || any(&|word| convention.leads.has(word)))
-        && !any(&|word| convention.checks.has(word) || matches!(word, b"clock" | b"tolerance"))
+    let mut before: &[u8] = &[];
+    let is_lead = words().any(|word| {
+        let is_access_token = std::mem::replace(&mut before, word) == b"access" && word == b"token";
+        is_access_token || convention.leads.has(word)
+    });
+    is_lead && !words().any(|word| convention.checks.has(word) || matches!(word, b"clock" | b"tolerance"))
 }
 
 /// Is it a switch or a bound? `letters` are those of all keys, `key` is the setting's, `tail` the number of letters in the
