@@ -42,7 +42,7 @@ fn check(arguments: &[&str], clock: Option<&FakeClock>, exit: i32, says: &[&str]
         assert!(text.contains(words), "{words:?} not in:\n{text}");
     }
     let json = once(&[arguments, &["-o", "json"]].concat(), clock);
-    assert_eq!(json.status.code(), Some(exit));
+    assert_eq!(json.status.code(), Some(exit), "{}", String::from_utf8_lossy(&json.stdout));
     let report: Report = serde_json::from_slice(&json.stdout).unwrap();
     let state = ["Synchronized", "Drifting", "Unknown"][exit as usize];
     assert_eq!(report.state, state, "{report:#?}");
