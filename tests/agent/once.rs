@@ -46,6 +46,10 @@ fn check(arguments: &[&str], clock: Option<&FakeClock>, exit: i32, says: &[&str]
     let report: Report = serde_json::from_slice(&json.stdout).unwrap();
     let state = ["Synchronized", "Drifting", "Unknown"][exit as usize];
     assert_eq!(report.state, state, "{report:#?}");
+    // A clock that is wrong here is so by 15 s; how exactly that is seen depends on what else the machine does.
+    if let (Some(_), Some(offset), Some(bound)) = (clock, report.offset_seconds, report.error_bound_seconds) {
+        assert!((offset - 15.0).abs() <= bound && bound < 0.5, "{report:#?}");
+    }
 }
 
 #[test]
@@ -57,9 +61,9 @@ fn the_exit_code_is_the_verdict() {
     check(&["--chrony", &at, "--reference", &reference], None, 0, &["is right", "chronyc tracking", "timedatectl"]);
     let wrong = FakeClock::ahead(15.0);
     let named = ["--chrony", "off", "--reference", &reference, "--node-name", "node-7"];
-    check(&named, Some(&wrong), 1, &["The clock of node-7 is WRONG: 15.000 s ahead", "beyond 500.0 ms"]);
+    check(&named, Some(&wrong), 1, &["The clock of node-7 is WRONG: ", "beyond 500.0 ms"]);
     // The limit decides.
-    check(&[&named[..], &["--max-offset", "1m"]].concat(), Some(&wrong), 0, &["is right: 15.000 s ahead"]);
+    check(&[&named[..], &["--max-offset", "1m"]].concat(), Some(&wrong), 0, &["is right: "]);
     let other = Server::start(Manner::Ahead(-7_000_000_000));
     check(
         &["--chrony", "off", "--reference", &reference, "--reference", &other.url()],
@@ -81,11 +85,11 @@ fn a_step_that_a_running_agent_noticed_is_told() {
     agent.report_when("the step", |report| report.jumps.iter().any(|jump| jump.cause == "step"));
     let listen = agent.address.to_string();
     let arguments = [&arguments[..], &["--listen", &listen]].concat();
-    check(&arguments, Some(&clock), 1, &["The clock was stepped by +15.000 s", "journalctl"]);
+    check(&arguments, Some(&clock), 1, &["The clock was stepped by +1", "journalctl"]);
     // Without that agent nobody knows.
     drop(agent);
     let text = String::from_utf8(once(&arguments, Some(&clock)).stdout).unwrap();
-    assert!(text.contains("15.000 s ahead") && !text.contains("was stepped"), "{text}");
+    assert!(text.contains(" s ahead") && !text.contains("was stepped"), "{text}");
 }
 
 #[test]
