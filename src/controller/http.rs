@@ -12,6 +12,7 @@ use super::sources::lease::ControlPlane;
 use crate::agent::clocks;
 use crate::clock::consensus::{leeway, pairwise_skew};
 use crate::clock::{OffsetInterval, Sample};
+use crate::policy::Yardstick;
 use crate::runtime::CancellationToken;
 use crate::telemetry::{self, METRICS_CONTENT_TYPE};
 use anyhow::Context;
@@ -87,6 +88,8 @@ impl Published {
         registry.register("writes", "Writes to the API server, the leader lease apart", writes);
         let (offsets, nodes) = (Family::<Labels, Float>::default(), Family::<Labels, Gauge>::default());
         let (would, waiting) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
+        let (consensus, consensus_bound) = (Family::<Labels, Float>::default(), Family::<Labels, Float>::default());
+        let agreeing = Family::<Labels, Gauge>::default();
         let engine = super::lock(&self.engine);
         for (policy, ward) in engine.wards() {
             let (digest, of) = (ward.digest(), vec![("policy", policy.clone())]);
@@ -98,6 +101,11 @@ impl Published {
             }
             would.get_or_create(&of).set(whole(digest.would().len()));
             waiting.get_or_create(&of).set(whole(ward.room().waiting()));
+            if let Yardstick::Consensus(found) = &ward.frame().yardstick {
+                consensus.get_or_create(&of).set(found.interval.midpoint().seconds());
+                consensus_bound.get_or_create(&of).set(found.interval.bound().as_secs_f64());
+                agreeing.get_or_create(&of).set(whole(found.agreeing));
+            }
             for view in ward.views() {
                 if let Some(offset) = view.offset {
                     offsets.get_or_create(&vec![("node", view.node.clone())]).set(offset.midpoint().seconds());
@@ -131,6 +139,21 @@ impl Published {
                 gauge(leeway(skew).as_secs_f64()),
             );
         }
+        for (name, help, family) in [
+            (
+                "consensus_offset_seconds",
+                "The time that the policy's nodes agree about against this controller's clock, positive ahead",
+                consensus,
+            ),
+            (
+                "consensus_error_bound_seconds",
+                "By how much clockwarden_consensus_offset_seconds may be wrong, up or down",
+                consensus_bound,
+            ),
+        ] {
+            registry.register(name, help, family);
+        }
+        registry.register("consensus_nodes", "Nodes that agree with their cluster's consensus", agreeing);
         registry.register("nodes_would_act", "Nodes that would be acted on if the policy did not only observe", would);
         registry.register("nodes_waiting", "Nodes that would be acted on if the policy's limit allowed it", waiting);
         let components = Family::<Labels, Float>::default();

@@ -48,6 +48,10 @@ fn a_drifting_node_is_tainted_and_let_go_when_its_clock_is_right_again() -> Outc
             ensure!((shown(name)? - 15.0).abs() < 0.1, "{name} {}", shown(name)?);
         }
         ensure!(shown("clockwarden_cluster_skew_error_bound_seconds")? < 0.1, "{metrics}");
+        // Two of the three agree with one another, and with the controller.
+        let of = |name: &str| shown(&format!("clockwarden_consensus_{name}{{policy=\"act\"}}"));
+        let (bound, agreeing) = (of("error_bound_seconds")?, of("nodes")?);
+        ensure!(of("offset_seconds")?.abs() <= bound && bound < 0.1 && (1.5..2.5).contains(&agreeing), "{metrics}");
         ensure!(metrics.contains("\nclockwarden_recommended_leeway_seconds 30.0\n"), "{metrics}");
         ensure!(metrics.contains("clockwarden_leader 1"), "{metrics}");
 
