@@ -192,9 +192,9 @@ fn span(setting: &Setting<'_>, bare: Option<Unit>, unit: Nanos, bounds: &Bounds)
     let form = setting.span.map_or(Form::Bare, |span| span.form);
     let form = match form {
         Form::Bare if bare == Some(Unit::Days) => Form::TimeSpan,
+        Form::Bare if setting.effect == Effect::Fallback => return format!("{}s", setting.text),
         // Of numbers without a unit only 0 is read there.
         Form::Bare if bare.is_none() => Form::Units,
-        Form::Bare if setting.effect == Effect::Fallback => return format!("{}s", setting.text),
         form => form,
     };
     let seconds = ceil(wanted, SECOND);

@@ -247,8 +247,10 @@ mod tests {
         let krakend = |leeway: &str| format!(r#"{{"extra_config": {{"auth/validator": {{"leeway": "{leeway}"}}}}}}"#);
         check("krakend.json", &krakend("0"), Some(&krakend("10s")));
         let liberty = |element: &str, skew: &str| format!("<server><{element} clockSkew=\"{skew}\"/></server>");
-        check("server.xml", &liberty("mpJwt", "0"), Some(&liberty("mpJwt", "300000")));
+        check("server.xml", &liberty("mpJwt", "0"), Some(&liberty("mpJwt", "300s")));
         check("server.xml", &liberty("mpJwt", "1000"), None);
+        // What falls back to a default for want of a unit gets one, and stays the number that was meant.
+        check("krakend.json", &krakend("20"), Some(&krakend("20s")));
         check("server.xml", &liberty("openidConnectClient", "0"), Some(&liberty("openidConnectClient", "300s")));
     }
 

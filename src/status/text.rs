@@ -179,7 +179,7 @@ fn distance(apart: &Apart, look: Look) -> String {
         _ => String::new(),
     };
     format!(
-        "Clocks are at most {} apart{who}: JWT validation needs a leeway of {}{after}.",
+        "By these records clocks are at most {} apart{who}: JWT validation needs a leeway of {}{after}.",
         Human(apart.at_most),
         paint(look, "1", &duration::format(apart.leeway)),
     )

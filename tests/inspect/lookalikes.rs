@@ -116,6 +116,19 @@ fn what_a_request_carries_is_no_setting() {
 }
 
 #[test]
+fn a_comment_of_a_login_configuration_sets_nothing() {
+    let option = "unsecuredValidatorAllowableClockSkewMs";
+    let module = "a.b.OAuthBearerLoginModule required";
+    check(
+        "kafka_server_jaas.conf",
+        &format!(
+            "// ours\nKafkaServer {{\n{module}\n// {option}=\"0\"\n/* {option}=\"0\"\n*/ x=\"http://a\" {option}=\"§0\";\n}};\n"
+        ),
+    );
+    check("a.jaas", &format!("{module} /* {option}=\"0\" */;"));
+}
+
+#[test]
 fn what_a_mock_answers_is_no_setting() {
     let config = r#"{"providerId": "oidc", "config": {"allowedClockSkew": "0"}}"#;
     check("a.json", &format!(r#"{{"request": {{}}, "response": {{"status": 200, "jsonBody": [{config}]}}}}"#));

@@ -103,10 +103,11 @@ fn line(known: &Known) -> String {
     let surfaces: Vec<String> = known.surfaces.iter().map(|surface| format!("{surface:?}").to_lowercase()).collect();
     let (zero, below, bare) = match &known.reads {
         Reads::Span { bare_means: Some(meaning), .. } => (known.zero, known.negative, meant(*meaning).to_owned()),
-        Reads::Span { bare, unit_guessed, .. } => (known.zero, known.negative, {
-            let bare = bare.map_or("only 0", clockwarden::inspect::duration::Unit::as_str);
-            format!("{bare}{}", if *unit_guessed { "?" } else { "" })
-        }),
+        Reads::Span { bare: Some(bare), unit_guessed, .. } => {
+            (known.zero, known.negative, format!("{}{}", bare.as_str(), if *unit_guessed { "?" } else { "" }))
+        }
+        Reads::Span { unit_guessed: true, .. } => (known.zero, known.negative, "not known".to_owned()),
+        Reads::Span { .. } => (known.zero, known.negative, "only 0".to_owned()),
         Reads::Switch { off_when } => return switch(known, &keys, &surfaces, &off_when.to_string()),
         Reads::Word { off, .. } => return switch(known, &keys, &surfaces, off),
     };

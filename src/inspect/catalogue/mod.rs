@@ -110,7 +110,7 @@ pub enum Surface {
 pub enum Reads {
     /// A span of time.
     Span {
-        /// What a bare number counts; `None` where none but 0 is read.
+        /// What a bare number counts; `None` where none but 0 is read, or nobody says what it counts.
         bare: Option<Unit>,
         /// What a bare number other than zero does, where it is not simply read.
         bare_means: Option<Meaning>,

@@ -29,8 +29,7 @@ fn sniff(text: &str) -> bool {
     module && words.next().is_some_and(|word| FLAGS.contains(&word))
 }
 
-/// Without comments, as Java's tokenizer passes over them: lines that begin with `//` or `#`, and what stands between
-/// `/*` and `*/`.
+/// Without comments: lines that begin with `//`, and what stands between `/*` and `*/`.
 ///
 /// Source: <https://docs.oracle.com/en/java/javase/21/docs/api/java.base/javax/security/auth/login/Configuration.html>.
 fn uncommented(text: &str) -> String {
@@ -41,7 +40,7 @@ fn uncommented(text: &str) -> String {
         rest = after.split_once("*/").map_or("", |(_, after)| after);
     }
     left.push_str(rest);
-    let is_comment = |line: &&str| line.trim_start().starts_with("//") || line.trim_start().starts_with('#');
+    let is_comment = |line: &&str| line.trim_start().starts_with("//");
     left.lines().filter(|line| !is_comment(line)).collect::<Vec<_>>().join("\n")
 }
 
@@ -53,6 +52,15 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
     let mut cursor = Cursor::new(text);
     loop {
         cursor.skip_while(|c| c.is_whitespace() || matches!(c, ';' | '{' | '}'));
+        if cursor.rest.starts_with("//") {
+            cursor.line();
+            continue;
+        }
+        if let Some(comment) = cursor.rest.strip_prefix("/*") {
+            let end = comment.find("*/").map_or(comment.len(), |end| end.saturating_add(2));
+            cursor.advance(comment.get(..end).unwrap_or("").chars().count().saturating_add(2));
+            continue;
+        }
         let at = cursor.at;
         let end = cursor.rest.find(|c: char| c.is_whitespace() || matches!(c, '=' | ';')).unwrap_or(cursor.rest.len());
         let Some(word) = cursor.rest.get(..end).filter(|word| !word.is_empty()) else {

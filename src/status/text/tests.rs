@@ -96,7 +96,7 @@ production      15            12         1        1         1
   Degraded (ActionLimited): 1 of 1 acted on
 
 12 synchronized, 1 drifting, 1 unknown, 1 not measured yet, 1 that no policy selects. The newest record was written at 2026-01-01T12:00:33Z.
-Clocks are at most 15.501 s apart (worker-17 is behind): JWT validation needs a leeway of 30s, and 1s when none drifts.
+By these records clocks are at most 15.501 s apart (worker-17 is behind): JWT validation needs a leeway of 30s, and 1s when none drifts.
 The controller cp-1_7_ab is at work.");
 }
 
