@@ -71,7 +71,7 @@ impl<'e> Environment<'e> {
 /// Calls with the way through steps that are no part of a name.
 pub(crate) fn held(link: &Link<'_>, steps: &[Step], then: &mut dyn FnMut(&Link<'_>)) {
     match steps.split_first() {
-        Some((Step::Key(name), rest)) => held(&link.down(Way::Held { name }), rest, then),
+        Some((Step::Key(name), rest)) => held(&link.down(Way::Held { name, unit: None }), rest, then),
         Some((Step::Item { index, name }, rest)) => {
             held(&link.down(Way::Item { index: *index, name: name.as_deref() }), rest, then);
         }

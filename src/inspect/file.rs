@@ -248,6 +248,11 @@ fn documents_of(format: &Format, text: &str, limits: &Limits, yaml: Read) -> (Ve
     if format.name == formats::yaml::FORMAT.name {
         return yaml(text, limits);
     }
+    if format.name == formats::json::FORMAT.name {
+        let (mut documents, notes) = formats::json::documents(text, limits);
+        documents.retain(|document| !matches!(document, Tree::Map(entries) if entries.is_empty()));
+        return (documents, notes);
+    }
     let (tree, notes) = (format.parse)(text, limits);
     let documents = match tree {
         Tree::Map(entries) if entries.is_empty() => Vec::new(),

@@ -19,7 +19,7 @@ pub(crate) fn written(setting: &Setting<'_>, link: &Link<'_>, scalar: &Scalar, b
         Way::Flag { prefix, name, joint, .. } => format!("{prefix}{name}{joint}{value}"),
         _ => {
             let key = match link.step {
-                Way::Held { name } | Way::Taken { entry: name, .. } => name,
+                Way::Held { name, .. } | Way::Taken { entry: name, .. } => name,
                 _ => link.key().unwrap_or(""),
             };
             match link.notation() {
@@ -61,7 +61,7 @@ fn replacement(
     if !is_certain || setting.effect == Effect::Unclear {
         return None;
     }
-    if is_guess(setting) {
+    if is_guess(setting) || is_number_of_days(setting, scalar) {
         return None;
     }
     let value = value(setting, link, scalar, bounds);
@@ -91,6 +91,12 @@ fn is_guess(setting: &Setting<'_>) -> bool {
     let is_guessed = matches!(setting.known.reads, Reads::Span { unit_guessed: true, .. });
     let number = setting.span.filter(|span| span.form == Form::Bare).map(|span| span.nanos(Unit::Seconds));
     is_guessed && number.is_some_and(|number| number >= THOUSANDS)
+}
+
+/// Is it a number that its product would read as days? A program that reads a number there reads no text (.NET binds
+/// `"ClockSkew": 5` to whatever type it asks for).
+pub(crate) fn is_number_of_days(setting: &Setting<'_>, scalar: &Scalar) -> bool {
+    scalar.kind == Kind::Number && matches!(setting.known.reads, Reads::Span { bare: Some(Unit::Days), .. })
 }
 
 /// The file's text, where quotes in the innermost document mean what they mean in the file: it is the file, or stands

@@ -29,8 +29,8 @@ pub(crate) enum Way<'p> {
     /// Into a list.
     Item { index: usize, name: Option<&'p str> },
     /// Into a map that is a value and what goes with it (`leeway: {value: 0, unit: s}`): the value's key there, which is
-    /// no part of the setting's name.
-    Held { name: &'p str },
+    /// no part of the setting's name, and what a number counts there, in nanoseconds, where that is said.
+    Held { name: &'p str, unit: Option<Nanos> },
     /// From an item with a name to its value, which the name is the key of.
     Named { name: &'p str, scope: &'p Scope<'p>, index: usize },
     /// From an entry of an object to the variable that a container makes of it: the variable is what it is called, the
@@ -135,6 +135,9 @@ impl<'p> Link<'p> {
 
     /// What a bare number counts, in nanoseconds, where the document itself says so beside it.
     pub(crate) fn unit_beside(&self, scalar: &Scalar) -> Option<Nanos> {
+        if let Way::Held { unit, .. } = self.step {
+            return unit;
+        }
         formats::unit_beside(self.notation(), self.text()?, scalar.extent?)
     }
 
@@ -163,7 +166,7 @@ impl<'p> Link<'p> {
                 Way::Named { .. } => steps.push(Step::Key("value".to_owned())),
                 // In a text the name stands beside its value, and is no step.
                 Way::Taken { .. } if link.is_in_text() => {}
-                Way::Held { name } | Way::Taken { entry: name, .. } => steps.push(Step::Key(name.to_owned())),
+                Way::Held { name, .. } | Way::Taken { entry: name, .. } => steps.push(Step::Key(name.to_owned())),
                 Way::Item { index, name } => steps.push(Step::Item { index, name: name.map(str::to_owned) }),
                 Way::Key { name, .. } => {
                     let dotted =

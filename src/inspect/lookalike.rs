@@ -8,6 +8,7 @@
 
 use super::catalogue::Convention;
 use super::duration::{Form, Span};
+use super::formats::Notation;
 use super::link::{Link, Way};
 use super::words::{self, Letters};
 
@@ -53,6 +54,9 @@ pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str)
     if letters.text().get(own..).is_some_and(is_issuers) {
         return true;
     }
+    if is_of_others(convention, letters) {
+        return true;
+    }
     let is_otherwise = |from: usize, to: usize| letters.words(from, to).any(|word| convention.silence.has(word));
     if is_otherwise(0, own) || key.contains('.') {
         return is_otherwise(0, end);
@@ -68,6 +72,63 @@ pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str)
         }
     }
     is_open
+}
+
+/// Does a word name what has nothing to do with tokens, with no word about them behind it: `auth.kafka.clockSkew`, but not
+/// `kafka.auth.clockSkew`? Of a signature it may be said in front: `jwt.signature.clockSkew`. One word may be two:
+/// `rate_limit`.
+fn is_of_others(convention: &Convention, letters: &Letters) -> bool {
+    let (mut is_open, mut of_tokens) = (false, None);
+    for key in 0..letters.keys().count() {
+        let mut before: &[u8] = &[];
+        for word in letters.words(letters.before_key(key), letters.before_key(key.saturating_add(1))) {
+            let is_two = || convention.others.has([before, word].concat().as_slice());
+            if convention.is_auth(word) {
+                is_open = false;
+                of_tokens = convention.of_tokens.has(word).then_some(key).or(of_tokens);
+            } else if convention.others.has(word) || (!before.is_empty() && is_two()) {
+                let is_theirs = of_tokens.is_some_and(|of_tokens| key.saturating_sub(of_tokens) <= 1);
+                is_open |= !(word.starts_with(b"signature") && is_theirs);
+            }
+            before = word;
+        }
+    }
+    is_open
+}
+
+/// Is it the greatest drift of something? Ledgers and stores have those too, and without a word about tokens nothing can
+/// be said about it.
+///
+/// Source: `max_clock_drift` of Tendermint's light clients (<https://github.com/cosmos/ibc>), `allowed-clock-drift` of
+/// TiDB.
+pub(crate) fn is_drift(key: &str) -> bool {
+    let letters = Letters::of([key]);
+    let mut words = letters.words(0, letters.text().len());
+    words.any(|word| matches!(word, b"max" | b"maximum" | b"allowed"))
+        && words.any(|word| matches!(word, b"drift" | b"clockdrift"))
+}
+
+/// Was it put aside by a sign at its name, or at that of a map that it is in: `_jwt`, `@auth/validator`, `jwt.bak`? Names
+/// of variables may begin so (`_JWT_LEEWAY` of Cloud Build).
+pub(crate) fn is_put_aside(link: &Link<'_>) -> bool {
+    const ENDS: &[&str] = &["_", ".bak", ".old", ".orig", ".off", ".disabled", ".save"];
+    let is_lower = |name: &str| name.starts_with(|c: char| c.is_ascii_lowercase());
+    let mut is_own = true;
+    link.upwards().any(|link| {
+        let Way::Key { name, .. } = link.step else { return false };
+        let is_leaf = std::mem::replace(&mut is_own, false);
+        let may_be = name.starts_with(['_', '@', '$'])
+            || ENDS.iter().any(|end| name.ends_with(end))
+            || name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("disabled"));
+        if !may_be || !matches!(link.notation(), Notation::Yaml | Notation::Json | Notation::Assignment) {
+            return false;
+        }
+        let rest = name.trim_start_matches(['_', '@', '$']);
+        let is_marked = rest.len() < name.len() && is_lower(rest);
+        let words = Letters::of([name]);
+        let is_disabled = || words.words(0, words.text().len()).next() == Some(b"disabled".as_slice());
+        is_marked || (!is_leaf && (ENDS.iter().any(|end| name.ends_with(end)) || is_disabled()))
+    })
 }
 
 /// Is it by how much an issuer moves the validity of what it issues? `notBeforeTimeSkew: 0` is an assertion that begins to

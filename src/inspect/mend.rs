@@ -263,6 +263,22 @@ mod tests {
     }
 
     #[test]
+    fn a_number_where_dotnet_reads_a_span_is_for_a_person() {
+        let settings = |value: &str| format!(r#"{{"Jwt": {{"ClockSkew": {value}}}}}"#);
+        check("appsettings.json", &settings("0"), None);
+        check("appsettings.json", &settings("5"), None);
+        check("appsettings.json", &settings("\"0\""), Some(&settings("\"00:00:30\"")));
+    }
+
+    #[test]
+    fn a_value_beside_its_unit_is_mended_in_it() {
+        let leeway = |value: &str, unit: &str| format!("jwt: {{leeway: {{value: {value}, unit: {unit}}}}}\n");
+        for (unit, mended) in [("s", "30"), ("minutes", "1"), ("ms", "30000")] {
+            check("a.yaml", &leeway("0", unit), Some(&leeway(mended, unit)));
+        }
+    }
+
+    #[test]
     fn the_unit_of_an_element_is_read_however_it_is_written() {
         let saml = |unit: &str, skew: &str| {
             format!("<SP><IDP entityID=\"i\"><AllowedClockSkew{unit}>{skew}</AllowedClockSkew></IDP></SP>")

@@ -31,6 +31,7 @@ mod scope;
 pub mod sight;
 pub mod suppression;
 mod surfaces;
+mod switches;
 mod taken;
 mod takers;
 mod template;

@@ -13,9 +13,9 @@ use super::link::{Link, Way};
 use super::lookalike;
 use super::scope::fits;
 use super::surfaces::command;
-use super::tree::Scalar;
+use super::tree::{Kind, Scalar};
 use super::value::{self, Written};
-use super::words::Letters;
+use super::words::{Letters, Pattern};
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
@@ -89,6 +89,7 @@ pub(crate) fn recognise<'s>(
     if link.keys().map(str::len).sum::<usize>() > PATH_BYTES
         || !link.keys().any(|key| catalogue.mentions(key.as_bytes()))
         || link.keys().any(|key| is_comment(key) && !is_profile(catalogue, key))
+        || lookalike::is_put_aside(link)
     {
         return None;
     }
@@ -131,18 +132,27 @@ struct Value {
     flag: Option<bool>,
     /// What a number counts, where the document itself says so.
     unit: Option<Nanos>,
+    /// It is a number in a format that tells numbers from texts.
+    is_typed: bool,
 }
 
 impl Value {
     fn of(text: &str, link: &Link<'_>, scalar: &Scalar) -> Value {
         let span = duration::read(text);
         let is_number = span.is_some_and(|span| span.form == duration::Form::Bare);
-        Value { span, flag: value::flag(text), unit: is_number.then(|| link.unit_beside(scalar)).flatten() }
+        let unit = is_number.then(|| link.unit_beside(scalar)).flatten();
+        Value { span, flag: value::flag(text), unit, is_typed: scalar.kind == Kind::Number }
     }
 
     /// What it does as the value of this entry; `None` where that reads no such values.
     fn effect(&self, known: &Known, text: &str) -> Option<Effect> {
         Some(match &known.reads {
+            // Nobody means days by a number; which unit it has is the program's.
+            Reads::Span { bare: Some(duration::Unit::Days), .. }
+                if self.is_typed && self.span?.nanos(duration::Unit::Days) > 0 =>
+            {
+                Effect::Default
+            }
             Reads::Span { .. } => effect(known, self.span?, self.unit),
             Reads::Switch { off_when } if self.flag? == *off_when => Effect::Disabled,
             Reads::Word { off, .. } if text.eq_ignore_ascii_case(off) => Effect::Disabled,
@@ -216,7 +226,7 @@ impl Suspect<'_, '_> {
     /// How much of the path the entry explains; `None`: it does not fit.
     fn weight(&self, known: &Known) -> Option<usize> {
         if let Role::Generic { strong, .. } = known.role {
-            if self.is_silenced() || !(strong || self.has_auth()) {
+            if self.is_silenced() || !(self.has_auth() || (strong && !lookalike::is_drift(self.key))) {
                 return None;
             }
             let tail = known.keys.iter().filter(|key| self.ends_in(key.tail())).map(|key| key.weight()).max()?;
@@ -317,6 +327,24 @@ fn is_met(catalogue: &Catalogue, link: &Link<'_>, condition: &Condition) -> bool
     link.scopes().any(|(scope, _, _)| scope.meets(condition, catalogue.neighbours()))
 }
 
+/// Is it met where the condition's key stands to the same keys as the setting's: `KAFKA_CFG_SASL_ENABLED_MECHANISMS` of
+/// `KAFKA_CFG_SASL_OAUTHBEARER_CLOCK_SKEW_SECONDS`? What a star stands for in the setting's spelling it stands for in the
+/// condition's.
+fn is_met_alongside(link: &Link<'_>, letters: &Letters, spelling: &Pattern, condition: &Condition) -> bool {
+    let Some(before) = spelling.find(letters).and_then(|start| letters.text().get(..start)) else { return false };
+    let (head, tail) = condition.key.split_at(condition.star.unwrap_or(0).min(condition.key.len()));
+    let star = match (condition.star, spelling.star(letters)) {
+        (Some(_), None) => return false,
+        (Some(_), Some(star)) => star,
+        (None, _) => &[],
+    };
+    let wanted = [before, head, star, tail].concat();
+    link.scopes().any(|(scope, above, _)| {
+        let above = letters.text().get(..letters.before_key(above)).unwrap_or(&[]);
+        wanted.strip_prefix(above).is_some_and(|key| scope.answers(key, condition))
+    })
+}
+
 /// How much a context that fits tells, in letters of a spelling: the object's kind more than any spelling, a
 /// file's name nothing that many applications do not share.
 fn evidence(context: &Context) -> usize {
@@ -342,13 +370,17 @@ fn spelled(wanted: &str, key: &str) -> bool {
 /// switch that is off, a feature that is not on, a place among labels or in a test? Asked only about what would be told,
 /// because it looks at everything around.
 pub(crate) fn is_idle(catalogue: &Catalogue, setting: &Setting<'_>, link: &Link<'_>) -> bool {
-    let holds = |condition: &Condition| is_met(catalogue, link, condition);
-    if !setting.known.requires.iter().all(holds) || setting.known.off_when.iter().any(holds) {
-        return true;
-    }
     let mut keys: Vec<&str> = link.keys().collect();
     keys.reverse();
     let letters = Letters::of(keys.iter().copied());
+    let spelling = setting.known.keys.iter().filter(|key| key.find(&letters).is_some()).max_by_key(|key| key.weight());
+    let holds = |condition: &Condition| {
+        is_met(catalogue, link, condition)
+            || spelling.is_some_and(|spelling| is_met_alongside(link, &letters, spelling, condition))
+    };
+    if !setting.known.requires.iter().all(holds) || setting.known.off_when.iter().any(holds) {
+        return true;
+    }
     // Of a product that is known the switch is told itself, and beside it what its neighbour means once it is on again.
     let is_tolerance = matches!((setting.effect, setting.known.role), (Effect::Tolerance(_), Role::Generic { .. }));
     is_none_of(&keys, link)

@@ -7,6 +7,7 @@
 use super::catalogue::{Condition, Convention, Neighbours};
 use super::duration::{self, Unit};
 use super::surfaces::{command, pairs};
+use super::switches::{self, ANY_CHECK, ANY_WAY, NONE_OF, SWITCHES_MAX, WHOLE};
 use super::tree::{Entry, Scalar, Tree};
 use super::value::{self, Written};
 use super::words::{self, Letters};
@@ -62,47 +63,8 @@ const LOOKS_MAX: u8 = 16;
 /// So many values of one key are looked at.
 const VALUES_MAX: usize = 64;
 
-/// Words at the end of a feature's name that its settings do not carry.
-const VAGUE: &[&[u8]] = &[
-    b"validation",
-    b"verification",
-    b"check",
-    b"checks",
-    b"support",
-    b"filter",
-    b"plugin",
-    b"module",
-    b"auth",
-    b"authentication",
-    b"login",
-    b"provider",
-    b"integration",
-];
-
-/// Words at the end of a name whose value says that a feature is off, if it is such a word: `OIDC_MODE=none`.
-const MODES: &[&[u8]] = &[b"mode", b"type", b"state", b"status", b"provider", b"driver", b"backend"];
-
-/// What is not done where such a word is false.
-const CHECKS: &[&[u8]] = &[b"validate", b"validation", b"verify", b"verification", b"check"];
-
-/// What is checked by them, and needs a tolerance. Not the lifetime: that switch is told itself (ASP.NET Core), and what
-/// is beside it matters once it is on again.
-const TIMES: &[&[u8]] = &[b"exp", b"expiry", b"expiration", b"expires", b"time", b"times", b"timestamp", b"timestamps"];
-
-/// What does the checking; where it is `none`, nothing does.
-const NONE_OF: &[&[u8]] = &[b"provider", b"method", b"strategy", b"backend", b"driver", b"scheme"];
-
-/// What is not done where such a word is true.
-const NOT: &[&[u8]] = &[b"skip", b"ignore", b"disable", b"disabled", b"no", b"without", b"bypass"];
-
 /// Maps of features, which are off where they are false.
 const FEATURES: &[&[u8]] = &[b"features", b"featureflags", b"featuregates", b"toggles", b"modules", b"components"];
-
-/// Stands for a check of nothing in particular: `jwt: {verify: false}`.
-const ANY_CHECK: &[u8] = b"*";
-
-/// Features that all token settings belong to, whatever they are called.
-const WHOLE: &[&[u8]] = &[b"auth", b"authentication", b"authn", b"security"];
 
 impl<'p> Scope<'p> {
     pub(crate) fn new(entries: Entries<'p>) -> Self {
@@ -140,7 +102,7 @@ impl<'p> Scope<'p> {
         }
         if !matches!(self.entries, Entries::Map(_)) {
             // A variable that is just called ENABLED says nothing about its neighbours.
-            for nameless in [b"".as_slice(), ANY_CHECK] {
+            for nameless in [b"".as_slice(), ANY_CHECK, ANY_WAY] {
                 facts.off.remove(nameless);
                 facts.unchecked.remove(nameless);
             }
@@ -232,10 +194,15 @@ impl<'p> Scope<'p> {
             let keys = self.numbers().filter_map(|index| self.entry(index));
             keys.fold(0, |bits, (key, _)| bits | neighbours.of(key))
         });
-        if condition.bit != 0 && here & condition.bit == 0 {
+        if condition.star.is_some() || (condition.bit != 0 && here & condition.bit == 0) {
             return false;
         }
-        let mut values = self.values(&condition.key).peekable();
+        self.answers(&condition.key, condition)
+    }
+
+    /// Does this key (letters) have a value that fits the condition's, or none that does?
+    pub(crate) fn answers(&self, key: &[u8], condition: &Condition) -> bool {
+        let mut values = self.values(key).peekable();
         values.peek().is_some() && values.any(|value| fits(&condition.value, value)) != condition.is_other
     }
 
@@ -264,6 +231,7 @@ impl<'p> Scope<'p> {
         let scope = letters.words(letters.before_key(above.saturating_sub(1)), from).last();
         let ends = (from..=letters.text().len()).filter(|end| *end == from || letters.begins(*end));
         (above > 0 && scope.is_some_and(|word| convention.is_auth(word)) && by_another(ANY_CHECK))
+            || (above > 0 && scope.is_some_and(|word| WHOLE.contains(&word)) && by_another(ANY_WAY))
             || ends.filter_map(|end| letters.text().get(from..end)).any(by_another)
     }
 
@@ -294,13 +262,19 @@ impl Facts {
     }
 
     fn value<'v>(&mut self, index: usize, key: &str, text: &str, written: impl FnOnce() -> Written<'v>) {
-        if text.len() <= VALUE_BYTES && may_switch(text) {
+        if text.len() <= VALUE_BYTES && switches::may_switch(text) {
             self.off_by(index, &Letters::of([key]), written());
         }
     }
 
-    /// `saml: {enabled: false}` is about `samlLeeway` beside it too, and so is `features: {saml: false}`.
+    /// `saml: {enabled: false}` is about `samlLeeway` beside it too, and so is `features: {saml: false}`. `enable` may be a
+    /// map of switches itself.
     fn below(&mut self, index: usize, entry: &Entry) {
+        if matches!(entry.key.as_str(), "enable" | "enabled")
+            && switches::is_all_off(&entry.value, &mut SWITCHES_MAX.clone())
+        {
+            self.off_by(index, &Letters::of([entry.key.as_str()]), value::resolved("false"));
+        }
         let switches = entry.value.entries().iter().take(VALUES_MAX);
         for own in switches.clone().filter(|_| entry.key == META) {
             if let Some(scalar) = own.value.scalar() {
@@ -353,23 +327,27 @@ impl Facts {
         let letters = Letters::of([name]);
         let is_named =
             !matches!(letters.text(), b"enabled" | b"disabled" | b"enable" | b"disable" | b"active" | b"use");
-        if is_named && text.len() <= VALUE_BYTES && may_switch(text) {
+        if is_named && text.len() <= VALUE_BYTES && switches::may_switch(text) {
             self.off_by(index, &letters, value::resolved(text));
         }
     }
 
     fn off_by(&mut self, index: usize, letters: &Letters, written: Written<'_>) {
         let Written::Value { text, .. } = written else { return };
-        let Some(on) = switch(&text) else { return };
+        if let Some(feature) = switches::another_way(letters, &text) {
+            let by = self.unchecked.entry(feature).or_default();
+            by.extend((by.len() < 2).then_some(index));
+        }
+        let Some(on) = switches::switch(&text) else { return };
         // `auth: {provider: none}`
         let is_whose = NONE_OF.contains(&letters.text()) && text.trim().eq_ignore_ascii_case("none");
-        let feature = if is_whose { Some(ANY_CHECK.to_vec()) } else { unchecked(letters, on) };
+        let feature = if is_whose { Some(ANY_CHECK.to_vec()) } else { switches::unchecked(letters, on) };
         // A number is a span: `verification_expiry: 0`.
         if let Some(feature) = feature.filter(|_| !matches!(text.trim(), "0" | "1")) {
             let by = self.unchecked.entry(feature).or_default();
             by.extend((by.len() < 2).then_some(index));
         }
-        for feature in features(letters, &text, on) {
+        for feature in switches::features(letters, &text, on) {
             // Two are enough to tell whether there is another than the one that is asked about.
             let by = self.off.entry(feature).or_default();
             by.extend((by.len() < 2).then_some(index));
@@ -401,75 +379,6 @@ fn hashed(state: &RandomState, letters: impl Iterator<Item = u8>) -> u64 {
     hasher.finish()
 }
 
-/// Could this be a word that switches something off, or a placeholder for one? The cheap question before the dear one.
-fn may_switch(text: &str) -> bool {
-    const LONGEST: usize = "\"'disabled'\"".len();
-    text.trim().len() <= LONGEST || text.contains("${")
-}
-
-/// On or off; `AUTH_MODE: none` is a switch too.
-fn switch(text: &str) -> Option<bool> {
-    if text.trim().eq_ignore_ascii_case("none") { Some(false) } else { value::flag(text) }
-}
-
-/// The features that this switch switches off, if it does: `jwt` of `jwt.enabled=false`, `auth_jwt` and `jwt` of
-/// `auth_jwt off`, `oidc` of `OIDC_MODE=none`.
-fn features(letters: &Letters, text: &str, on: bool) -> Vec<Vec<u8>> {
-    let mut words: Vec<&[u8]> = letters.words(0, letters.text().len()).collect();
-    if words.first() == Some(&b"is".as_slice()) {
-        words.remove(0);
-    }
-    let switch: &[&[u8]] = if on {
-        &[b"disabled", b"disable", b"no", b"without", b"skip", b"bypass"]
-    } else {
-        &[b"enabled", b"enable", b"active", b"use", b"enforce", b"enforced"]
-    };
-    let is_word = ["off", "none", "disabled"].iter().any(|word| text.trim().eq_ignore_ascii_case(word));
-    let is_last = |word: &&[u8]| switch.contains(word) && !matches!(*word, b"no" | b"without" | b"skip");
-    // A `provider` without a name may be anybody's.
-    let is_mode = |word: &&[u8]| MODES.contains(word) && (!NONE_OF.contains(word) || words.len() > 1);
-    if words.last().is_some_and(|word| is_last(word) || (is_word && !on && is_mode(word))) {
-        words.pop();
-    } else if words.first().is_some_and(|word| switch.contains(word)) {
-        words.remove(0);
-    } else if on || text.trim() == "0" {
-        // A number is no switch unless its name says so.
-        return Vec::new();
-    }
-    while words.len() > 1 && words.last().is_some_and(|word| VAGUE.contains(word)) {
-        words.pop();
-    }
-    let whole = words.concat();
-    while words.len() > 1 && words.first().is_some_and(|word| WHOLE.contains(word)) {
-        words.remove(0);
-    }
-    let rest = words.concat();
-    if rest == whole { vec![whole] } else { vec![whole, rest] }
-}
-
-/// The feature whose tokens' times nobody checks by this switch: `jwt` of `JWT_VERIFY_EXP=false`, `VERIFY_JWT=false`,
-/// `jwt-check=false` and `JWT_IGNORE_EXPIRATION=true`. Of a signature that is not checked it says nothing: the times
-/// may be. Of `ignoreExpiration` neither: that switch is told itself (jsonwebtoken).
-fn unchecked(letters: &Letters, on: bool) -> Option<Vec<u8>> {
-    if letters.text() == b"ignoreexpiration" {
-        return None;
-    }
-    let words: Vec<&[u8]> = letters.words(0, letters.text().len()).collect();
-    let at = words.iter().position(|word| if on { NOT.contains(word) } else { CHECKS.contains(word) })?;
-    let is_rest = |number: usize, word: &[u8]| number != at && !(on && CHECKS.contains(&word));
-    let rest: Vec<&[u8]> =
-        words.iter().enumerate().filter(|(number, word)| is_rest(*number, word)).map(|(_, word)| *word).collect();
-    match rest.split_last() {
-        Some((last, feature)) if TIMES.contains(last) => Some(feature.concat()),
-        // `JWT_SKIP_VERIFY`; of `SKIP_TLS_VERIFY` it is `tls`, which has no tolerance.
-        Some(_) if on => (rest.len().saturating_add(1) < words.len()).then(|| rest.concat()),
-        None if on => None,
-        None => Some(ANY_CHECK.to_vec()),
-        // `verify` at either end; elsewhere it is another check: `verify_signature`, `check_jwt_origin`.
-        Some(_) => (at == 0 || at == rest.len()).then(|| rest.concat()),
-    }
-}
-
 /// `pattern` may have a star at either end, which stands for anything. Capitals do not matter.
 pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
@@ -489,40 +398,6 @@ pub(crate) fn fits(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_switch_names_its_feature() {
-        let check = |key: &str, text: &str, expected: &[&str]| {
-            let found = switch(text).map(|on| features(&Letters::of([key]), text, on)).unwrap_or_default();
-            let found: Vec<_> = found.iter().map(|f| String::from_utf8_lossy(f)).collect();
-            assert_eq!(found, expected, "{key} {text}");
-        };
-        check("enabled", "false", &[""]);
-        check("enabled", "true", &[]);
-        check("disabled", "true", &[""]);
-        check("JWT_ENABLED", "false", &["jwt"]);
-        check("JWT_ENABLED", "0", &["jwt"]);
-        check("ENABLE_JWT", "no", &["jwt"]);
-        check("USE_JWT", "false", &["jwt"]);
-        check("jwt.validation.enabled", "false", &["jwt"]);
-        check("auth.jwt.enabled", "false", &["authjwt", "jwt"]);
-        check("AUTH_ENABLED", "false", &["auth"]);
-        check("isActive", "false", &[""]);
-        check("jwtAuthDisabled", "true", &["jwt"]);
-        check("auth_jwt", "off", &["authjwt", "jwt"]);
-        check("SKIP_JWT_VALIDATION", "true", &["jwt"]);
-        check("skip-auth-preflight", "true", &["authpreflight", "preflight"]);
-        check("no-oidc", "true", &["oidc"]);
-        check("no-oidc", "false", &["nooidc"]);
-        check("oidc-no", "true", &[]);
-        check("auth_jwt", "on", &[]);
-        check("oidc_mode", "none", &["oidc"]);
-        check("oidc_mode", "0", &[]);
-        check("authType", "None", &["auth"]);
-        check("token_endpoint_auth_method", "none", &["tokenendpointauthmethod"]);
-        check("jwt", "0", &[]);
-        check("leeway", "30", &[]);
-    }
 
     #[test]
     fn stars_stand_at_the_ends() {

@@ -107,7 +107,8 @@ fn is_alone(text: &str, action: &Range<usize>, actions: &[Range<usize>]) -> bool
     let mut at = start;
     let first = actions.partition_point(|other| other.end <= start);
     for other in actions.get(first..).unwrap_or(&[]).iter().take_while(|other| other.start < end) {
-        if !text.get(at..other.start).unwrap_or("").trim().is_empty() {
+        let before = text.get(at..other.start).unwrap_or("");
+        if !before.trim_start_matches('\u{feff}').trim().is_empty() {
             return false;
         }
         at = other.end;
@@ -151,6 +152,7 @@ mod tests {
         check("a: {{- toYaml .x | nindent 2 }}\n  b: 0\n", "a:\n  b: 0");
         check("a: {{ .é }}b\n", "a: <%_é_%>b");
         check("{{ if .a }}{{ end }}  \nb: 0", "b: 0");
+        check("\u{feff}{{ if .a }}\nb: 0\n{{ end }}", "\u{feff}\nb: 0");
         check("{{ if .a }}b: 0{{ end }}", "<%_%>b: 0<%_%>");
     }
 

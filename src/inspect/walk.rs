@@ -81,6 +81,9 @@ impl<'c> Walk<'c> {
 
     /// A Kubernetes object, a list of them, or any other document.
     pub(crate) fn root(&mut self, link: &Link<'_>, tree: &Tree) {
+        if link.file().is_some_and(surfaces::is_of_test) {
+            return;
+        }
         let object = super::object_ref(tree);
         if object.kind.is_empty() || object.api_version.is_empty() {
             self.object = None;
@@ -196,7 +199,7 @@ impl<'c> Walk<'c> {
         if items.iter().any(pairs::is_pair) {
             pairs::look(self, link, items);
         }
-        let holds_assignments = matches!(link.key(), Some("environment" | "env" | "literals" | "labels"));
+        let holds_assignments = pairs::holds_assignments(link, items);
         if holds_assignments {
             pairs::assignments(self, link, items);
         }
@@ -309,7 +312,8 @@ impl<'c> Walk<'c> {
     fn inside(&mut self, link: &Link<'_>, scalar: &Scalar) {
         let text = scalar.text.trim_start();
         let key = link.key().unwrap_or("");
-        let may_be_document = text.starts_with(['{', '[']) || text.contains('\n') || is_jaas(text);
+        let is_line = command::is_of_unit(key) && command::is_continued(text);
+        let may_be_document = !is_line && (text.starts_with(['{', '[']) || text.contains('\n') || is_jaas(text));
         let may_be_options = !may_be_document && command::holds_options(key, text);
         let is_read = (may_be_document && !surfaces::is_prose(key)) || may_be_options;
         if !is_read || formats::is_foreign(key) || !self.mentions(text) {

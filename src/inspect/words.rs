@@ -152,6 +152,14 @@ impl Pattern {
         self.find_before(letters, letters.text.len(), self.parts.len())
     }
 
+    /// The letters that the star stands for, if the letters end in this pattern and it has one.
+    #[must_use]
+    pub fn star<'l>(&self, letters: &'l Letters) -> Option<&'l [u8]> {
+        let end = letters.text.len().checked_sub(self.tail().len())?;
+        let start = self.find(letters)?.checked_add(self.parts.first().filter(|_| self.parts.len() > 1)?.len())?;
+        letters.text.get(start..end)
+    }
+
     /// Does a match end anywhere before that letter, at the end of a word?
     #[must_use]
     pub fn stands_before(&self, letters: &Letters, end: usize) -> bool {
@@ -208,6 +216,9 @@ mod tests {
         assert!(find("xpack.realms.jwt.my-own.allowed_clock_skew"));
         assert!(!find("xpack.realms.jwt.allowed_clock_skew"));
         assert!(!find("xpack.realms.oidc.a.allowed_clock_skew"));
+        let letters = Letters::of(["xpack.realms.jwt.my-own.allowed_clock_skew"]);
+        assert_eq!(pattern.star(&letters), Some(b"myown".as_slice()));
+        assert_eq!(Pattern::new("clock_skew").and_then(|pattern| pattern.star(&letters).map(<[u8]>::len)), None);
         assert_eq!(Pattern::new("a.*"), None);
         assert_eq!(Pattern::new(""), None);
     }

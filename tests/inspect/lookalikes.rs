@@ -231,3 +231,134 @@ fn an_application_of_spring_has_bounds_and_switches_too() {
     check("application.yml", "jwt: {max-leeway: §0, leeway: §0}\n");
     check("appsettings.json", r#"{"Jwt": {"IgnoreClockSkew": 0, "ClockSkew": "§00:00:00"}}"#);
 }
+
+#[test]
+fn each_tenant_has_a_switch_of_its_own() {
+    let file = "application.properties";
+    let set = |tenant: &str, mark: &str| format!("quarkus.oidc.{tenant}token.lifespan-grace={mark}0\n");
+    check(file, &format!("quarkus.oidc.a.tenant-enabled=false\n{}", set("a.", "")));
+    check(file, &format!("quarkus.oidc.tenant-enabled=false\n{}{}", set("a.", "§"), set("", "")));
+    check(file, &format!("quarkus.oidc.a.tenant-enabled=false\n{}{}", set("b.", "§"), set("", "§")));
+    let nested = |default: bool, tenant: bool, mark: &str| {
+        format!(
+            "quarkus: {{oidc: {{tenant-enabled: {default}, a: {{tenant-enabled: {tenant}, token: {{lifespan-grace: {mark}0}}}}}}}}\n"
+        )
+    };
+    check("application.yaml", &nested(true, false, ""));
+    check("application.yaml", &nested(false, true, "§"));
+    check("a.env", "QUARKUS_OIDC_A_TENANT_ENABLED=false\nQUARKUS_OIDC_A_TOKEN_LIFESPAN_GRACE=0\n");
+}
+
+#[test]
+fn a_condition_stands_where_the_setting_stands() {
+    check("a.env", "KAFKA_CFG_SASL_ENABLED_MECHANISMS=PLAIN\nKAFKA_CFG_SASL_OAUTHBEARER_CLOCK_SKEW_SECONDS=0\n");
+    check("a.env", "OTHER_SASL_ENABLED_MECHANISMS=PLAIN\nKAFKA_CFG_SASL_OAUTHBEARER_CLOCK_SKEW_SECONDS=§0\n");
+    check("a.properties", "sasl.mechanism=PLAIN\nsasl.oauthbearer.clock.skew.seconds=0\n");
+    check("a.properties", "sasl.mechanism=OAUTHBEARER\nsasl.oauthbearer.clock.skew.seconds=§0\n");
+    check("gravitino.conf", "gravitino.authenticators = simple\ngravitino.authenticator.oauth.allowSkewSecs = 0\n");
+    check(
+        "gravitino.conf",
+        "gravitino.authenticators = simple,oauth\ngravitino.authenticator.oauth.allowSkewSecs = §0\n",
+    );
+    check("a.json", r#"{"use_keyless": true, "enable_jwt": true, "jwt_issued_at_validation_skew": 0}"#);
+    check("a.json", r#"{"use_keyless": false, "enable_jwt": true, "jwt_issued_at_validation_skew": §0}"#);
+}
+
+#[test]
+fn a_feature_is_off_where_each_of_its_switches_is() {
+    let onlyoffice = |browser: bool, inbox: bool, mark: &str| {
+        format!(
+            r#"{{"services": {{"CoAuthoring": {{"token": {{"enable": {{"browser": {browser}, "request": {{"inbox": {inbox}, "outbox": false}}}},
+ "verifyOptions": {{"clockTolerance": {mark}0}}}}}}}}}}"#
+        )
+    };
+    check("local.json", &onlyoffice(false, false, ""));
+    check("local.json", &onlyoffice(true, false, "§"));
+    check("local.json", &onlyoffice(false, true, "§"));
+    check("a.yaml", "jwt: {enabled: {}, leeway: §0}\n");
+}
+
+#[test]
+fn what_was_put_aside_by_its_key_is_not_set() {
+    for key in ["@auth/validator", "_auth/validator", "$auth/validator", "auth/validator_", "auth/validator.bak"] {
+        check("krakend.json", &format!(r#"{{"extra_config": {{"{key}": {{"alg": "RS256", "leeway": "0s"}}}}}}"#));
+    }
+    check(
+        "krakend.json",
+        r#"{"extra_config": {"auth/validator": {"alg": "RS256", "leeway": "§0s", "_leeway": "0s"}}}"#,
+    );
+    check("a.yaml", "_jwt: {leeway: 0}\njwt.disabled: {leeway: 0}\ndisabled_oidc: {leeway: 0}\njwt: {leeway: §0}\n");
+    check("cloudbuild.yaml", "substitutions: {_JWT_LEEWAY: '§0'}\n");
+}
+
+#[test]
+fn where_zero_is_the_default_a_patch_may_write_it() {
+    let head =
+        "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyPatchPolicy\nspec:\n  jsonPatches:\n  - operation:\n";
+    let path =
+        "/default_filter_chain/filters/0/typed_config/http_filters/0/typed_config/providers/auth/clock_skew_seconds";
+    check("a.yaml", &format!("{head}      op: add\n      path: {path}\n      value: 0\n"));
+    check("a.yaml", "resources: {idp: {type: okta:idp:Oidc, properties: {issuerMode: ORG_URL, auth: 1}}}\n");
+}
+
+#[test]
+fn an_issuer_dates_the_tokens_of_its_applications() {
+    check(
+        "a.json",
+        r#"{"oidcConfig": {"redirectUris": ["https://a"], "idTokenRoleAssertion": false, "clockSkew": "0s"}}"#,
+    );
+    check("a.yaml", "kind: x\noidc: {accessTokenRoleAssertion: true, clockSkew: 0s}\n");
+    check("a.yaml", "oidc: {redirectUris: [https://a], clockSkew: §0s}\n");
+}
+
+#[test]
+fn another_way_to_log_in_has_another_clock() {
+    for method in ["hmac", "signature", "aws-sigv4", "apikey", "api_key", "basic", "mtls", "HTTP_SIGNATURE"] {
+        check("a.yaml", &format!("auth: {{method: {method}, clock_skew_seconds: 0}}\n"));
+        check("a.env", &format!("AUTH_PROVIDER={method}\nAUTH_CLOCK_SKEW=0\n"));
+    }
+    check("a.yaml", "auth: {method: jwt, clock_skew_seconds: §0}\n");
+    // How a token is signed.
+    check("a.yaml", "jwt: {method: hmac, leeway: §0}\n");
+    check("a.env", "JWT_TYPE=hmac\nJWT_LEEWAY=§0\n");
+    check("a.env", "SMTP_AUTH_METHOD=basic\nJWT_LEEWAY=§0\n");
+    for other in ["httpSignature", "aws", "apiKey", "stripe", "rate_limit", "id-generator", "kafka", "retry", "queue"] {
+        check("a.yaml", &format!("auth: {{{other}: {{clockSkew: 0}}, jwt: {{clockSkew: §0}}}}\n"));
+    }
+    let service = "services: {sso-service: {environment: {S3_SIGNATURE_CLOCK_SKEW: 0, SSO_CLOCK_SKEW: §0}}}\n";
+    check("docker-compose.yml", service);
+    check(
+        "a.env",
+        "KAFKA_OAUTH_CLOCK_SKEW=§0\nAWS_COGNITO_JWT_LEEWAY=§0\nJWT_SIGNATURE_LEEWAY=§0\nAUTH_QUEUE_CLOCK_SKEW=0\n",
+    );
+    check("a.yaml", "scheb_two_factor: {google: {leeway: 0}}\nmfa: {leeway: 0}\n");
+}
+
+#[test]
+fn drift_without_a_word_about_tokens_is_another_ones() {
+    check("config.toml", "max_clock_drift = \"0s\"\nallowed-clock-drift = \"0s\"\n");
+    check("a.json", r#"{"initialized": true, "sealed": false, "standby": false, "clock_skew_ms": 0}"#);
+    check("a.env", "JWT_CLOCK_DRIFT=§0\n");
+}
+
+#[test]
+fn a_number_in_appsettings_has_the_unit_of_its_program() {
+    check("appsettings.json", r#"{"Jwt": {"ClockSkew": 5, "Name": "a"}}"#);
+    check("appsettings.json", r#"{"Jwt": {"ClockSkew": §0}}"#);
+}
+
+#[test]
+fn what_a_test_wants_or_a_scanner_looks_for_is_not_set() {
+    check("a.yaml", "rules:\n- id: a\n  patterns:\n  - pattern: |\n      jwt:\n        leeway: 0\n");
+    let test = "apiVersion: chainsaw.kyverno.io/v1alpha1\nkind: Test\nspec: {steps: [{try: [{error: {resource: {data: {JWT_LEEWAY: '0'}}}}]}]}\n";
+    check("chainsaw-test.yaml", test);
+    let map = "apiVersion: v1\nkind: ConfigMap\ndata: {JWT_LEEWAY: '§0'}\n";
+    for name in ["tests/00-assert.yaml", "01-errors.yaml", "00-assert-map.yaml"] {
+        check(name, &map.replace('§', ""));
+    }
+    check("00-install.yaml", map);
+    check("phpunit.xml", "<phpunit><php><env name=\"JWT_LEEWAY\" value=\"0\"/></php></phpunit>");
+    check(".vscode/launch.json", r#"{"configurations": [{"env": {"JWT_LEEWAY": "0"}}]}"#);
+    check("src/test/resources/application-test.properties", "jwt.leeway=0\n");
+    check("application-tests.properties", "jwt.leeway=§0\n");
+}

@@ -189,6 +189,10 @@ fn what_the_same_document_switches_off_is_no_finding() {
                 .iter()
                 .flat_map(|surface| contexts(known).into_iter().map(move |context| (*surface, context)))
             {
+                // Where keys are nested such a condition stands further out (`each_tenant_has_a_switch_of_its_own`).
+                if surface == Surface::Yaml && beside.iter().any(|condition| condition.star.is_some()) {
+                    continue;
+                }
                 for sample in
                     known.keys.iter().flat_map(|key| written::samples(key, surface, &context, &beside, None, &value))
                 {

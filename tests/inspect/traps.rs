@@ -424,3 +424,86 @@ fn a_resource_that_is_not_made_sets_nothing() {
     check("a.tf", "resource \"a\" \"b\" {\n  count = 1\n  jwt_leeway = §0\n}\n");
     check("job.hcl", "group \"a\" {\n  count = 0\n  jwt_leeway = §0\n}\n");
 }
+
+#[test]
+fn assignments_stand_in_lists_of_other_names_too() {
+    let kafka = "apiVersion: platform.confluent.io/v1beta1\nkind: Kafka\nspec:\n  configOverrides:\n    server:\n";
+    check("a.yaml", &format!("{kafka}    - sasl.oauthbearer.clock.skew.seconds=§0\n"));
+    check(
+        "a.yaml",
+        &format!("{kafka}    - sasl.enabled.mechanisms=PLAIN\n    - sasl.oauthbearer.clock.skew.seconds=0\n"),
+    );
+    check("values.yaml", "additionalConfigProperties:\n- jwt.leeway=§0\n");
+    check("values.yaml", "forbidden:\n- jwt.leeway=0\n");
+}
+
+#[test]
+fn options_of_a_virtual_machine_stand_in_files_of_their_own() {
+    let map = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\ndata:\n  {name}: |\n    -server\n    # -Djwt.leeway=0\n    -Xmx1G\n    -Djwt.leeway=§0\n"
+        )
+    };
+    check("a.yaml", &map("jvm.config"));
+    check("a.yaml", &map("jvm.options"));
+    check("etc/jvm.config", "-server\n-Djwt.leeway=§0\n-Djwt.enabled=true\n");
+    check("jvm.options", "-Djwt.leeway=0\n-Djwt.enabled=false\n");
+}
+
+#[test]
+fn a_line_of_a_unit_may_go_on() {
+    check("a.service", "[Service]\nExecStart=/app \\\n  --port=1 \\\n  --jwt-leeway=§0\n");
+    check("a.service", "[Service]\nEnvironment=A=1 \\\nJWT_LEEWAY=§0 \\\nB=2\nRestart=always\n");
+    check("a.ini", "[jwt]\npath = C:\\\nleeway = §0\n");
+}
+
+#[test]
+fn a_value_may_stand_beside_any_unit() {
+    for unit in ["m", "minutes", "h", "ms", "s"] {
+        check("a.yaml", &format!("jwt: {{leeway: {{value: §0, unit: {unit}}}}}\n"));
+    }
+    check("a.yaml", "jwt: {leeway: {value: 5, unit: m}}\n");
+    check("a.yaml", "jwt: {leeway: {value: 0, unit: bytes}}\n");
+}
+
+#[test]
+fn json_documents_may_follow_one_another() {
+    check(
+        "a.json",
+        "{\"jwt\": {\"leeway\": §0}}\n{\"jwt\": {\"leeway\": §0, \"enabled\": true}}\n{\"jwt\": {\"enabled\": false}}\n",
+    );
+    check("a.json", "{\"jwt\": {\"leeway\": 0}}\n}");
+    let object = |name: &str, mark: &str| {
+        format!(
+            "{{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {{\"name\": \"{name}\"}},\n \"data\": {{\"JWT_LEEWAY\": \"{mark}0\"}}}}\n"
+        )
+    };
+    check("a.json", &format!("{}{}", object("a", "§"), object("b", "§")));
+}
+
+#[test]
+fn a_template_may_begin_with_a_mark() {
+    check("templates/a.yaml", "\u{feff}{{- if .Values.a }}\njwt:\n  leeway: §0\n{{- end }}\n");
+}
+
+#[test]
+fn two_slashes_begin_a_comment_where_there_are_objects() {
+    check("a.conf", "jwt {\n  leeway = §0 // none\n}\n");
+}
+
+#[test]
+fn apisix_keeps_credentials_in_consumers() {
+    let consumer = |list: &str, name: &str, mark: &str| {
+        format!(
+            "apiVersion: apisix.apache.org/v1alpha1\nkind: Consumer\nspec:\n  {list}:\n  - name: {name}\n    type: {name}\n    config: {{key: a, lifetime_grace_period: {mark}0}}\n"
+        )
+    };
+    check("a.yaml", &consumer("credentials", "jwt-auth", "§"));
+    check("a.yaml", &consumer("plugins", "jwt-auth", "§"));
+}
+
+#[test]
+fn text_of_xml_may_be_packed() {
+    check("a.xml", "<jwt><leeway><![CDATA[§0]]></leeway></jwt>");
+    check("a.xml", "<jwt><leeway>\n <![CDATA[ §0 ]]>\n</leeway></jwt>");
+}

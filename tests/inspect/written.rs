@@ -102,7 +102,9 @@ fn setting(
     };
     let condition = |condition: &Condition| {
         let value = if condition.is_other { "other".to_owned() } else { condition.value.replace('*', "") };
-        (String::from_utf8_lossy(&condition.key).into_owned(), value)
+        let key = condition.text.split('=').next().filter(|_| condition.star.is_some());
+        let key = key.map(|key| key.replace('*', "one"));
+        (key.unwrap_or_else(|| String::from_utf8_lossy(&condition.key).into_owned()), value)
     };
     Some(Setting {
         path,

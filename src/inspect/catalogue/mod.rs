@@ -136,8 +136,11 @@ pub enum Reads {
 pub struct Condition {
     /// As written.
     pub text: String,
-    /// Letters of the key.
+    /// Letters of the key, without its star.
     pub key: Vec<u8>,
+    /// Where among them the star is, which stands for what that of the setting's own spelling stands for:
+    /// `oidc.*.tenant-enabled` of `oidc.*.token.lifespan-grace`.
+    pub star: Option<usize>,
     /// The value; a star at either end stands for anything.
     pub value: String,
     /// The key has to be there with another value.
@@ -230,6 +233,8 @@ pub struct Convention {
     pub(crate) services: WordSet,
     /// Behind the name of a service: it is about tokens all the same.
     pub(crate) of_tokens: WordSet,
+    /// One of these on the path, and none of `auth` behind it: it is about something else.
+    pub(crate) others: WordSet,
     /// One of these words on the path: it is how long before its end a token is fetched anew.
     pub(crate) leads: WordSet,
     /// One of these on the path: tokens are checked there.
@@ -355,7 +360,9 @@ impl Catalogue {
         for (number, known) in self.known.iter_mut().enumerate() {
             let beside = known.contexts.iter_mut().flat_map(|context| &mut context.beside);
             for condition in beside.chain(&mut known.requires).chain(&mut known.off_when) {
-                condition.bit = self.neighbours.add(&condition.key);
+                if condition.star.is_none() {
+                    condition.bit = self.neighbours.add(&condition.key);
+                }
             }
             for key in &known.keys {
                 self.index.insert(key.tail(), number);

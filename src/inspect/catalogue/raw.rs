@@ -150,6 +150,7 @@ struct Generic {
     silence: Vec<String>,
     services: Vec<String>,
     of_tokens: Vec<String>,
+    others: Vec<String>,
     leads: Vec<String>,
     checks: Vec<String>,
     things: Vec<String>,
@@ -198,9 +199,11 @@ impl Reader<'_> {
         let read = |text: &String| {
             let (key, value) = text.split_once('=').ok_or_else(|| self.wrong("condition", text, "not key=value"))?;
             let (key, is_other) = key.strip_suffix('!').map_or((key, false), |key| (key, true));
+            let before_star = key.split_once('*').map(|(before, _)| before);
             Ok(Condition {
                 text: text.clone(),
                 key: Letters::of([key]).text().to_vec(),
+                star: before_star.map(|before| Letters::of([before]).text().len()),
                 value: value.to_owned(),
                 is_other,
                 bit: 0,
@@ -402,6 +405,7 @@ fn add_generic(catalogue: &mut Catalogue, text: &str) -> Result<(), CatalogueErr
         silence: words(&generic.silence),
         services: words(&generic.services),
         of_tokens: words(&generic.of_tokens),
+        others: words(&generic.others),
         leads: words(&generic.leads),
         checks: words(&generic.checks),
         things: words(&generic.things),

@@ -4,11 +4,11 @@
 //! Lines that begin with `#` or `;` are comments, and so is what follows one of these and a blank after a value. A
 //! line that is indented deeper than the key above it continues that value (configparser). Sections of one name are
 //! one section, and a repeated key keeps both values, of which the last one holds (PHP, MySQL, git; configparser
-//! refuses the file). A line that is none of this is passed over with a note. Does not know: names of sections that
+//! refuses the file). In a unit of systemd a backslash at the end of a line continues it. A line that is none of this is passed over with a note. Does not know: names of sections that
 //! mean paths (`[a.b]` is one key), escapes, interpolation.
 //!
 //! Source: <https://docs.python.org/3/library/configparser.html#supported-ini-file-structure>,
-//! parse_ini_file of the PHP manual, git-config(1).
+//! parse_ini_file of the PHP manual, git-config(1), systemd.syntax(7).
 
 use super::text::{Block, Cursor};
 use super::{Format, Notation, empty, meaningful, note, reads, too_large};
@@ -50,6 +50,7 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
     }
     let mut root = Block::default();
     let mut inside = &mut root;
+    let mut is_unit = false;
     let mut notes = Vec::new();
     let mut unread = 0_usize;
     let mut nodes = 0_usize;
@@ -71,6 +72,7 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
             Some('[') => {
                 let line = cursor.line();
                 if let Some(name) = section_name(line) {
+                    is_unit |= UNIT.contains(&name);
                     inside = root.inside(name, at);
                     nodes = nodes.saturating_add(1);
                     continue;
@@ -78,7 +80,7 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
             }
             Some(_) => {
                 let indent = cursor.since(&start).chars().count();
-                if setting(&mut cursor, indent, inside) {
+                if if is_unit { unit_setting(&mut cursor, inside) } else { setting(&mut cursor, indent, inside) } {
                     nodes = nodes.saturating_add(1);
                     continue;
                 }
@@ -152,6 +154,35 @@ fn setting(cursor: &mut Cursor<'_>, indent: usize, into: &mut Block) -> bool {
         }
     }
     into.value(key, at, begin.value(value, Kind::Text, last));
+    true
+}
+
+/// Sections of a unit of systemd that hold variables and commands.
+const UNIT: &[&str] = &["Service", "Container", "Socket", "Mount", "Swap"];
+
+/// The same in a unit: quotes and comments are the value's, and a backslash at the end of a line continues it. The value
+/// is what stands there.
+fn unit_setting(cursor: &mut Cursor<'_>, into: &mut Block) -> bool {
+    let at = cursor.at;
+    let mut end = *cursor;
+    end.skip_while(|c| !matches!(c, '=' | '\n' | '\r'));
+    let key = end.since(cursor).trim_end();
+    if key.is_empty() || end.peek() != Some('=') {
+        cursor.line();
+        return false;
+    }
+    *cursor = end;
+    cursor.next();
+    cursor.skip_while(is_blank);
+    let begin = *cursor;
+    loop {
+        let line = cursor.line();
+        if !line.trim_end_matches('\r').ends_with('\\') || cursor.rest.is_empty() {
+            break;
+        }
+    }
+    let text = cursor.since(&begin).trim_end();
+    into.value(key, at, begin.value(text, Kind::Text, begin.offset.saturating_add(text.len())));
     true
 }
 

@@ -42,24 +42,45 @@ enum Open {
 }
 
 fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
+    let mut documents = match placed(text, limits) {
+        Ok(documents) => documents.into_iter(),
+        Err(note) => return (empty(), vec![note]),
+    };
+    match (documents.next(), documents.next()) {
+        (Some((_, document)), None) => (document, Vec::new()),
+        (None, _) => (empty(), Vec::new()),
+        (Some(_), Some((at, _))) => (empty(), vec![note(at, FOLLOWS.to_owned())]),
+    }
+}
+
+const FOLLOWS: &str = "not JSON: something follows after the end of the document";
+
+/// The documents of a file, which may stand one after another (`kubectl`, `jq` and logs write them so); those of a broken
+/// one are none.
+pub fn documents(text: &str, limits: &Limits) -> (Vec<Tree>, Vec<Note>) {
+    match placed(text, limits) {
+        Ok(documents) => (documents.into_iter().map(|(_, document)| document).collect(), Vec::new()),
+        Err(note) => (Vec::new(), vec![note]),
+    }
+}
+
+/// The documents, and where each begins.
+fn placed(text: &str, limits: &Limits) -> Result<Vec<(Position, Tree)>, Note> {
     if let Some(note) = too_large(text, limits) {
-        return (empty(), vec![note]);
+        return Err(note);
     }
     let mark = text.len();
     let text = text.trim_start_matches('\u{feff}');
     let mark = mark.saturating_sub(text.len());
     let mut lines = Lines::new(text);
-    match build(text, mark, &mut lines, limits) {
-        Ok(tree) => (tree, Vec::new()),
-        Err(message) => (empty(), vec![note(lines.last(), message)]),
-    }
+    build(text, mark, &mut lines, limits).map_err(|message| note(lines.last(), message))
 }
 
 /// `mark`: bytes of a mark in front of the text.
-fn build(text: &str, mark: usize, lines: &mut Lines<'_>, limits: &Limits) -> Result<Tree, String> {
+fn build(text: &str, mark: usize, lines: &mut Lines<'_>, limits: &Limits) -> Result<Vec<(Position, Tree)>, String> {
     let mut scanner = Scanner::new(text, &ScannerOptions::default());
     let mut open: Vec<Open> = Vec::new();
-    let mut root = None;
+    let (mut documents, mut begins) = (Vec::new(), Position::default());
     let mut nodes = 0_usize;
     // After a value or an opening bracket a comma is either due or absent; being lenient about it reads more files
     // and never another meaning.
@@ -74,8 +95,15 @@ fn build(text: &str, mark: usize, lines: &mut Lines<'_>, limits: &Limits) -> Res
         if matches!(token, Token::CommentLine(_) | Token::CommentBlock(_)) {
             continue;
         }
-        if root.is_some() {
-            return Err("not JSON: something follows after the end of the document".to_owned());
+        // One that follows another has to be an object: what else stands there is what is left of a broken one.
+        if open.is_empty() && !documents.is_empty() && token != Token::OpenBrace {
+            return Err(FOLLOWS.to_owned());
+        }
+        if open.is_empty() {
+            begins = at;
+        }
+        if documents.len() >= limits.documents {
+            return Err(format!("not read: more than {} documents", limits.documents));
         }
         if let Some(Open::Map { key: key @ None, .. }) = open.last_mut() {
             match token {
@@ -134,7 +162,7 @@ fn build(text: &str, mark: usize, lines: &mut Lines<'_>, limits: &Limits) -> Res
             }
         };
         match open.last_mut() {
-            None => root = Some(done),
+            None => documents.push((begins, done)),
             Some(Open::List(items)) => items.push(done),
             Some(Open::Map { entries, key }) => match key.take() {
                 Some((key, at)) => entries.push(Entry { key, at, value: done }),
@@ -145,7 +173,7 @@ fn build(text: &str, mark: usize, lines: &mut Lines<'_>, limits: &Limits) -> Res
     if !open.is_empty() {
         return Err("not JSON: it ends too early".to_owned());
     }
-    Ok(root.unwrap_or_else(empty))
+    Ok(documents)
 }
 
 fn name_of(token: &Token<'_>) -> Option<CompactString> {

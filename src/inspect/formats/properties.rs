@@ -2,7 +2,8 @@
 //!
 //! Comments start with `#` or `!`; a backslash at the end of a line continues it; `\uXXXX` and single-letter
 //! escapes are resolved. There are no trailing comments: `a=0 # none` has the value `0 # none`. Keys stay flat
-//! (`jwt.clock-skew`); the walk shows them as a path.
+//! (`jwt.clock-skew`); the walk shows them as a path. Files of options for a Java virtual machine set properties too,
+//! with `-D` in front of each; their other options are keys of nothing.
 //!
 //! Source: java.util.Properties, `load(Reader)`.
 
@@ -17,8 +18,8 @@ use compact_str::CompactString;
 pub const FORMAT: Format = Format {
     name: "properties",
     notation: Notation::Properties,
-    extensions: &["properties"],
-    names: &[],
+    extensions: &["properties", "vmoptions"],
+    names: &["jvm.config", "jvm.options"],
     sniff,
     parse,
 };
@@ -68,6 +69,8 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
             notes.push(note(at, format!("the rest was not read: more than {} entries", limits.nodes)));
             break;
         }
+        // The `D` is no part of the name.
+        cursor.advance(if cursor.rest.starts_with("-D") { 2 } else { 0 });
         let key = part(&mut cursor, |rest| rest.bytes().position(ends_key));
         blanks(&mut cursor);
         if matches!(cursor.peek(), Some('=' | ':')) {

@@ -219,16 +219,19 @@ impl Build<'_> {
         if !node.is_element() || node.children().any(|child| child.is_element()) {
             return None;
         }
-        let mut pieces = node.children().filter(Node::is_text);
-        let first = pieces.next()?;
-        let last = pieces.next_back().unwrap_or(first);
+        let first = node.children().find(Node::is_text)?;
         let text: String = node.children().filter(Node::is_text).filter_map(|piece| piece.text()).collect();
-        let (start, end) = (first.range().start, last.range().end);
-        let raw = self.text.get(start..end).unwrap_or("");
-        let ahead = raw.len().saturating_sub(raw.trim_start().len());
+        let start = first.range().start;
+        // Up to the tag that closes it: the parser joins pieces, and tells the place of the first one.
+        let raw = self.text.get(start..node.range().end).and_then(|rest| rest.get(..rest.rfind("</")?)).unwrap_or("");
+        // What stands alone in CDATA stands behind its bracket.
+        let inside = raw.trim().strip_prefix("<![CDATA[").and_then(|rest| rest.strip_suffix("]]>"));
+        let written = inside.map_or(raw, |inside| if inside.contains("]]>") { raw } else { inside });
+        let ahead = raw.find(written).unwrap_or(0);
+        let ahead = ahead.saturating_add(written.len().saturating_sub(written.trim_start().len()));
         let start = start.saturating_add(ahead).saturating_add(self.mark);
         let text = text.trim();
-        let value = self.places.value(text, Kind::Text, start, start.saturating_add(raw.trim().len()));
+        let value = self.places.value(text, Kind::Text, start, start.saturating_add(written.trim().len()));
         (!text.is_empty()).then_some(value)
     }
 }

@@ -321,6 +321,17 @@ fn is_assigned(key: &str) -> bool {
     matches!(key, "Environment" | "environment")
 }
 
+/// Is it a line of a unit of systemd that holds variables or a command?
+pub(crate) fn is_of_unit(key: &str) -> bool {
+    is_assigned(key) || key.starts_with("Exec")
+}
+
+/// Does every line but the last one go on after a backslash?
+pub(crate) fn is_continued(text: &str) -> bool {
+    let mut lines = text.trim_end().lines().rev();
+    lines.next().is_some() && lines.all(|line| line.ends_with('\\'))
+}
+
 /// Options as a shell would split them: commas between assignments stand for blanks.
 pub(crate) fn options<'t>(key: &str, text: &'t str) -> Cow<'t, str> {
     if !is_assigned(key) || !text.contains(',') {
@@ -354,5 +365,5 @@ pub(crate) fn holds_options(key: &str, text: &str) -> bool {
     let words = || letters.words(0, letters.text().len());
     // `JAVA_OPTS_APPEND` of many images; `options` and the rest say so as the last word only.
     let named = words().last().is_some_and(|word| OPTIONS.contains(&word)) || words().any(|word| word == b"opts");
-    named || key.starts_with("Exec") || text.starts_with("-D") || text.starts_with("--")
+    named || is_of_unit(key) || text.starts_with("-D") || text.starts_with("--")
 }

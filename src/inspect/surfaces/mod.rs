@@ -25,11 +25,14 @@ const SILENT_KINDS: &[&str] = &[
     "PolicyReport",
 ];
 
-/// Groups of policies: what stands in there is a pattern for other objects, often one that forbids the setting.
+/// Groups of policies: what stands in there is a pattern for other objects, often one that forbids the setting. And of
+/// tests, which make objects in order to see what becomes of them.
 const SILENT_GROUPS: &[&str] = &[
     "admissionregistration.k8s.io",
+    "chainsaw.kyverno.io",
     "clockwarden.io",
     "constraints.gatekeeper.sh",
+    "kuttl.dev",
     "kyverno.io",
     "policies.kyverno.io",
     "templates.gatekeeper.sh",
@@ -81,6 +84,25 @@ pub(crate) fn is_not_deployed(name: &str) -> bool {
     let base = name.rsplit(['/', '\\']).next().unwrap_or(name).to_ascii_lowercase();
     [".schema.json", ".schema.yaml", ".schema.yml"].iter().any(|end| base.ends_with(end))
         || matches!(base.as_str(), "launchsettings.json" | "package.json" | "package-lock.json" | "composer.json")
+        || matches!(base.as_str(), "launch.json" | "phpunit.xml" | "phpunit.xml.dist")
+}
+
+/// Does a file's name say that it is what a test is run with, or what one wants to see: the test folder of Maven,
+/// steps of kuttl?
+///
+/// Source: <https://maven.apache.org/guides/introduction/introduction-to-the-standard-directory-layout.html>,
+/// <https://kuttl.dev/docs/testing/steps.html>.
+pub(crate) fn is_of_test(name: &str) -> bool {
+    let name = name.replace('\\', "/");
+    let base = name.rsplit('/').next().unwrap_or(&name);
+    let is_step = |rest: &str| {
+        ["assert", "errors"].iter().any(|what| rest.strip_prefix(what).is_some_and(|rest| rest.starts_with(['.', '-'])))
+    };
+    let folders: Vec<&str> = name.split('/').collect();
+    folders.windows(2).any(|pair| pair == ["src", "test"])
+        || base.split_once('-').is_some_and(|(number, rest)| {
+            number.len() == 2 && number.bytes().all(|b| b.is_ascii_digit()) && is_step(rest)
+        })
 }
 
 /// Keys whose values are written for people.
