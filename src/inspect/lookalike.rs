@@ -51,12 +51,13 @@ fn is_case(convention: &Convention, link: &Link<'_>) -> bool {
 pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str) -> bool {
     let end = letters.text().len();
     let own = end.saturating_sub(key.bytes().filter(u8::is_ascii_alphanumeric).count());
-    if letters.text().get(own..).is_some_and(is_issuers) {
-        return true;
-    }
-    if is_of_others(convention, letters) {
-        return true;
-    }
+    says_otherwise(convention, letters, own, key)
+        || letters.text().get(own..).is_some_and(is_issuers)
+        || is_of_others(convention, letters)
+}
+
+fn says_otherwise(convention: &Convention, letters: &Letters, own: usize, key: &str) -> bool {
+    let end = letters.text().len();
     let is_otherwise = |from: usize, to: usize| letters.words(from, to).any(|word| convention.silence.has(word));
     if is_otherwise(0, own) || key.contains('.') {
         return is_otherwise(0, end);
@@ -78,20 +79,22 @@ pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str)
 /// `kafka.auth.clockSkew`? Of a signature it may be said in front: `jwt.signature.clockSkew`. One word may be two:
 /// `rate_limit`.
 fn is_of_others(convention: &Convention, letters: &Letters) -> bool {
-    let (mut is_open, mut of_tokens) = (false, None);
-    for key in 0..letters.keys().count() {
-        let mut before: &[u8] = &[];
-        for word in letters.words(letters.before_key(key), letters.before_key(key.saturating_add(1))) {
-            let is_two = || convention.others.has([before, word].concat().as_slice());
-            if convention.is_auth(word) {
-                is_open = false;
-                of_tokens = convention.of_tokens.has(word).then_some(key).or(of_tokens);
-            } else if convention.others.has(word) || (!before.is_empty() && is_two()) {
-                let is_theirs = of_tokens.is_some_and(|of_tokens| key.saturating_sub(of_tokens) <= 1);
-                is_open |= !(word.starts_with(b"signature") && is_theirs);
-            }
-            before = word;
+    let (mut is_open, mut key, mut at, mut before) = (false, 0_usize, 0_usize, 0_usize);
+    for word in letters.words(0, letters.text().len()) {
+        while letters.before_key(key.saturating_add(1)) <= at {
+            key = key.saturating_add(1);
+            before = at;
         }
+        let end = at.saturating_add(word.len());
+        let is_two = before < at && letters.text().get(before..end).is_some_and(|two| convention.others.has(two));
+        if is_two || convention.others.has(word) {
+            let around = letters.before_key(key.saturating_sub(1));
+            let is_theirs = || letters.words(around, at).any(|word| convention.of_tokens.has(word));
+            is_open |= !(word.starts_with(b"signature") && is_theirs());
+        } else if is_open && convention.is_auth(word) {
+            is_open = false;
+        }
+        (before, at) = (at, end);
     }
     is_open
 }
@@ -101,9 +104,9 @@ fn is_of_others(convention: &Convention, letters: &Letters) -> bool {
 ///
 /// Source: `max_clock_drift` of Tendermint's light clients (<https://github.com/cosmos/ibc>), `allowed-clock-drift` of
 /// TiDB.
-pub(crate) fn is_drift(key: &str) -> bool {
-    let letters = Letters::of([key]);
-    let mut words = letters.words(0, letters.text().len());
+pub(crate) fn is_drift(letters: &Letters, key: &str) -> bool {
+    let end = letters.text().len();
+    let mut words = letters.words(end.saturating_sub(words::of(key).count()), end);
     words.any(|word| matches!(word, b"max" | b"maximum" | b"allowed"))
         && words.any(|word| matches!(word, b"drift" | b"clockdrift"))
 }

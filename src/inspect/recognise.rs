@@ -89,7 +89,6 @@ pub(crate) fn recognise<'s>(
     if link.keys().map(str::len).sum::<usize>() > PATH_BYTES
         || !link.keys().any(|key| catalogue.mentions(key.as_bytes()))
         || link.keys().any(|key| is_comment(key) && !is_profile(catalogue, key))
-        || lookalike::is_put_aside(link)
     {
         return None;
     }
@@ -226,7 +225,7 @@ impl Suspect<'_, '_> {
     /// How much of the path the entry explains; `None`: it does not fit.
     fn weight(&self, known: &Known) -> Option<usize> {
         if let Role::Generic { strong, .. } = known.role {
-            if self.is_silenced() || !(self.has_auth() || (strong && !lookalike::is_drift(self.key))) {
+            if self.is_silenced() || !(self.has_auth() || (strong && !lookalike::is_drift(self.letters, self.key))) {
                 return None;
             }
             let tail = known.keys.iter().filter(|key| self.ends_in(key.tail())).map(|key| key.weight()).max()?;
@@ -384,6 +383,7 @@ pub(crate) fn is_idle(catalogue: &Catalogue, setting: &Setting<'_>, link: &Link<
     // Of a product that is known the switch is told itself, and beside it what its neighbour means once it is on again.
     let is_tolerance = matches!((setting.effect, setting.known.role), (Effect::Tolerance(_), Role::Generic { .. }));
     is_none_of(&keys, link)
+        || lookalike::is_put_aside(link)
         || lookalike::is_nobodys(catalogue.convention(), &letters, link)
         || link.scopes().any(|(scope, above, index)| {
             keys.get(above).is_some_and(|key| scope.is_shadowed(key, index))
