@@ -6,7 +6,7 @@
 //!
 //! Does not know: bounds, severities, what is done about it.
 
-use super::catalogue::{Catalogue, Condition, Context, Known, Meaning, Reads, Role};
+use super::catalogue::{Candidate, Catalogue, Condition, Context, Known, Meaning, Reads, Role};
 use super::duration::{self, Nanos, Span};
 use super::formats::{self, Notation};
 use super::link::{Link, Way};
@@ -57,8 +57,8 @@ pub enum Effect {
 /// Room to work in, kept from leaf to leaf.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
-    /// The entries that fit a leaf's spelling.
-    found: Vec<usize>,
+    /// The spellings that fit a leaf's name.
+    found: Vec<Candidate>,
     /// Those of its path.
     letters: Letters,
 }
@@ -80,7 +80,7 @@ pub(crate) fn recognise<'s>(
     }
     let Written::Value { text, is_default } = value::written(scalar) else { return None };
     let value = Value::of(&text, link, scalar);
-    let known = |number: &usize| catalogue.known().get(*number);
+    let known = |candidate: &Candidate| catalogue.known().get(candidate.known);
     let may_be =
         |known: &Known| known.role != Role::Exclusion && value.effect(known, &text).is_some_and(&is_of_interest);
     if !found.iter().filter_map(known).any(may_be) {
@@ -95,17 +95,17 @@ pub(crate) fn recognise<'s>(
     letters.clear();
     link.spell(letters);
     let (key, has_auth, is_silenced) = (link.keys().next()?, OnceCell::new(), OnceCell::new());
-    let suspect = Suspect { catalogue, kind, link, letters, key, span: value.span, has_auth, is_silenced };
+    let suspect = Suspect { catalogue, kind, link, letters, key, found, span: value.span, has_auth, is_silenced };
     // An example is nobody's setting, not even that of a product that is known.
     if suspect.letters.keys().any(|key| catalogue.convention().silent_keys.has(key)) {
         return None;
     }
     let mut best: Option<(bool, usize, &Known)> = None;
-    for known in found.iter().filter_map(known) {
+    for (number, known) in found.iter().filter_map(|candidate| Some((candidate.known, known(candidate)?))) {
         if known.role != Role::Exclusion && value.effect(known, &text).is_none() {
             continue;
         }
-        let Some(weight) = suspect.weight(known) else { continue };
+        let Some(weight) = suspect.weight(number, known) else { continue };
         let rank = (!matches!(known.role, Role::Generic { .. }), weight, known);
         // Of two that fit alike, the one that says "no setting" is right more often.
         let better = |(product, weight, best): &(bool, usize, &Known)| {
@@ -216,6 +216,8 @@ struct Suspect<'s, 'l> {
     link: &'l Link<'l>,
     letters: &'l Letters,
     key: &'l str,
+    /// The spellings whose ends fit.
+    found: &'l [Candidate],
     span: Option<Span>,
     has_auth: OnceCell<bool>,
     is_silenced: OnceCell<bool>,
@@ -223,19 +225,21 @@ struct Suspect<'s, 'l> {
 
 impl Suspect<'_, '_> {
     /// How much of the path the entry explains; `None`: it does not fit.
-    fn weight(&self, known: &Known) -> Option<usize> {
+    fn weight(&self, number: usize, known: &Known) -> Option<usize> {
+        let of_entry = self.found.iter().filter(|candidate| candidate.known == number);
+        let keys = of_entry.filter_map(|candidate| known.keys.get(candidate.key));
         if let Role::Generic { strong, .. } = known.role {
             if self.is_silenced() || !(self.has_auth() || (strong && !lookalike::is_drift(self.letters, self.key))) {
                 return None;
             }
-            let tail = known.keys.iter().filter(|key| self.ends_in(key.tail())).map(|key| key.weight()).max()?;
+            let tail = keys.filter(|key| self.ends_in(key.tail())).map(|key| key.weight()).max()?;
             let convention = self.catalogue.convention();
             let is_another =
                 lookalike::is_switch_or_bound(convention, self.letters, self.key, tail, self.span, self.link);
             return (!is_another).then_some(tail);
         }
         let start_weight = |key: &super::words::Pattern| Some((key.find(self.letters)?, key.weight()));
-        let (start, weight) = known.keys.iter().filter_map(start_weight).max_by_key(|(_, weight)| *weight)?;
+        let (start, weight) = keys.filter_map(start_weight).max_by_key(|(_, weight)| *weight)?;
         let contexts = known.contexts.iter().filter(|context| self.is_in(context, start)).map(evidence).max();
         // What is required for the setting to matter is asked later (`is_idle`), and does not decide whose setting
         // it is: an unused setting of a known product must not be judged by the generic convention instead.

@@ -21,6 +21,25 @@ fn letter(byte: u8) -> Option<u8> {
     byte.is_ascii_alphanumeric().then(|| byte.to_ascii_lowercase())
 }
 
+/// What tells where words begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Upper,
+    Lower,
+    Digit,
+    Other,
+}
+
+/// A byte's class, and the lower-case letter or digit that it is.
+fn class(byte: u8) -> (Class, u8) {
+    match byte {
+        b'a'..=b'z' => (Class::Lower, byte),
+        b'A'..=b'Z' => (Class::Upper, byte.to_ascii_lowercase()),
+        b'0'..=b'9' => (Class::Digit, byte),
+        _ => (Class::Other, byte),
+    }
+}
+
 /// The letters of a key, first to last. Allocates nothing.
 pub fn of(key: &str) -> impl DoubleEndedIterator<Item = u8> + '_ {
     key.bytes().filter_map(letter)
@@ -50,25 +69,26 @@ impl Letters {
         let start = self.text.len();
         self.text.resize(start.saturating_add(bytes.len()), 0);
         self.begins.resize(start.saturating_add(bytes.len()), false);
-        let (text, begins) = (self.text.iter_mut().skip(start), self.begins.iter_mut().skip(start));
-        let mut room = text.zip(begins);
-        let (mut before, mut count) = (0_u8, start);
-        for (i, byte) in bytes.iter().copied().enumerate() {
-            if let Some(letter) = letter(byte) {
+        let text = self.text.get_mut(start..).unwrap_or(&mut []).iter_mut();
+        let mut room = text.zip(self.begins.get_mut(start..).unwrap_or(&mut []));
+        let (mut before, mut count) = (Class::Other, start);
+        let mut rest = bytes.iter().copied().map(class).peekable();
+        while let Some((class, letter)) = rest.next() {
+            if class != Class::Other {
                 // `clockSkew`, `oauth2Leeway`, and the S of `JWTSkew`.
-                let is_last_capital = || bytes.get(i.saturating_add(1)).is_some_and(u8::is_ascii_lowercase);
-                let begins = !before.is_ascii_alphanumeric()
-                    || (byte.is_ascii_uppercase() && (!before.is_ascii_uppercase() || is_last_capital()));
+                let begins = before == Class::Other
+                    || (class == Class::Upper
+                        && (before != Class::Upper || rest.peek().is_some_and(|(next, _)| *next == Class::Lower)));
                 if let Some(place) = room.next() {
                     (*place.0, *place.1) = (letter, begins);
                 }
                 count = count.saturating_add(1);
             }
-            before = byte;
+            before = class;
         }
         self.text.truncate(count);
         self.begins.truncate(count);
-        self.keys.push(self.text.len());
+        self.keys.push(count);
     }
 
     /// All letters.

@@ -10,8 +10,17 @@ use super::super::words;
 struct Node {
     /// Next letter (towards the front) and its node, sorted.
     next: Vec<(u8, usize)>,
-    /// Entries whose spelling begins here.
-    known: Vec<usize>,
+    /// Spellings that begin here.
+    known: Vec<Candidate>,
+}
+
+/// A spelling that may fit: its entry's number, and its own among those of the entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// The entry.
+    pub known: usize,
+    /// The spelling.
+    pub key: usize,
 }
 
 /// See the module.
@@ -28,7 +37,7 @@ impl Default for Index {
 
 impl Index {
     /// Adds the end of a spelling, in lower-case letters.
-    pub fn insert(&mut self, tail: &[u8], known: usize) {
+    pub fn insert(&mut self, tail: &[u8], candidate: Candidate) {
         let mut at = 0;
         for letter in tail.iter().rev() {
             let fresh = self.nodes.len();
@@ -42,14 +51,14 @@ impl Index {
                 }
             };
         }
-        if let Some(node) = self.nodes.get_mut(at).filter(|node| !node.known.contains(&known)) {
-            node.known.push(known);
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.known.push(candidate);
         }
     }
 
-    /// The entries whose ends fit the path with these keys, innermost first. Whether a word begins where a spelling
+    /// The spellings whose ends fit the path with these keys, innermost first. Whether a word begins where a spelling
     /// does is left to the caller, as is everything else that an entry asks for.
-    pub fn candidates<'k>(&self, keys: impl Iterator<Item = &'k str>, found: &mut Vec<usize>) {
+    pub fn candidates<'k>(&self, keys: impl Iterator<Item = &'k str>, found: &mut Vec<Candidate>) {
         found.clear();
         let mut at = 0;
         for letter in keys.flat_map(|key| words::of(key).rev()) {
@@ -71,17 +80,20 @@ mod tests {
     #[test]
     fn finds_every_ending_across_keys_and_nothing_else() {
         let mut index = Index::default();
-        index.insert(b"clockskew", 1);
-        index.insert(b"skew", 2);
-        index.insert(b"jwtclockskew", 3);
-        let check = |path: &[&str], expected: &[usize]| {
-            let mut found = vec![9];
+        let candidate = |(known, key)| Candidate { known, key };
+        for (tail, number) in [("clockskew", (1, 0)), ("skew", (2, 0)), ("jwtclockskew", (3, 0)), ("timeskew", (1, 1))]
+        {
+            index.insert(tail.as_bytes(), candidate(number));
+        }
+        let check = |path: &[&str], expected: &[(usize, usize)]| {
+            let mut found = vec![candidate((9, 9))];
             index.candidates(path.iter().rev().copied(), &mut found);
-            assert_eq!(found, expected, "{path:?}");
+            assert_eq!(found, expected.iter().copied().map(candidate).collect::<Vec<_>>(), "{path:?}");
         };
-        check(&["a", "jwt", "clock_skew"], &[2, 1, 3]);
-        check(&["JWT_CLOCK_SKEW"], &[2, 1, 3]);
-        check(&["clock", "skew"], &[2, 1]);
+        check(&["a", "jwt", "clock_skew"], &[(2, 0), (1, 0), (3, 0)]);
+        check(&["JWT_CLOCK_SKEW"], &[(2, 0), (1, 0), (3, 0)]);
+        check(&["clock", "skew"], &[(2, 0), (1, 0)]);
+        check(&["time", "skew"], &[(2, 0), (1, 1)]);
         check(&["skews"], &[]);
         check(&[""], &[]);
         check(&[], &[]);

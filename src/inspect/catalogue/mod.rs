@@ -19,7 +19,7 @@ use super::mention::Mentions;
 use super::words::Pattern;
 use std::sync::{Arc, LazyLock};
 
-pub use index::Index;
+pub use index::{Candidate, Index};
 pub use neighbours::Neighbours;
 pub use own::Own;
 pub use raw::CatalogueError;
@@ -364,8 +364,8 @@ impl Catalogue {
                     condition.bit = self.neighbours.add(&condition.key);
                 }
             }
-            for key in &known.keys {
-                self.index.insert(key.tail(), number);
+            for (key, spelling) in known.keys.iter().enumerate() {
+                self.index.insert(spelling.tail(), Candidate { known: number, key });
             }
         }
     }
