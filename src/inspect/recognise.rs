@@ -404,11 +404,12 @@ fn holds_others(key: &str) -> bool {
     matches!(key, "env" | "environment") || command::KEYS.contains(&key) || formats::by_name(key).is_some()
 }
 
-/// Is it in a resource of Terraform that is not made at all?
+/// Is it in a resource of Terraform that is not made at all, or in a module that is told to make nothing?
 ///
-/// Source: <https://developer.hashicorp.com/terraform/language/meta-arguments/count>.
+/// Source: <https://developer.hashicorp.com/terraform/language/meta-arguments/count>; `create` is what most modules of the
+/// registry call that switch.
 fn is_none_of(keys: &[&str], link: &Link<'_>) -> bool {
     matches!(keys.first(), Some(&("resource" | "module")))
         && link.notation() == Notation::Assignment
-        && link.scopes().any(|(scope, above, _)| above <= 3 && scope.holds(b"count", "0"))
+        && link.scopes().any(|(scope, above, _)| above <= 3 && (scope.holds(b"count", "0") || scope.holds(b"create", "false")))
 }

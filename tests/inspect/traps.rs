@@ -422,6 +422,8 @@ fn variables_and_flags_of_a_container_switch_one_another_off() {
 fn a_resource_that_is_not_made_sets_nothing() {
     check("a.tf", "resource \"a\" \"b\" {\n  count = 0\n  jwt_leeway = 0\n}\n");
     check("a.tf", "resource \"a\" \"b\" {\n  count = 1\n  jwt_leeway = §0\n}\n");
+    check("a.tf", "module \"a\" {\n  create = false\n  jwt_leeway = 0\n}\n");
+    check("a.tf", "module \"a\" {\n  create = true\n  jwt_leeway = §0\n}\n");
     check("job.hcl", "group \"a\" {\n  count = 0\n  jwt_leeway = §0\n}\n");
 }
 

@@ -326,10 +326,10 @@ pub(crate) fn is_of_unit(key: &str) -> bool {
     is_assigned(key) || key.starts_with("Exec")
 }
 
-/// Does every line but the last one go on after a backslash?
+/// Is it of several lines, and does every one but the last go on after a backslash?
 pub(crate) fn is_continued(text: &str) -> bool {
-    let mut lines = text.trim_end().lines().rev();
-    lines.next().is_some() && lines.all(|line| line.ends_with('\\'))
+    let mut lines = text.trim_end().lines().rev().skip(1).peekable();
+    lines.peek().is_some() && lines.all(|line| line.ends_with('\\'))
 }
 
 /// Options as a shell would split them: commas between assignments stand for blanks.
