@@ -27,6 +27,7 @@ pub(crate) fn is_nobodys(convention: &Convention, letters: &Letters, link: &Link
         || above.checked_sub(1).and_then(|above| keys.get(above)).is_some_and(|key| convention.things.has(key))
         || link.keys().any(is_checksum)
         || is_annotation_of_alert(&keys, link)
+        || is_logged(link)
         || is_case(convention, link)
 }
 
@@ -40,6 +41,12 @@ fn is_checksum(key: &str) -> bool {
 /// Prometheus' rules carry texts for people beside their expressions.
 fn is_annotation_of_alert(keys: &[&[u8]], link: &Link<'_>) -> bool {
     keys.contains(&b"annotations".as_slice()) && link.scopes().any(|(scope, _, _)| scope.has("expr"))
+}
+
+/// Does it stand in a line of a log, beside its level and its message?
+fn is_logged(link: &Link<'_>) -> bool {
+    link.notation() == Notation::Json
+        && link.scopes().any(|(scope, _, _)| scope.has("level") && (scope.has("msg") || scope.has("message")))
 }
 
 fn is_case(convention: &Convention, link: &Link<'_>) -> bool {
@@ -76,27 +83,42 @@ fn says_otherwise(convention: &Convention, letters: &Letters, own: usize, key: &
 }
 
 /// Does a word name what has nothing to do with tokens, with no word about them behind it: `auth.kafka.clockSkew`, but not
-/// `kafka.auth.clockSkew`? Of a signature it may be said in front: `jwt.signature.clockSkew`. One word may be two:
-/// `rate_limit`.
+/// `kafka.auth.clockSkew`? Right behind `jwt` or its like it is a part of what checks them: `jwt.cookie.clockSkew`. One
+/// word may be two: `rate_limit`.
 fn is_of_others(convention: &Convention, letters: &Letters) -> bool {
-    let (mut is_open, mut key, mut at, mut before) = (false, 0_usize, 0_usize, 0_usize);
+    #[derive(Clone, Copy, PartialEq)]
+    enum Whose {
+        Ours,
+        /// Until a word about tokens comes.
+        Theirs,
+        /// Until one comes that is certain.
+        AllTheirs,
+    }
+    let (mut whose, mut key, mut at, mut before) = (Whose::Ours, 0_usize, 0_usize, 0_usize);
+    let mut has_auth = false;
     for word in letters.words(0, letters.text().len()) {
         while letters.before_key(key.saturating_add(1)) <= at {
             key = key.saturating_add(1);
             before = at;
         }
         let end = at.saturating_add(word.len());
-        let is_two = before < at && letters.text().get(before..end).is_some_and(|two| convention.others.has(two));
-        if is_two || convention.others.has(word) {
+        let two = letters.text().get(before..end).filter(|_| before < at).unwrap_or(&[]);
+        has_auth |= convention.is_auth(word);
+        let is_certain = || convention.of_tokens.has(word);
+        if convention.others_all.has(word) || convention.others_all.has(two) {
+            whose = Whose::AllTheirs;
+        } else if convention.others.has(word) || convention.others.has(two) {
             let around = letters.before_key(key.saturating_sub(1));
-            let is_theirs = || letters.words(around, at).any(|word| convention.of_tokens.has(word));
-            is_open |= !(word.starts_with(b"signature") && is_theirs());
-        } else if is_open && convention.is_auth(word) {
-            is_open = false;
+            if whose == Whose::Ours && !letters.words(around, at).any(|word| convention.of_tokens.has(word)) {
+                whose = Whose::Theirs;
+            }
+        } else if (whose == Whose::Theirs && convention.is_auth(word)) || (whose == Whose::AllTheirs && is_certain()) {
+            whose = Whose::Ours;
         }
         (before, at) = (at, end);
     }
-    is_open
+    // Without a word about tokens anywhere it is no more than a doubt, which is told as such.
+    whose == Whose::AllTheirs || (whose == Whose::Theirs && has_auth)
 }
 
 /// Is it the greatest drift of something? Ledgers and stores have those too, and without a word about tokens nothing can
@@ -168,17 +190,24 @@ pub(crate) fn is_of_item(link: &Link<'_>, is_such: impl Fn(&[u8]) -> bool) -> bo
 
 /// Is it how long before its end a token is fetched anew, as far as names tell? `ACCESS_TOKEN_EXPIRY_LEEWAY=0` is no
 /// tolerance; `JWT_EXPIRATION_LEEWAY` may be one, and what is called a clock's is one. Nor is `ACCESS_TOKEN_SKEW_SECONDS`
-/// one in nearly all that clients write.
+/// one in nearly all that clients write, nor what belongs to client credentials, with which tokens are got and none checked.
 ///
 /// Source: <https://github.com/auth0/auth0-aspnetcore-authentication/pull/247> (`AccessTokenExpirationLeeway`).
 pub(crate) fn is_lead(convention: &Convention, letters: &Letters) -> bool {
     let words = || letters.words(0, letters.text().len());
-    let mut before: &[u8] = &[];
-    let is_lead = words().any(|word| {
-        let is_access_token = std::mem::replace(&mut before, word) == b"access" && word == b"token";
-        is_access_token || convention.leads.has(word)
-    });
-    is_lead && !words().any(|word| convention.checks.has(word) || matches!(word, b"clock" | b"tolerance"))
+    let (mut before, mut is_client, mut is_lead): (&[u8], _, _) = (&[], false, false);
+    for word in words() {
+        match (std::mem::replace(&mut before, word), word) {
+            (b"access", b"token") => is_lead = true,
+            (b"client", b"credentials") => is_client = true,
+            _ => is_lead |= convention.leads.has(word),
+        }
+    }
+    let is_checked = || words().any(|word| convention.checks.has(word));
+    // Of OpenID Connect a client checks tokens as well.
+    let is_connect = || words().any(|word| matches!(word, b"oidc" | b"openid" | b"openidconnect"));
+    (is_client && !is_checked() && !is_connect())
+        || (is_lead && !is_checked() && !words().any(|word| matches!(word, b"clock" | b"tolerance")))
 }
 
 /// Is it a switch or a bound? `letters` are those of all keys, `key` is the setting's, `tail` the number of letters in the

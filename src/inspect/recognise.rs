@@ -15,7 +15,7 @@ use super::scope::fits;
 use super::surfaces::command;
 use super::tree::{Kind, Scalar};
 use super::value::{self, Written};
-use super::words::{Letters, Pattern};
+use super::words::{self, Letters, Pattern};
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
@@ -281,9 +281,20 @@ impl Suspect<'_, '_> {
 
     /// Is the value one of several parts that make a span (`clockSkew: {minutes: 0, seconds: 30}`), which is not zero?
     fn is_part_of_more(&self, known: &Known) -> bool {
-        matches!(known.role, Role::Generic { has_unit: true, .. })
-            && duration::unit_named(&self.key.to_ascii_lowercase()).is_some()
-            && self.link.scopes().next().is_some_and(|(scope, _, _)| scope.holds_more())
+        let Some((scope, _, _)) = self.link.scopes().next() else { return false };
+        let is_part = || duration::unit_named(&self.key.to_ascii_lowercase()).is_some();
+        let is_zero = self.span.is_some_and(|span| span.nanos(duration::Unit::Seconds) == 0);
+        is_zero
+            && matches!(known.role, Role::Generic { has_unit: true, .. })
+            && ((is_part() && scope.holds_more()) || self.stem().is_some_and(|stem| scope.holds_more_of(stem)))
+    }
+
+    /// The letters of the key before its last word, which is a unit: `jwtleeway` of `JWT_LEEWAY_MINUTES`.
+    fn stem(&self) -> Option<&[u8]> {
+        let end = self.letters.text().len();
+        let own = end.saturating_sub(words::of(self.key).count());
+        let unit = self.letters.words(own, end).last()?;
+        self.letters.text().get(own..end.saturating_sub(unit.len())).filter(|stem| !stem.is_empty())
     }
 
     fn words(&self) -> impl Iterator<Item = &[u8]> {
@@ -387,6 +398,7 @@ pub(crate) fn is_idle(catalogue: &Catalogue, setting: &Setting<'_>, link: &Link<
     // Of a product that is known the switch is told itself, and beside it what its neighbour means once it is on again.
     let is_tolerance = matches!((setting.effect, setting.known.role), (Effect::Tolerance(_), Role::Generic { .. }));
     is_none_of(&keys, link)
+        || is_undone(link)
         || lookalike::is_put_aside(link)
         || lookalike::is_nobodys(catalogue.convention(), &letters, link)
         || link.scopes().any(|(scope, above, index)| {
@@ -404,6 +416,23 @@ fn holds_others(key: &str) -> bool {
     matches!(key, "env" | "environment") || command::KEYS.contains(&key) || formats::by_name(key).is_some()
 }
 
+/// Is it in what something is done with that takes it away, or runs tests: a task of Ansible that wants it absent, a plugin
+/// of Maven, a profile of Spring?
+///
+/// Source: <https://docs.ansible.com/ansible/latest/collections/kubernetes/core/k8s_module.html> (`state`),
+/// <https://maven.apache.org/surefire/maven-surefire-plugin/test-mojo.html> (`environmentVariables`),
+/// <https://docs.spring.io/spring-boot/reference/features/profiles.html>.
+fn is_undone(link: &Link<'_>) -> bool {
+    const BY: &[(&[u8], &str)] = &[
+        (b"artifactid", "maven-surefire-plugin"),
+        (b"artifactid", "maven-failsafe-plugin"),
+        (b"springconfigactivateonprofile", "test"),
+    ];
+    // Right beside the setting it is one of its own.
+    link.scopes().skip(1).any(|(scope, _, _)| scope.holds(b"state", "absent"))
+        || link.scopes().any(|(scope, _, _)| BY.iter().any(|(key, value)| scope.holds(key, value)))
+}
+
 /// Is it in a resource of Terraform that is not made at all, or in a module that is told to make nothing?
 ///
 /// Source: <https://developer.hashicorp.com/terraform/language/meta-arguments/count>; `create` is what most modules of the
@@ -411,5 +440,7 @@ fn holds_others(key: &str) -> bool {
 fn is_none_of(keys: &[&str], link: &Link<'_>) -> bool {
     matches!(keys.first(), Some(&("resource" | "module")))
         && link.notation() == Notation::Assignment
-        && link.scopes().any(|(scope, above, _)| above <= 3 && (scope.holds(b"count", "0") || scope.holds(b"create", "false")))
+        && link
+            .scopes()
+            .any(|(scope, above, _)| above <= 3 && (scope.holds(b"count", "0") || scope.holds(b"create", "false")))
 }

@@ -202,7 +202,8 @@ impl<'p> Scope<'p> {
 
     /// Does this key (letters) have a value that fits the condition's, or none that does?
     pub(crate) fn answers(&self, key: &[u8], condition: &Condition) -> bool {
-        let mut values = self.values(key).peekable();
+        let last = self.lettered(key).filter(|(index, key, _)| !self.is_shadowed(key, *index));
+        let mut values = last.filter_map(|(_, _, text)| text).take(VALUES_MAX).peekable();
         values.peek().is_some() && values.any(|value| fits(&condition.value, value)) != condition.is_other
     }
 
@@ -218,6 +219,19 @@ impl<'p> Scope<'p> {
         *facts.holds_more.get_or_init(|| entries.any(|(key, text)| text.is_some_and(is_more) && is_part(key)))
     }
 
+    /// The same of names that are written out: `JWT_LEEWAY_SECONDS=30` beside `JWT_LEEWAY_MINUTES=0`, whose stem (letters)
+    /// this is.
+    pub(crate) fn holds_more_of(&self, stem: &[u8]) -> bool {
+        let is_part = |key: &str| {
+            let letters: Vec<u8> = words::of(key).collect();
+            let unit = letters.strip_prefix(stem).and_then(|unit| std::str::from_utf8(unit).ok());
+            unit.and_then(duration::unit_named).is_some()
+        };
+        let is_more = |value: &str| duration::read(value).is_some_and(|span| span.nanos(Unit::Seconds) > 0);
+        let mut entries = self.numbers().filter_map(|index| self.entry(index));
+        entries.any(|(key, text)| text.is_some_and(is_more) && is_part(key))
+    }
+
     /// Are the times of the tokens not checked at all that a setting belongs to? `above` is the number of keys above the
     /// scope. A check that has no name counts where the scope is named for tokens: elsewhere it may be one of
     /// certificates.
@@ -227,12 +241,18 @@ impl<'p> Scope<'p> {
             return false;
         }
         let from = letters.before_key(above);
-        let by_another = |it: &[u8]| unchecked.get(it).is_some_and(|by| by.iter().any(|switch| *switch != index));
+        let by_another = |it: &[u8]| unchecked.get(it).is_some_and(|by| self.holds_another(by, index));
         let scope = letters.words(letters.before_key(above.saturating_sub(1)), from).last();
         let ends = (from..=letters.text().len()).filter(|end| *end == from || letters.begins(*end));
         (above > 0 && scope.is_some_and(|word| convention.is_auth(word)) && by_another(ANY_CHECK))
             || (above > 0 && scope.is_some_and(|word| WHOLE.contains(&word)) && by_another(ANY_WAY))
             || ends.filter_map(|end| letters.text().get(from..end)).any(by_another)
+    }
+
+    /// Is one of these entries another than `index`, and the last one of its name?
+    fn holds_another(&self, switches: &[usize], index: usize) -> bool {
+        let is_last = |switch: usize| self.entry(switch).is_some_and(|(key, _)| !self.is_shadowed(key, switch));
+        switches.iter().any(|switch| *switch != index && is_last(*switch))
     }
 
     /// Is the feature switched off that a setting belongs to, whose letters from here on begin at `from`? The way
@@ -242,7 +262,7 @@ impl<'p> Scope<'p> {
         if off.is_empty() {
             return false;
         }
-        let by_another = |feature: &[u8]| off.get(feature).is_some_and(|by| by.iter().any(|switch| *switch != index));
+        let by_another = |feature: &[u8]| off.get(feature).is_some_and(|by| self.holds_another(by, index));
         let ends = (from..=letters.text().len()).filter(|end| *end == from || letters.begins(*end));
         WHOLE.iter().any(|whole| by_another(whole))
             || ends.filter_map(|end| letters.text().get(from..end)).any(by_another)
@@ -262,9 +282,18 @@ impl Facts {
     }
 
     fn value<'v>(&mut self, index: usize, key: &str, text: &str, written: impl FnOnce() -> Written<'v>) {
-        if text.len() <= VALUE_BYTES && switches::may_switch(text) {
+        if text.trim().is_empty() {
+            if let Some(feature) = switches::of_nobody(key) {
+                self.unchecked(index, feature);
+            }
+        } else if text.len() <= VALUE_BYTES && switches::may_switch(text) {
             self.off_by(index, &Letters::of([key]), written());
         }
+    }
+
+    fn unchecked(&mut self, index: usize, feature: Vec<u8>) {
+        let by = self.unchecked.entry(feature).or_default();
+        by.extend((by.len() < SWITCHES_MAX).then_some(index));
     }
 
     /// `saml: {enabled: false}` is about `samlLeeway` beside it too, and so is `features: {saml: false}`. `enable` may be a
@@ -334,9 +363,8 @@ impl Facts {
 
     fn off_by(&mut self, index: usize, letters: &Letters, written: Written<'_>) {
         let Written::Value { text, .. } = written else { return };
-        if let Some(feature) = switches::another_way(letters, &text) {
-            let by = self.unchecked.entry(feature).or_default();
-            by.extend((by.len() < 2).then_some(index));
+        for feature in switches::another_way(letters, &text) {
+            self.unchecked(index, feature);
         }
         let Some(on) = switches::switch(&text) else { return };
         // `auth: {provider: none}`
@@ -344,13 +372,11 @@ impl Facts {
         let feature = if is_whose { Some(ANY_CHECK.to_vec()) } else { switches::unchecked(letters, on) };
         // A number is a span: `verification_expiry: 0`.
         if let Some(feature) = feature.filter(|_| !matches!(text.trim(), "0" | "1")) {
-            let by = self.unchecked.entry(feature).or_default();
-            by.extend((by.len() < 2).then_some(index));
+            self.unchecked(index, feature);
         }
         for feature in switches::features(letters, &text, on) {
-            // Two are enough to tell whether there is another than the one that is asked about.
             let by = self.off.entry(feature).or_default();
-            by.extend((by.len() < 2).then_some(index));
+            by.extend((by.len() < SWITCHES_MAX).then_some(index));
         }
     }
 

@@ -28,7 +28,7 @@ const VAGUE: &[&[u8]] = &[
 ];
 
 /// Words at the end of a name whose value says that a feature is off, if it is such a word: `OIDC_MODE=none`.
-const MODES: &[&[u8]] = &[b"mode", b"type", b"state", b"status", b"provider", b"driver", b"backend"];
+const MODES: &[&[u8]] = &[b"mode", b"type", b"state", b"status", b"provider", b"driver", b"backend", b"kind"];
 
 /// What is not done where such a word is false.
 const CHECKS: &[&[u8]] = &[b"validate", b"validation", b"verify", b"verification", b"check"];
@@ -38,7 +38,7 @@ const CHECKS: &[&[u8]] = &[b"validate", b"validation", b"verify", b"verification
 const TIMES: &[&[u8]] = &[b"exp", b"expiry", b"expiration", b"expires", b"time", b"times", b"timestamp", b"timestamps"];
 
 /// What does the checking; where it is `none`, nothing does.
-pub(super) const NONE_OF: &[&[u8]] = &[b"provider", b"method", b"strategy", b"backend", b"driver", b"scheme"];
+pub(super) const NONE_OF: &[&[u8]] = &[b"provider", b"method", b"strategy", b"backend", b"driver", b"scheme", b"kind"];
 
 /// Ways to say who one is that have no tokens with times in them: where one of them does the checking, a tolerance
 /// beside it is that of a signature, or of nothing.
@@ -59,6 +59,17 @@ const OTHER_WAYS: &[&[u8]] = &[
     b"kerberos",
     b"totp",
 ];
+
+/// Ways to log in that need no provider of tokens; what is given out afterwards may well be a JWT.
+const LOCAL_WAYS: &[&[u8]] =
+    &[b"ldap", b"local", b"db", b"database", b"internal", b"pam", b"activedirectory", b"file", b"htpasswd"];
+
+/// What is done by a provider of tokens.
+const BY_PROVIDERS: &[&[u8]] = &[b"oidc", b"openid", b"openidconnect", b"oauth", b"oauth2", b"saml", b"sso"];
+
+/// Where tokens come from: without one, nobody's are checked.
+const ISSUERS: &[&[u8]] =
+    &[b"issuer", b"issueruri", b"issuerurl", b"jwksuri", b"jwksurl", b"discoveryurl", b"discoveryuri", b"authority"];
 
 /// Stands for a way to log in that has no name of its own: `auth: {method: hmac}`.
 pub(super) const ANY_WAY: &[u8] = b"+";
@@ -89,18 +100,32 @@ pub(super) fn is_all_off(tree: &Tree, left: &mut usize) -> bool {
         })
 }
 
-/// The feature that is done in another way than with tokens: `auth` of `AUTH_PROVIDER=hmac`. Of `jwt: {method: hmac}` it
-/// is how a token is signed.
-pub(super) fn another_way(letters: &Letters, text: &str) -> Option<Vec<u8>> {
+/// The features that are done in another way than with tokens: `auth` of `AUTH_PROVIDER=hmac`, `oidc` of `AUTH_TYPE=ldap`.
+/// Of `jwt: {method: hmac}` it is how a token is signed.
+pub(super) fn another_way(letters: &Letters, text: &str) -> Vec<Vec<u8>> {
     let words: Vec<&[u8]> = letters.words(0, letters.text().len()).collect();
-    let (last, rest) = words.split_last()?;
+    let Some((last, rest)) = words.split_last() else { return Vec::new() };
     let is_way = NONE_OF.contains(last) || MODES.contains(last);
     if !is_way || !rest.iter().all(|word| WHOLE.contains(word)) {
-        return None;
+        return Vec::new();
     }
     let way: Vec<u8> = words::of(text).collect();
+    if LOCAL_WAYS.contains(&way.as_slice()) {
+        return BY_PROVIDERS.iter().map(|feature| feature.to_vec()).collect();
+    }
     let feature = if rest.is_empty() { ANY_WAY.to_vec() } else { rest.concat() };
-    OTHER_WAYS.contains(&way.as_slice()).then_some(feature)
+    OTHER_WAYS.contains(&way.as_slice()).then_some(feature).into_iter().collect()
+}
+
+/// The feature whose tokens come from nowhere if this key has no value: `oidc` of `OIDC_ISSUER_URL=`, as charts write it
+/// for whoever wants to fill it in.
+pub(super) fn of_nobody(key: &str) -> Option<Vec<u8>> {
+    let letters = Letters::of([key]);
+    let text = letters.text();
+    let is_it = |issuer: &&&[u8]| text.ends_with(issuer) && letters.begins(text.len().saturating_sub(issuer.len()));
+    let issuer = ISSUERS.iter().filter(is_it).max_by_key(|issuer| issuer.len())?;
+    let stem = text.strip_suffix(*issuer)?;
+    Some(if stem.is_empty() { ANY_CHECK.to_vec() } else { stem.to_vec() })
 }
 
 /// Could this be a word that switches something off, or a placeholder for one? The cheap question before the dear one.
@@ -118,11 +143,11 @@ pub(super) fn switch(text: &str) -> Option<bool> {
 /// `auth_jwt off`, `oidc` of `OIDC_MODE=none`.
 pub(super) fn features(letters: &Letters, text: &str, on: bool) -> Vec<Vec<u8>> {
     let mut words: Vec<&[u8]> = letters.words(0, letters.text().len()).collect();
-    if words.first() == Some(&b"is".as_slice()) {
+    if words.first().is_some_and(|word| matches!(*word, b"is" | b"insecure")) {
         words.remove(0);
     }
     let switch: &[&[u8]] = if on {
-        &[b"disabled", b"disable", b"no", b"without", b"skip", b"bypass"]
+        &[b"disabled", b"disable", b"inactive", b"no", b"without", b"skip", b"bypass"]
     } else {
         &[b"enabled", b"enable", b"active", b"use", b"enforce", b"enforced"]
     };

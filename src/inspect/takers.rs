@@ -15,7 +15,7 @@
 use super::limits::Limits;
 use super::offers::{Store, Supplier, short};
 use super::surfaces::{self, command};
-use super::tree::{Entry, Tree};
+use super::tree::{Entry, Kind, Tree};
 use super::{ObjectRef, object_ref, template};
 
 /// Where a variable of a container comes from.
@@ -214,13 +214,18 @@ fn services(document: &Tree) -> Vec<Taker> {
             return None;
         }
         let own = |name: &str, value: &str| Variable::Own { name: name.to_owned(), value: short(value).to_owned() };
+        let given = |(name, value): (&str, Option<&str>)| {
+            let value = value.filter(|value| !is_handed_on(name, value))?;
+            Some(own(name, value))
+        };
         match entry.value.get("environment") {
             Some(Tree::Map(entries)) => {
-                variables.extend(entries.iter().map(|entry| own(&entry.key, entry.value.text().unwrap_or(""))));
+                let is_null = |entry: &Entry| entry.value.scalar().is_some_and(|scalar| scalar.kind == Kind::Null);
+                let value = |entry| if is_null(entry) { None } else { Some(entry.value.text().unwrap_or("")) };
+                variables.extend(entries.iter().filter_map(|entry| given((&entry.key, value(entry)))));
             }
-            Some(Tree::List(items)) => variables.extend(items.iter().filter_map(Tree::text).map(|text| {
-                let (name, value) = text.split_once('=').unwrap_or((text, ""));
-                own(name, value)
+            Some(Tree::List(items)) => variables.extend(items.iter().filter_map(Tree::text).filter_map(|text| {
+                given(text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value))))
             })),
             Some(Tree::Scalar(_)) | None => {}
         }
@@ -249,4 +254,14 @@ fn beside(entry: &Entry) -> Option<Entry> {
         _ => return None,
     };
     Some(Entry { key: entry.key.clone(), at: entry.at, value })
+}
+
+/// Is a variable of a compose file what it is anyhow: `JWT_LEEWAY: ${JWT_LEEWAY}`?
+///
+/// Source: <https://docs.docker.com/reference/compose-file/interpolation/>.
+fn is_handed_on(name: &str, value: &str) -> bool {
+    let Some(rest) = value.trim().strip_prefix('$') else { return false };
+    let braced =
+        rest.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).and_then(|rest| rest.strip_prefix(name));
+    rest == name || braced.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '-', '?']))
 }

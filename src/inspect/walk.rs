@@ -99,7 +99,7 @@ impl<'c> Walk<'c> {
             return self.items(link, tree);
         }
         let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
-        if surfaces::is_silent(group, &object.kind) {
+        if surfaces::is_silent(group, &object.kind) || surfaces::is_not_running(tree, &object.kind) {
             return;
         }
         self.kind = format!("{group}/{}", object.kind);

@@ -9,6 +9,7 @@ mod corpus;
 mod formats;
 mod lookalikes;
 mod objects;
+mod others;
 mod page;
 mod products;
 mod properties;

@@ -268,6 +268,12 @@ fn files(surface: Surface, setting: &Setting) -> Vec<(String, String)> {
             format!("OAuth2TokenVerify jwks_uri https://idp.example.com/ {dotted}={value}\n"),
             format!("OAuth2TokenVerify jwks_uri https://idp.example.com/ \"a.b=c&{dotted}={value}&d=\"\n"),
         ],
+        Surface::Jaas if setting.path.iter().any(|key| key.starts_with("Kafka")) => {
+            let section = setting.path.iter().rev().nth(1).map_or("", String::as_str);
+            vec![format!(
+                "sasl.jaas.config={section} {{ org.example.OAuthBearerLoginModule required {last}=\"{value}\"; }};\n"
+            )]
+        }
         Surface::Jaas => {
             vec![format!("sasl.jaas.config=org.example.OAuthBearerLoginModule required a=\"b\" {last}=\"{value}\";\n")]
         }

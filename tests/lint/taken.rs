@@ -230,3 +230,16 @@ fn a_kustomization_generates_what_is_taken() {
     let overlay = "configMapGenerator:\n- {name: auth, behavior: merge, literals: [CLOCK_SKEW=0]}\n";
     check("  literals: [A=0]", &[("overlay/kustomization.yaml", overlay)], &[]);
 }
+
+#[test]
+fn what_is_handed_on_is_not_replaced() {
+    let compose = |environment: &str| format!("services: {{a: {{env_file: [.env], environment: {environment}}}}}\n");
+    let env = (".env", "JWT_LEEWAY=0\n");
+    for same in ["{JWT_LEEWAY: '${JWT_LEEWAY}'}", "['JWT_LEEWAY=${JWT_LEEWAY:-30}']", "[JWT_LEEWAY]", "{JWT_LEEWAY: }"]
+    {
+        assert_eq!(errors(&[env, ("compose.yaml", &compose(same))], &["."]), ["./.env"], "{same}");
+    }
+    for other in ["{JWT_LEEWAY: '30'}", "{JWT_LEEWAY: '${LEEWAY:-30}'}"] {
+        assert!(errors(&[env, ("compose.yaml", &compose(other))], &["."]).is_empty(), "{other}");
+    }
+}

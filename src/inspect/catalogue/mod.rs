@@ -235,6 +235,8 @@ pub struct Convention {
     pub(crate) of_tokens: WordSet,
     /// One of these on the path, and none of `auth` behind it: it is about something else.
     pub(crate) others: WordSet,
+    /// The same, and none of `of_tokens` behind it.
+    pub(crate) others_all: WordSet,
     /// One of these words on the path: it is how long before its end a token is fetched anew.
     pub(crate) leads: WordSet,
     /// One of these on the path: tokens are checked there.

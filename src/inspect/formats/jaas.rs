@@ -1,12 +1,13 @@
 //! The options of a JAAS login module, as Kafka takes them in `sasl.jaas.config`:
 //! `some.LoginModule required key="value" other="value";`
 //!
-//! Only what follows the control flag is an option. Several modules after one another give one map.
+//! Only what follows the control flag is an option. Several modules after one another give one map, those in a section
+//! (`KafkaServer { … };`) the map of its name.
 //!
 //! Source: javax.security.auth.login.Configuration.
 
-use super::text::Cursor;
-use super::{Format, Notation, empty, entry, too_large};
+use super::text::{Block, Cursor};
+use super::{Format, Notation, empty, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
 use crate::inspect::tree::{Kind, Tree};
@@ -48,10 +49,16 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
     if let Some(note) = too_large(text, limits) {
         return (empty(), vec![note]);
     }
-    let mut entries = Vec::new();
+    let mut root = Block::default();
+    let (mut section, mut nodes) = (None, 0_usize);
     let mut cursor = Cursor::new(text);
     loop {
-        cursor.skip_while(|c| c.is_whitespace() || matches!(c, ';' | '{' | '}'));
+        cursor.skip_while(|c| c.is_whitespace() || matches!(c, ';' | '{'));
+        if cursor.peek() == Some('}') {
+            section = None;
+            cursor.next();
+            continue;
+        }
         if cursor.rest.starts_with("//") {
             cursor.line();
             continue;
@@ -62,15 +69,21 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
             continue;
         }
         let at = cursor.at;
-        let end = cursor.rest.find(|c: char| c.is_whitespace() || matches!(c, '=' | ';')).unwrap_or(cursor.rest.len());
+        let end = cursor
+            .rest
+            .find(|c: char| c.is_whitespace() || matches!(c, '=' | ';' | '{' | '}'))
+            .unwrap_or(cursor.rest.len());
         let Some(word) = cursor.rest.get(..end).filter(|word| !word.is_empty()) else {
             // A sign without a word before it, or the end.
-            if cursor.next().is_none() || entries.len() >= limits.nodes {
+            if cursor.next().is_none() || nodes >= limits.nodes {
                 break;
             }
             continue;
         };
         cursor.advance(word.chars().count());
+        if cursor.rest.trim_start().starts_with('{') {
+            section = Some((word, at));
+        }
         if cursor.peek() != Some('=') {
             continue;
         }
@@ -91,10 +104,15 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
                 _ => value.push(c),
             }
         }
-        entries.push(entry(word, at, begin.value(value, Kind::Text, cursor.offset)));
+        let into = match section {
+            Some((name, at)) => root.inside(name, at),
+            None => &mut root,
+        };
+        into.value(word, at, begin.value(value, Kind::Text, cursor.offset));
+        nodes = nodes.saturating_add(1);
         if quote.is_some() {
             cursor.next();
         }
     }
-    (Tree::Map(entries), Vec::new())
+    (root.done(), Vec::new())
 }

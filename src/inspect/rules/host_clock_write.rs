@@ -58,6 +58,8 @@ const DAEMONS: &[&str] = &[
     "gpsd",
     "statime",
     "clockbound",
+    "timebeat",
+    "timesync",
 ];
 
 /// Programs that do, and the one that needs the right only to read.

@@ -23,6 +23,9 @@ const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh", "busybox"];
 /// Commands whose words are data.
 const TALKERS: &[&str] = &["echo", "printf", "grep", "egrep", "test", "[", "[[", "sed", "awk", "logger", ":"];
 
+/// Programs that run tests: what they are given is not what runs in the end.
+const TESTERS: &[&str] = &["pytest", "tox", "jest", "mocha", "phpunit", "k6", "newman", "rspec", "behave"];
+
 /// Words of one script that are looked at.
 const SCRIPT_WORDS: usize = 20_000;
 
@@ -75,6 +78,9 @@ pub(crate) fn look(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
     }
     if let Some(argument) = script_at.and_then(|at| arguments.get(at)) {
         in_argument(link, &container, argument, |link| script(walk, link, &argument.scalar.text, may_set_clocks));
+    }
+    if texts.first().is_some_and(|program| is_tester(program)) {
+        return;
     }
     let given = given(&texts, script_at);
     let names = names(&given);
@@ -246,7 +252,12 @@ fn unwrapped(commands: Vec<Vec<Word>>) -> impl Iterator<Item = Vec<Word>> {
 
 fn is_talk(command: &[Word]) -> bool {
     let program = command.iter().find(|word| !word.text.contains('='));
-    program.is_some_and(|word| TALKERS.contains(&word.text.as_str()))
+    let is_one = |word: &Word| TALKERS.contains(&word.text.as_str()) || is_tester(&word.text);
+    program.is_some_and(is_one)
+}
+
+fn is_tester(program: &str) -> bool {
+    TESTERS.contains(&program.rsplit('/').next().unwrap_or(program))
 }
 
 /// Calls with the way to an argument.

@@ -30,6 +30,7 @@ const SILENT_KINDS: &[&str] = &[
 const SILENT_GROUPS: &[&str] = &[
     "admissionregistration.k8s.io",
     "chainsaw.kyverno.io",
+    "cli.kyverno.io",
     "clockwarden.io",
     "constraints.gatekeeper.sh",
     "kuttl.dev",
@@ -54,6 +55,20 @@ const SCHEMA: &str = "openAPIV3Schema";
 /// An object of this kind holds no settings.
 pub(crate) fn is_silent(group: &str, kind: &str) -> bool {
     SILENT_KINDS.contains(&kind) || SILENT_GROUPS.contains(&group)
+}
+
+/// Is an object there for a test of its chart, or what is left of an older version of a Deployment?
+///
+/// Source: <https://helm.sh/docs/topics/chart_tests/>, <https://kubernetes.io/docs/concepts/workloads/controllers/deployment/>
+/// (`revisionHistoryLimit`).
+pub(crate) fn is_not_running(tree: &Tree, kind: &str) -> bool {
+    let hooks = tree.at(&["metadata", "annotations", "helm.sh/hook"]).and_then(Tree::text).unwrap_or("");
+    let is_test = |hook: &str| matches!(hook.trim(), "test" | "test-success" | "test-failure");
+    let is_old = || {
+        tree.at(&["metadata", "ownerReferences"]).is_some_and(|owners| !owners.items().is_empty())
+            && tree.at(&["spec", "replicas"]).and_then(Tree::text) == Some("0")
+    };
+    hooks.split(',').any(is_test) || (kind == "ReplicaSet" && is_old())
 }
 
 /// Does a document describe settings instead of making them: a JSON Schema, an OpenAPI or AsyncAPI document? Its
@@ -84,11 +99,18 @@ pub(crate) fn is_not_deployed(name: &str) -> bool {
     let base = name.rsplit(['/', '\\']).next().unwrap_or(name).to_ascii_lowercase();
     [".schema.json", ".schema.yaml", ".schema.yml"].iter().any(|end| base.ends_with(end))
         || matches!(base.as_str(), "launchsettings.json" | "package.json" | "package-lock.json" | "composer.json")
-        || matches!(base.as_str(), "launch.json" | "phpunit.xml" | "phpunit.xml.dist")
+        || matches!(base.as_str(), "launch.json" | "phpunit.xml" | "phpunit.xml.dist" | "testng.xml")
+        || matches!(
+            base.as_str(),
+            "local.settings.json" | "devcontainer.json" | "nodemon.json" | "http-client.env.json"
+        )
+        || matches!(base.as_str(), "jest.config.json" | ".mocharc.json" | "cypress.json" | "cypress.env.json")
+        || [".eslintrc", ".spectral.", ".stylelintrc"].iter().any(|start| base.starts_with(start))
 }
 
 /// Does a file's name say that it is what a test is run with, or what one wants to see: the test folder of Maven,
-/// steps of kuttl?
+/// `.env.test`, steps of kuttl, tests of Terraform? Or what an editor keeps for its user? Such a file of a ConfigMap is for
+/// what is called a test environment, and runs there.
 ///
 /// Source: <https://maven.apache.org/guides/introduction/introduction-to-the-standard-directory-layout.html>,
 /// <https://kuttl.dev/docs/testing/steps.html>.
@@ -99,7 +121,18 @@ pub(crate) fn is_of_test(name: &str) -> bool {
         ["assert", "errors"].iter().any(|what| rest.strip_prefix(what).is_some_and(|rest| rest.starts_with(['.', '-'])))
     };
     let folders: Vec<&str> = name.split('/').collect();
-    folders.windows(2).any(|pair| pair == ["src", "test"])
+    let base_lower = base.to_ascii_lowercase();
+    let parts: Vec<&str> = base_lower.split('.').collect();
+    let is_of_test = match parts.as_slice() {
+        ["", "env", "test" | "testing", ..] => true,
+        ["appsettings", "test" | "testing" | "integrationtests", "json"] => true,
+        ["application-test", "yml" | "yaml" | "properties" | "json"] => true,
+        [.., "tftest", "hcl" | "json"] => true,
+        _ => false,
+    };
+    is_of_test
+        || folders.iter().any(|folder| matches!(*folder, ".vscode" | ".idea" | ".devcontainer"))
+        || folders.windows(2).any(|pair| pair == ["src", "test"])
         || base.split_once('-').is_some_and(|(number, rest)| {
             number.len() == 2 && number.bytes().all(|b| b.is_ascii_digit()) && is_step(rest)
         })
