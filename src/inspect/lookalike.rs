@@ -27,7 +27,6 @@ pub(crate) fn is_nobodys(convention: &Convention, letters: &Letters, link: &Link
         || above.checked_sub(1).and_then(|above| keys.get(above)).is_some_and(|key| convention.things.has(key))
         || link.keys().any(is_checksum)
         || is_annotation_of_alert(&keys, link)
-        || is_logged(link)
         || is_case(convention, link)
 }
 
@@ -41,12 +40,6 @@ fn is_checksum(key: &str) -> bool {
 /// Prometheus' rules carry texts for people beside their expressions.
 fn is_annotation_of_alert(keys: &[&[u8]], link: &Link<'_>) -> bool {
     keys.contains(&b"annotations".as_slice()) && link.scopes().any(|(scope, _, _)| scope.has("expr"))
-}
-
-/// Does it stand in a line of a log, beside its level and its message?
-fn is_logged(link: &Link<'_>) -> bool {
-    link.notation() == Notation::Json
-        && link.scopes().any(|(scope, _, _)| scope.has("level") && (scope.has("msg") || scope.has("message")))
 }
 
 fn is_case(convention: &Convention, link: &Link<'_>) -> bool {

@@ -11,7 +11,7 @@ use super::duration::{self, Nanos, Span};
 use super::formats::{self, Notation};
 use super::link::{Link, Way};
 use super::lookalike;
-use super::scope::fits;
+use super::scope::{Sign, fits};
 use super::surfaces::command;
 use super::tree::{Kind, Scalar};
 use super::value::{self, Written};
@@ -387,10 +387,16 @@ pub(crate) fn is_idle(catalogue: &Catalogue, setting: &Setting<'_>, link: &Link<
     let mut keys: Vec<&str> = link.keys().collect();
     keys.reverse();
     let letters = Letters::of(keys.iter().copied());
-    let spelling = setting.known.keys.iter().filter(|key| key.find(&letters).is_some()).max_by_key(|key| key.weight());
+    let spelling = OnceCell::new();
+    let find_spelling = || {
+        let keys = setting.known.keys.iter().filter(|key| key.find(&letters).is_some());
+        keys.max_by_key(|key| key.weight())
+    };
     let holds = |condition: &Condition| {
         is_met(catalogue, link, condition)
-            || spelling.is_some_and(|spelling| is_met_alongside(link, &letters, spelling, condition))
+            || spelling
+                .get_or_init(find_spelling)
+                .is_some_and(|spelling| is_met_alongside(link, &letters, spelling, condition))
     };
     if !setting.known.requires.iter().all(holds) || setting.known.off_when.iter().any(holds) {
         return true;
@@ -416,21 +422,17 @@ fn holds_others(key: &str) -> bool {
     matches!(key, "env" | "environment") || command::KEYS.contains(&key) || formats::by_name(key).is_some()
 }
 
-/// Is it in what something is done with that takes it away, or runs tests: a task of Ansible that wants it absent, a plugin
-/// of Maven, a profile of Spring?
-///
-/// Source: <https://docs.ansible.com/ansible/latest/collections/kubernetes/core/k8s_module.html> (`state`),
-/// <https://maven.apache.org/surefire/maven-surefire-plugin/test-mojo.html> (`environmentVariables`),
-/// <https://docs.spring.io/spring-boot/reference/features/profiles.html>.
+/// Is it in what takes it away, runs tests, or tells what happened?
 fn is_undone(link: &Link<'_>) -> bool {
-    const BY: &[(&[u8], &str)] = &[
-        (b"artifactid", "maven-surefire-plugin"),
-        (b"artifactid", "maven-failsafe-plugin"),
-        (b"springconfigactivateonprofile", "test"),
-    ];
-    // Right beside the setting it is one of its own.
-    link.scopes().skip(1).any(|(scope, _, _)| scope.holds(b"state", "absent"))
-        || link.scopes().any(|(scope, _, _)| BY.iter().any(|(key, value)| scope.holds(key, value)))
+    let is_json = link.notation() == Notation::Json;
+    let is_so = |(number, sign): (usize, Sign)| match sign {
+        Sign::None => false,
+        // Right beside the setting it is one of its own.
+        Sign::Absent => number > 0,
+        Sign::Test => true,
+        Sign::Log => is_json,
+    };
+    link.scopes().map(|(scope, _, _)| scope.sign()).enumerate().any(is_so)
 }
 
 /// Is it in a resource of Terraform that is not made at all, or in a module that is told to make nothing?

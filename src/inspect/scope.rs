@@ -23,6 +23,20 @@ pub(crate) struct Scope<'p> {
     neighbours: OnceCell<u64>,
     /// So often entries were looked for without facts.
     looks: Cell<u8>,
+    sign: OnceCell<Sign>,
+}
+
+/// What a map says of all that is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// Nothing.
+    None,
+    /// It is taken away: a task of Ansible that wants it absent.
+    Absent,
+    /// Tests are run with it: a plugin of Maven, a profile of Spring.
+    Test,
+    /// It is a line of a log, with its level and its message.
+    Log,
 }
 
 /// The kinds of scopes.
@@ -68,7 +82,13 @@ const FEATURES: &[&[u8]] = &[b"features", b"featureflags", b"featuregates", b"to
 
 impl<'p> Scope<'p> {
     pub(crate) fn new(entries: Entries<'p>) -> Self {
-        Scope { entries, facts: OnceCell::new(), neighbours: OnceCell::new(), looks: Cell::new(0) }
+        Scope {
+            entries,
+            facts: OnceCell::new(),
+            neighbours: OnceCell::new(),
+            looks: Cell::new(0),
+            sign: OnceCell::new(),
+        }
     }
 
     fn facts(&self) -> &Facts {
@@ -182,6 +202,28 @@ impl<'p> Scope<'p> {
         entries.any(|(key, _)| is_such(&words::of(key).collect::<Vec<u8>>()))
     }
 
+    /// See [`Sign`].
+    ///
+    /// Source: <https://docs.ansible.com/ansible/latest/collections/kubernetes/core/k8s_module.html> (`state`),
+    /// <https://maven.apache.org/surefire/maven-surefire-plugin/test-mojo.html> (`environmentVariables`),
+    /// <https://docs.spring.io/spring-boot/reference/features/profiles.html>.
+    pub(crate) fn sign(&self) -> Sign {
+        *self.sign.get_or_init(|| {
+            let (mut has_level, mut has_message) = (false, false);
+            for (key, text) in self.numbers().filter_map(|index| self.entry(index)) {
+                match (key, text) {
+                    ("state", Some("absent")) => return Sign::Absent,
+                    ("artifactId", Some("maven-surefire-plugin" | "maven-failsafe-plugin"))
+                    | ("spring.config.activate.on-profile", Some("test")) => return Sign::Test,
+                    ("level", _) => has_level = true,
+                    ("msg" | "message", _) => has_message = true,
+                    _ => {}
+                }
+            }
+            if has_level && has_message { Sign::Log } else { Sign::None }
+        })
+    }
+
     /// Does the scope hold this key (letters) with a value that fits (stars at either end stand for anything)?
     pub(crate) fn holds(&self, key: &[u8], wanted: &str) -> bool {
         self.values(key).any(|value| fits(wanted, value))
@@ -222,14 +264,22 @@ impl<'p> Scope<'p> {
     /// The same of names that are written out: `JWT_LEEWAY_SECONDS=30` beside `JWT_LEEWAY_MINUTES=0`, whose stem (letters)
     /// this is.
     pub(crate) fn holds_more_of(&self, stem: &[u8]) -> bool {
-        let is_part = |key: &str| {
-            let letters: Vec<u8> = words::of(key).collect();
-            let unit = letters.strip_prefix(stem).and_then(|unit| std::str::from_utf8(unit).ok());
-            unit.and_then(duration::unit_named).is_some()
-        };
+        const UNITS: &[&str] = &[
+            "seconds",
+            "second",
+            "secs",
+            "sec",
+            "s",
+            "minutes",
+            "minute",
+            "mins",
+            "min",
+            "milliseconds",
+            "millis",
+            "ms",
+        ];
         let is_more = |value: &str| duration::read(value).is_some_and(|span| span.nanos(Unit::Seconds) > 0);
-        let mut entries = self.numbers().filter_map(|index| self.entry(index));
-        entries.any(|(key, text)| text.is_some_and(is_more) && is_part(key))
+        UNITS.iter().any(|unit| self.values(&[stem, unit.as_bytes()].concat()).any(is_more))
     }
 
     /// Are the times of the tokens not checked at all that a setting belongs to? `above` is the number of keys above the

@@ -123,13 +123,13 @@ pub(crate) fn is_of_test(name: &str) -> bool {
     let folders: Vec<&str> = name.split('/').collect();
     let base_lower = base.to_ascii_lowercase();
     let parts: Vec<&str> = base_lower.split('.').collect();
-    let is_of_test = match parts.as_slice() {
-        ["", "env", "test" | "testing", ..] => true,
-        ["appsettings", "test" | "testing" | "integrationtests", "json"] => true,
-        ["application-test", "yml" | "yaml" | "properties" | "json"] => true,
-        [.., "tftest", "hcl" | "json"] => true,
-        _ => false,
-    };
+    let is_of_test = matches!(
+        parts.as_slice(),
+        ["", "env", "test" | "testing", ..]
+            | ["appsettings", "test" | "testing" | "integrationtests", "json"]
+            | ["application-test", "yml" | "yaml" | "properties" | "json"]
+            | [.., "tftest", "hcl" | "json"]
+    );
     is_of_test
         || folders.iter().any(|folder| matches!(*folder, ".vscode" | ".idea" | ".devcontainer"))
         || folders.windows(2).any(|pair| pair == ["src", "test"])
