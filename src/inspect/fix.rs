@@ -61,7 +61,7 @@ fn replacement(
     if !is_certain || setting.effect == Effect::Unclear {
         return None;
     }
-    if is_guess(setting) || is_number_of_days(setting, scalar) {
+    if is_guess(setting) || is_number_of_days(setting, scalar) || is_of_dotnet(setting, link) {
         return None;
     }
     let value = value(setting, link, scalar, bounds);
@@ -97,6 +97,18 @@ fn is_guess(setting: &Setting<'_>) -> bool {
 /// `"ClockSkew": 5` to whatever type it asks for).
 pub(crate) fn is_number_of_days(setting: &Setting<'_>, scalar: &Scalar) -> bool {
     scalar.kind == Kind::Number && matches!(setting.known.reads, Reads::Span { bare: Some(Unit::Days), .. })
+}
+
+/// Is it a setting of a program in .NET's own, of which nobody knows whether it is a number or a span? A span reads 30 as
+/// thirty days.
+///
+/// Source: <https://learn.microsoft.com/dotnet/api/system.timespan.parse>.
+fn is_of_dotnet(setting: &Setting<'_>, link: &Link<'_>) -> bool {
+    let is_guessed = matches!(setting.known.reads, Reads::Span { unit_guessed: true, .. });
+    let is_bare = setting.span.is_some_and(|span| span.form == Form::Bare);
+    let base = link.file().map_or("", |file| file.rsplit('/').next().unwrap_or(file));
+    let is_section = |key: &str| key.contains("__") && key.contains(|c: char| c.is_ascii_lowercase());
+    is_guessed && is_bare && (base.starts_with("appsettings") || link.key().is_some_and(is_section))
 }
 
 /// The file's text, where quotes in the innermost document mean what they mean in the file: it is the file, or stands

@@ -51,16 +51,20 @@ fn is_case(convention: &Convention, link: &Link<'_>) -> bool {
 pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str) -> bool {
     let end = letters.text().len();
     let own = end.saturating_sub(key.bytes().filter(u8::is_ascii_alphanumeric).count());
-    says_otherwise(convention, letters, own, key)
+    // A variable that says what it is about says so whatever it is a variable of.
+    let is_variable = || letters.keys().any(|key| matches!(key, b"env" | b"environment"));
+    let says = || letters.words(own, end).any(|word| convention.of_tokens.has(word));
+    let from = if says() && is_variable() { own } else { 0 };
+    says_otherwise(convention, letters, (from, own), key)
         || letters.text().get(own..).is_some_and(is_issuers)
-        || is_of_others(convention, letters)
+        || is_of_others(convention, letters, from)
 }
 
-fn says_otherwise(convention: &Convention, letters: &Letters, own: usize, key: &str) -> bool {
+fn says_otherwise(convention: &Convention, letters: &Letters, (from, own): (usize, usize), key: &str) -> bool {
     let end = letters.text().len();
     let is_otherwise = |from: usize, to: usize| letters.words(from, to).any(|word| convention.silence.has(word));
-    if is_otherwise(0, own) || key.contains('.') {
-        return is_otherwise(0, end);
+    if is_otherwise(from, own) || key.contains('.') {
+        return is_otherwise(from, end);
     }
     let mut is_open = false;
     for word in letters.words(own, end) {
@@ -78,7 +82,7 @@ fn says_otherwise(convention: &Convention, letters: &Letters, own: usize, key: &
 /// Does a word name what has nothing to do with tokens, with no word about them behind it: `auth.kafka.clockSkew`, but not
 /// `kafka.auth.clockSkew`? Right behind `jwt` or its like it is a part of what checks them: `jwt.cookie.clockSkew`. One
 /// word may be two: `rate_limit`.
-fn is_of_others(convention: &Convention, letters: &Letters) -> bool {
+fn is_of_others(convention: &Convention, letters: &Letters, from: usize) -> bool {
     #[derive(Clone, Copy, PartialEq)]
     enum Whose {
         Ours,
@@ -87,9 +91,9 @@ fn is_of_others(convention: &Convention, letters: &Letters) -> bool {
         /// Until one comes that is certain.
         AllTheirs,
     }
-    let (mut whose, mut key, mut at, mut before) = (Whose::Ours, 0_usize, 0_usize, 0_usize);
+    let (mut whose, mut key, mut at, mut before) = (Whose::Ours, 0_usize, from, from);
     let mut has_auth = false;
-    for word in letters.words(0, letters.text().len()) {
+    for word in letters.words(from, letters.text().len()) {
         while letters.before_key(key.saturating_add(1)) <= at {
             key = key.saturating_add(1);
             before = at;
@@ -163,20 +167,27 @@ fn is_issuers(own: &[u8]) -> bool {
     })
 }
 
-/// Does a word of what an item is named for fit, whose settings these are: `filters: [{name: jwt, config: {leeway: 0}}]`?
+/// Does a word of what an item is named for fit, or of its type, whose settings these are:
+/// `filters: [{name: jwt, config: {leeway: 0}}]`?
 pub(crate) fn is_of_item(link: &Link<'_>, is_such: impl Fn(&[u8]) -> bool) -> bool {
     const SETTINGS: &[&str] =
         &["config", "configuration", "conf", "settings", "options", "properties", "typed_config", "typedConfig"];
-    let mut below = None;
+    const KINDS: &[&[u8]] = &[b"type", b"kind", b"plugin", b"provider", b"strategy"];
+    let is_named = |name: &str| {
+        let letters = Letters::of([name]);
+        letters.words(0, letters.text().len()).any(&is_such)
+    };
+    let mut below: Option<&Link<'_>> = None;
     link.upwards().any(|link| {
-        let name = match link.step {
-            Way::Item { name, .. } => name.filter(|_| below.is_some_and(|key| SETTINGS.contains(&key))),
+        let item = match (&link.step, below.map(|below| &below.step)) {
+            (Way::Item { name, .. }, Some(Way::Key { name: key, scope, .. })) if SETTINGS.contains(key) => {
+                Some((*name, *scope))
+            }
             _ => None,
         };
-        below = link.key().or(below);
-        name.is_some_and(|name| {
-            let letters = Letters::of([name]);
-            letters.words(0, letters.text().len()).any(&is_such)
+        below = link.key().map(|_| link).or(below);
+        item.is_some_and(|(name, scope)| {
+            name.is_some_and(is_named) || KINDS.iter().any(|kind| scope.any_value(kind, is_named))
         })
     })
 }

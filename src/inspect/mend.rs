@@ -271,6 +271,14 @@ mod tests {
     }
 
     #[test]
+    fn what_dotnet_may_read_as_days_is_for_a_person() {
+        check("a.env", "Jwt__AllowedClockSkew=0\n", None);
+        check("appsettings.json", r#"{"Jwt": {"ClockSkewTolerance": "0"}}"#, None);
+        check("a.env", "Jwt__ClockSkewSeconds=0\n", Some("Jwt__ClockSkewSeconds=30\n"));
+        check("a.env", "APP__JWT_LEEWAY=0\n", Some("APP__JWT_LEEWAY=30\n"));
+    }
+
+    #[test]
     fn a_value_beside_its_unit_is_mended_in_it() {
         let leeway = |value: &str, unit: &str| format!("jwt: {{leeway: {{value: {value}, unit: {unit}}}}}\n");
         for (unit, mended) in [("s", "30"), ("minutes", "1"), ("ms", "30000")] {

@@ -314,8 +314,15 @@ impl Suspect<'_, '_> {
         // `jwtleeway`: the word in front of the last part has no border of its own.
         *self.has_auth.get_or_init(|| {
             self.words().any(|word| convention.is_auth(word) || self.joined(word))
+                || self.is_connect()
                 || lookalike::is_of_item(self.link, |word| convention.of_tokens.has(word))
         })
+    }
+
+    /// `OpenIdConnect`, whose words say little one by one.
+    fn is_connect(&self) -> bool {
+        let begins = |at| self.letters.begins(at);
+        memchr::memmem::find_iter(self.letters.text(), b"openid").any(begins)
     }
 
     fn joined(&self, word: &[u8]) -> bool {

@@ -224,6 +224,11 @@ impl<'p> Scope<'p> {
         })
     }
 
+    /// Is one of the values of this key (letters) such?
+    pub(crate) fn any_value(&self, key: &[u8], is_such: impl Fn(&str) -> bool) -> bool {
+        self.values(key).any(is_such)
+    }
+
     /// Does the scope hold this key (letters) with a value that fits (stars at either end stand for anything)?
     pub(crate) fn holds(&self, key: &[u8], wanted: &str) -> bool {
         self.values(key).any(|value| fits(wanted, value))
@@ -264,22 +269,16 @@ impl<'p> Scope<'p> {
     /// The same of names that are written out: `JWT_LEEWAY_SECONDS=30` beside `JWT_LEEWAY_MINUTES=0`, whose stem (letters)
     /// this is.
     pub(crate) fn holds_more_of(&self, stem: &[u8]) -> bool {
-        const UNITS: &[&str] = &[
-            "seconds",
-            "second",
-            "secs",
-            "sec",
-            "s",
-            "minutes",
-            "minute",
-            "mins",
-            "min",
-            "milliseconds",
-            "millis",
-            "ms",
-        ];
+        // As they are written beside one another; to look for each takes its time.
+        const UNITS: &[&str] = &["seconds", "minutes", "milliseconds", "ms"];
         let is_more = |value: &str| duration::read(value).is_some_and(|span| span.nanos(Unit::Seconds) > 0);
-        UNITS.iter().any(|unit| self.values(&[stem, unit.as_bytes()].concat()).any(is_more))
+        let mut name = Vec::with_capacity(stem.len().saturating_add("milliseconds".len()));
+        UNITS.iter().any(|unit| {
+            name.clear();
+            name.extend_from_slice(stem);
+            name.extend_from_slice(unit.as_bytes());
+            self.values(&name).any(is_more)
+        })
     }
 
     /// Are the times of the tokens not checked at all that a setting belongs to? `above` is the number of keys above the

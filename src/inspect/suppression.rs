@@ -53,6 +53,8 @@ struct Directive {
     reason: String,
     /// What it is about: a line of the file, or the whole object.
     line: Option<u32>,
+    /// That line begins an item with a name, whose value is in the next one.
+    is_named: bool,
     is_used: bool,
 }
 
@@ -93,7 +95,15 @@ pub(crate) fn by_annotation(tree: &Tree, object: &ObjectRef, inspection: &mut In
 
 fn directive(said: &str, at: Position, path: Path, line: Option<u32>) -> Directive {
     let (rule, reason) = said.split_once(char::is_whitespace).unwrap_or((said, ""));
-    Directive { at, path, rule: rule.to_owned(), reason: reason.trim().to_owned(), line, is_used: false }
+    Directive {
+        at,
+        path,
+        rule: rule.to_owned(),
+        reason: reason.trim().to_owned(),
+        line,
+        is_named: false,
+        is_used: false,
+    }
 }
 
 /// The suppressions in comments, in the order of the file.
@@ -111,6 +121,7 @@ fn comments(text: &str) -> Vec<Directive> {
             for waits in waiting.drain(..) {
                 if let Some(directive) = found.get_mut(waits) {
                     directive.line = Some(number);
+                    directive.is_named = ["- name:", "- key:"].iter().any(|start| line.trim_start().starts_with(start));
                 }
             }
         }
@@ -170,7 +181,10 @@ fn take(
 ) {
     for finding in std::mem::take(&mut inspection.findings) {
         let fits = |directive: &&mut Directive| {
-            directive.rule == finding.rule && directive.line.is_none_or(|line| line == finding.at.line)
+            let is_there = |line: u32| {
+                line == finding.at.line || (directive.is_named && line.saturating_add(1) == finding.at.line)
+            };
+            directive.rule == finding.rule && directive.line.is_none_or(is_there)
         };
         match directives.iter_mut().find(fits) {
             Some(directive) => {

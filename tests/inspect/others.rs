@@ -183,3 +183,47 @@ fn the_last_of_two_switches_counts() {
     let tenant = "quarkus.oidc.tenant-enabled=";
     check("a.properties", &format!("{tenant}false\n{tenant}true\nquarkus.oidc.token.lifespan-grace=§0\n"));
 }
+
+#[test]
+fn a_variable_says_itself_what_it_is_about() {
+    check("compose.yaml", "services: {scheduler: {image: a, environment: {JWT_LEEWAY: '§0', LEEWAY: '0'}}}\n");
+    check("compose.yaml", "services: {redis-api: {image: a, environment: ['OIDC_CLOCK_SKEW=§0', 'CACHE_JWT=1']}}\n");
+    check("a.yaml", "scheduler: {jwt: {leeway: 0}}\n");
+}
+
+#[test]
+fn a_mechanism_may_be_written_in_one_word() {
+    check("appsettings.json", r#"{"OpenIdConnect": {"ClockSkew": "§00:00:00"}}"#);
+    check("a.env", "OpenIdConnect__ClockSkew=§00:00:00\nOPENIDCONNECT_CLOCK_SKEW_SECONDS=§0\n");
+    check("a.yaml", "spec: {openIDConnect: {clockSkew: §0s}}\njwtAuth: {clockSkew: §0}\njwtauth: {leeway: §0}\n");
+    check(
+        "a.yaml",
+        "connectors: [{type: saml, id: a, config: {clockSkew: §0}}]\nplugins: [{kind: jwt, config: {leeway: §0}}]\n",
+    );
+    check("a.yaml", "- {key: jwt.leeway, value: §0}\n");
+}
+
+#[test]
+fn a_snippet_may_be_one_line() {
+    let ingress = |name: &str, text: &str| {
+        format!(
+            "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: a\n  annotations: {{{name}: \"{text}\"}}\n"
+        )
+    };
+    check("a.yaml", &ingress("nginx.org/server-snippets", "auth_jwt_leeway §0s;"));
+    check("a.yaml", &ingress("nginx.org/description", "auth_jwt_leeway 0s;"));
+    let server = "apiVersion: k8s.nginx.org/v1\nkind: VirtualServer\nspec: {routes: [{location-snippets: auth_jwt_leeway §0;}]}\n";
+    check("a.yaml", server);
+    let map = "apiVersion: v1\nkind: ConfigMap\ndata: {server-snippet: \"auth_jwt_leeway §0;\", oidc.conf: \"OIDCIDTokenIatSlack §0\"}\n";
+    check("a.yaml", map);
+}
+
+#[test]
+fn a_template_that_is_named_is_looked_at() {
+    for name in ["a.yaml.j2", "a.yaml.tpl", "values.yaml.gotmpl", "a.yml.tmpl"] {
+        check(name, "jwt:\n  leeway: §0\n");
+    }
+    check("a.env.j2", "JWT_LEEWAY=§0\n");
+    check("_helpers.tpl", "jwt:\n  leeway: 0\n");
+    check("a.yaml", &pod("command: [su, -c, 'app --jwt-leeway=§0', user]"));
+}

@@ -32,6 +32,17 @@ fn a_comment_suppresses_on_its_line_or_above_it() {
 }
 
 #[test]
+fn a_comment_above_a_name_is_about_its_value() {
+    let env = |value: &str| {
+        format!(
+            "env:\n# clockwarden:ignore jwt-skew-zero x\n- name: JWT_LEEWAY\n  value: '0'\n- name: {value}\n  value: '0'\n"
+        )
+    };
+    check("a.yaml", &env("OTHER"), 0, &["x"], &[]);
+    check("a.yaml", &env("OIDC_LEEWAY"), 1, &["x"], &[]);
+}
+
+#[test]
 fn a_comment_is_about_one_line_and_one_rule() {
     let text = "jwt:\n  # clockwarden:ignore jwt-skew-zero x\n  leeway: 0\noidc:\n  leeway: 0\n";
     check("a.yaml", text, 1, &["x"], &[]);

@@ -18,7 +18,7 @@ use std::borrow::Cow;
 /// Keys that hold an argument vector, in the order in which they make one.
 pub(crate) const KEYS: &[&str] = &["entrypoint", "command", "args"];
 
-const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh", "busybox"];
+const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh", "busybox", "su"];
 
 /// Commands whose words are data.
 const TALKERS: &[&str] = &["echo", "printf", "grep", "egrep", "test", "[", "[[", "sed", "awk", "logger", ":"];

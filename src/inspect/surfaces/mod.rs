@@ -9,6 +9,7 @@ pub(crate) mod config_map;
 pub(crate) mod pairs;
 pub(crate) mod shell;
 
+use super::formats;
 use super::link::Link;
 use super::tree::{Entry, Tree};
 
@@ -165,6 +166,16 @@ const PROSE: &[&str] = &[
 pub(crate) fn is_prose(key: &str) -> bool {
     let last = key.rsplit(['/', '.', '-', '_']).next().unwrap_or(key);
     PROSE.iter().any(|word| last.eq_ignore_ascii_case(word))
+}
+
+/// Is a value of one line a piece of a server's configuration all the same, by its key: a snippet, or a file whose name
+/// several formats share?
+///
+/// Source: <https://docs.nginx.com/nginx-ingress-controller/configuration/ingress-resources/advanced-configuration-with-snippets/>.
+pub(crate) fn is_snippet(link: &Link<'_>, text: &str) -> bool {
+    let is_piece = text.trim_end().ends_with([';', '}']);
+    (is_piece && link.keys().take(2).any(|key| key.to_ascii_lowercase().contains("snippet")))
+        || link.key().is_some_and(formats::may_be_format)
 }
 
 /// Is this map the schema of an object? What it holds as defaults and examples sets nothing.

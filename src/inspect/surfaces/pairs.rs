@@ -14,7 +14,11 @@ pub(crate) fn pair(item: &Tree) -> Option<(&str, &Scalar)> {
     let is_variable = |name: &str| {
         name.contains('_') && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
     };
-    let of_variable = || named("key", "value").filter(|(name, _)| is_variable(name));
+    // Keys of labels and taints have slashes, or no dots.
+    let is_path = |name: &str| {
+        name.contains('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    };
+    let of_variable = || named("key", "value").filter(|(name, _)| is_variable(name) || is_path(name));
     named("name", "value").or_else(|| named("Name", "Value")).or_else(of_variable)
 }
 

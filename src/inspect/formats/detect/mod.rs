@@ -90,6 +90,9 @@ const FOREIGN: &[&str] = &[
     "save",
 ];
 
+/// Endings of templates, in front of which stands the ending of what they become.
+const TEMPLATES: &[&str] = &["tpl", "tmpl", "gotmpl", "j2", "jinja", "jinja2"];
+
 /// Endings that several formats share: the content decides.
 const SHARED: &[&str] = &["conf", "cfg", "config"];
 
@@ -104,6 +107,9 @@ pub fn detect(name: Option<&str>, text: &str) -> Option<&'static Format> {
         if let Some(format) = by_name(name) {
             return Some(format);
         }
+        if let Some(format) = rendered(name).and_then(by_name) {
+            return Some(format);
+        }
         if is_foreign(name) {
             return None;
         }
@@ -113,6 +119,12 @@ pub fn detect(name: Option<&str>, text: &str) -> Option<&'static Format> {
         return None;
     }
     FORMATS.iter().find(|format| (format.sniff)(text))
+}
+
+/// The name of what a template becomes: `values.yaml` of `values.yaml.gotmpl`.
+fn rendered(name: &str) -> Option<&str> {
+    let (stem, ending) = name.rsplit_once('.')?;
+    TEMPLATES.contains(&ending.to_ascii_lowercase().as_str()).then_some(stem)
 }
 
 /// Does the name tell that the text is no configuration that we read?
