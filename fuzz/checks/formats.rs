@@ -40,7 +40,9 @@ fn one(format: &Format, text: &str) {
         assert!(mended.fixed > 0 && mended.text != text, "{}: mended nothing", format.name);
         places(&mended.left, &mended.text, limits.settings);
         let count = |file: &FileInspection| file.documents.iter().map(|(_, it)| it.findings.len()).sum::<usize>();
-        assert_eq!(count(&mended.left) + mended.fixed, count(&before), "{}", format.name);
+        // One that is left may have been about the same tolerance as one that is mended: `JWT_SKEW_MINUTES=0` beside
+        // `JWT_SKEW_SECONDS=30`.
+        assert!(count(&mended.left) + mended.fixed <= count(&before), "{}", format.name);
     }
 }
 

@@ -286,15 +286,18 @@ impl Suspect<'_, '_> {
         let is_zero = self.span.is_some_and(|span| span.nanos(duration::Unit::Seconds) == 0);
         is_zero
             && matches!(known.role, Role::Generic { has_unit: true, .. })
-            && ((is_part() && scope.holds_more()) || self.stem().is_some_and(|stem| scope.holds_more_of(stem)))
+            && ((is_part() && scope.holds_more())
+                || self.stem().is_some_and(|(stem, unit)| scope.holds_more_of(stem, unit)))
     }
 
-    /// The letters of the key before its last word, which is a unit: `jwtleeway` of `JWT_LEEWAY_MINUTES`.
-    fn stem(&self) -> Option<&[u8]> {
+    /// The letters of the key before its last word, which is a unit, and those of that: `jwtleeway` and `minutes` of
+    /// `JWT_LEEWAY_MINUTES`.
+    fn stem(&self) -> Option<(&[u8], &[u8])> {
         let end = self.letters.text().len();
         let own = end.saturating_sub(words::of(self.key).count());
         let unit = self.letters.words(own, end).last()?;
-        self.letters.text().get(own..end.saturating_sub(unit.len())).filter(|stem| !stem.is_empty())
+        let stem = self.letters.text().get(own..end.saturating_sub(unit.len())).filter(|stem| !stem.is_empty())?;
+        Some((stem, unit))
     }
 
     fn words(&self) -> impl Iterator<Item = &[u8]> {

@@ -266,17 +266,17 @@ impl<'p> Scope<'p> {
         *facts.holds_more.get_or_init(|| entries.any(|(key, text)| text.is_some_and(is_more) && is_part(key)))
     }
 
-    /// The same of names that are written out: `JWT_LEEWAY_SECONDS=30` beside `JWT_LEEWAY_MINUTES=0`, whose stem (letters)
-    /// this is.
-    pub(crate) fn holds_more_of(&self, stem: &[u8]) -> bool {
+    /// The same of names that are written out: `JWT_LEEWAY_SECONDS=30` beside `JWT_LEEWAY_MINUTES=0`, whose stem and
+    /// unit (letters) these are.
+    pub(crate) fn holds_more_of(&self, stem: &[u8], unit: &[u8]) -> bool {
         // As they are written beside one another; to look for each takes its time.
         const UNITS: &[&str] = &["seconds", "minutes", "milliseconds", "ms"];
         let is_more = |value: &str| duration::read(value).is_some_and(|span| span.nanos(Unit::Seconds) > 0);
         let mut name = Vec::with_capacity(stem.len().saturating_add("milliseconds".len()));
-        UNITS.iter().any(|unit| {
+        UNITS.iter().filter(|other| other.as_bytes() != unit).any(|other| {
             name.clear();
             name.extend_from_slice(stem);
-            name.extend_from_slice(unit.as_bytes());
+            name.extend_from_slice(other.as_bytes());
             self.values(&name).any(is_more)
         })
     }

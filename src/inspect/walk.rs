@@ -313,11 +313,9 @@ impl<'c> Walk<'c> {
         let text = scalar.text.trim_start();
         let key = link.key().unwrap_or("");
         let is_line = command::is_of_unit(key) && command::is_continued(text);
-        let may_be_document = !is_line
-            && (text.starts_with(['{', '['])
-                || text.contains('\n')
-                || is_jaas(text)
-                || surfaces::is_snippet(link, text));
+        let is_snippet = || text.contains(' ') && self.mentions(text) && surfaces::is_snippet(link, text);
+        let may_be_document =
+            !is_line && (text.starts_with(['{', '[']) || text.contains('\n') || is_jaas(text) || is_snippet());
         let may_be_options = !may_be_document && command::holds_options(key, text);
         let is_read = (may_be_document && !surfaces::is_prose(key)) || may_be_options;
         if !is_read || formats::is_foreign(key) || !self.mentions(text) {

@@ -76,6 +76,7 @@ fn a_client_fetches_its_token_anew() {
 fn one_tolerance_may_have_two_names() {
     check("a.env", "JWT_LEEWAY_MINUTES=0\nJWT_LEEWAY_SECONDS=30\n");
     check("a.env", "JWT_LEEWAY_MINUTES=§0\nJWT_LEEWAY_SECONDS=§0\nOTHER_LEEWAY_SECONDS=30\n");
+    check("a.env", "JWT_LEEWAY_SECONDS=§0\njwtLeewaySeconds=30\n");
     check("a.properties", "jwt.clock-skew.minutes=0\njwt.clock-skew.seconds=30\n");
     check("a.json", r#"{"Jwt": {"ClockSkewMinutes": 0, "ClockSkewSeconds": 30}}"#);
 }
