@@ -456,6 +456,7 @@ fn options_of_a_virtual_machine_stand_in_files_of_their_own() {
 fn a_line_of_a_unit_may_go_on() {
     check("a.service", "[Service]\nExecStart=/app \\\n  --port=1 \\\n  --jwt-leeway=§0\n");
     check("a.service", "[Service]\nEnvironment=A=1 \\\nJWT_LEEWAY=§0 \\\nB=2\nRestart=always\n");
+    check("a.ini", "[Service]\njwt_leeway = §0 ; none\noidc_leeway: §0\n");
     check("a.ini", "[jwt]\npath = C:\\\nleeway = §0\n");
 }
 

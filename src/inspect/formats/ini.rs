@@ -4,8 +4,8 @@
 //! Lines that begin with `#` or `;` are comments, and so is what follows one of these and a blank after a value. A
 //! line that is indented deeper than the key above it continues that value (configparser). Sections of one name are
 //! one section, and a repeated key keeps both values, of which the last one holds (PHP, MySQL, git; configparser
-//! refuses the file). In a unit of systemd a backslash at the end of a line continues it. A line that is none of this is passed over with a note. Does not know: names of sections that
-//! mean paths (`[a.b]` is one key), escapes, interpolation.
+//! refuses the file). In a unit of systemd a backslash at the end of a line continues it. A line that is none of this is
+//! passed over with a note. Does not know: names of sections that mean paths (`[a.b]` is one key), escapes, interpolation.
 //!
 //! Source: <https://docs.python.org/3/library/configparser.html#supported-ini-file-structure>,
 //! parse_ini_file of the PHP manual, git-config(1), systemd.syntax(7).
@@ -80,7 +80,9 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
             }
             Some(_) => {
                 let indent = cursor.since(&start).chars().count();
-                if if is_unit { unit_setting(&mut cursor, inside) } else { setting(&mut cursor, indent, inside) } {
+                // Other lines of a unit have no quotes, comments or ends that matter here.
+                let is_line = is_unit && ["Environment", "Exec"].iter().any(|start| cursor.rest.starts_with(start));
+                if (is_line && unit_line(&mut cursor, inside)) || setting(&mut cursor, indent, inside) {
                     nodes = nodes.saturating_add(1);
                     continue;
                 }
@@ -160,15 +162,14 @@ fn setting(cursor: &mut Cursor<'_>, indent: usize, into: &mut Block) -> bool {
 /// Sections of a unit of systemd that hold variables and commands.
 const UNIT: &[&str] = &["Service", "Container", "Socket", "Mount", "Swap"];
 
-/// The same in a unit: quotes and comments are the value's, and a backslash at the end of a line continues it. The value
-/// is what stands there.
-fn unit_setting(cursor: &mut Cursor<'_>, into: &mut Block) -> bool {
+/// A line of a unit with variables or a command, if it is one: quotes and comments are the value's, and a backslash at the
+/// end of a line continues it. The value is what stands there.
+fn unit_line(cursor: &mut Cursor<'_>, into: &mut Block) -> bool {
     let at = cursor.at;
     let mut end = *cursor;
     end.skip_while(|c| !matches!(c, '=' | '\n' | '\r'));
     let key = end.since(cursor).trim_end();
-    if key.is_empty() || end.peek() != Some('=') {
-        cursor.line();
+    if end.peek() != Some('=') {
         return false;
     }
     *cursor = end;

@@ -68,7 +68,13 @@ fn body(qualified: &str, is_unsafe: bool) -> Result<Value> {
         "apisix.apache.org/ApisixConsumer" => {
             json!({"authParameter": {"jwtAuth": {"value": {"key": "shop", "lifetime_grace_period": zero}}}})
         }
-        "apisix.apache.org/ApisixGlobalRule" | "apisix.apache.org/ApisixPluginConfig" => json!({"plugins": apisix}),
+        "apisix.apache.org/Consumer" => json!({"credentials": [{"name": "shop", "type": "jwt-auth", "config": {
+            "key": "shop", "lifetime_grace_period": zero}}]}),
+        "apisix.apache.org/ApisixGlobalRule"
+        | "apisix.apache.org/ApisixPluginConfig"
+        | "apisix.apache.org/PluginConfig" => {
+            json!({"plugins": apisix})
+        }
         "apisix.apache.org/ApisixRoute" => json!({"http": [{"name": "shop", "plugins": apisix}]}),
         "cluster.redpanda.com/Redpanda" => {
             json!({"clusterSpec": {"config": {"cluster": {"oidc_clock_skew_tolerance": zero}}}})
