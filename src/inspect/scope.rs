@@ -161,6 +161,20 @@ impl<'p> Scope<'p> {
         known.chain(looked_at).filter_map(entry).filter(move |(_, key, _)| is_it(key))
     }
 
+    /// The same, the last one first.
+    fn lettered_from_last<'l>(
+        &'l self,
+        letters: &'l [u8],
+    ) -> impl Iterator<Item = (usize, &'p str, Option<&'p str>)> + use<'l, 'p> {
+        let is_it = |key: &str| words::of(key).eq(letters.iter().copied());
+        let is_known = self.facts.get().is_some() || self.looks.get() >= LOOKS_MAX;
+        self.looks.set(self.looks.get().saturating_add(1));
+        let known = is_known.then(|| self.facts().of_hash(letters).rev()).into_iter().flatten();
+        let looked_at = (!is_known).then(|| self.numbers().rev()).into_iter().flatten();
+        let entry = |index| self.entry(index).map(|(key, text)| (index, key, text));
+        known.chain(looked_at).filter_map(entry).filter(move |(_, key, _)| is_it(key))
+    }
+
     fn numbers(&self) -> std::ops::Range<usize> {
         0..match self.entries {
             Entries::Map(entries) => entries.len(),
@@ -181,7 +195,7 @@ impl<'p> Scope<'p> {
             return false;
         }
         let letters: Vec<u8> = words::of(key).collect();
-        self.lettered(&letters).any(|(later, other, _)| later > index && other == key)
+        self.lettered_from_last(&letters).take_while(|(later, _, _)| *later > index).any(|(_, other, _)| other == key)
     }
 
     /// Is there an entry of this name?
@@ -249,9 +263,14 @@ impl<'p> Scope<'p> {
 
     /// Does this key (letters) have a value that fits the condition's, or none that does?
     pub(crate) fn answers(&self, key: &[u8], condition: &Condition) -> bool {
-        let last = self.lettered(key).filter(|(index, key, _)| !self.is_shadowed(key, *index));
-        let mut values = last.filter_map(|(_, _, text)| text).take(VALUES_MAX).peekable();
-        values.peek().is_some() && values.any(|value| fits(&condition.value, value)) != condition.is_other
+        // Of each spelling the last one.
+        let mut last: Vec<(&str, &str)> = Vec::new();
+        for (_, key, text) in self.lettered_from_last(key).take(VALUES_MAX) {
+            if let Some(text) = text.filter(|_| !last.iter().any(|(known, _)| *known == key)) {
+                last.push((key, text));
+            }
+        }
+        !last.is_empty() && last.iter().any(|(_, value)| fits(&condition.value, value)) != condition.is_other
     }
 
     /// Does the scope hold a part of a span that is not zero (`minutes: 0` beside `seconds: 30`)?
@@ -341,8 +360,7 @@ impl Facts {
     }
 
     fn unchecked(&mut self, index: usize, feature: Vec<u8>) {
-        let by = self.unchecked.entry(feature).or_default();
-        by.extend((by.len() < SWITCHES_MAX).then_some(index));
+        note_switch(self.unchecked.entry(feature).or_default(), index);
     }
 
     /// `saml: {enabled: false}` is about `samlLeeway` beside it too, and so is `features: {saml: false}`. `enable` may be a
@@ -424,17 +442,25 @@ impl Facts {
             self.unchecked(index, feature);
         }
         for feature in switches::features(letters, &text, on) {
-            let by = self.off.entry(feature).or_default();
-            by.extend((by.len() < SWITCHES_MAX).then_some(index));
+            note_switch(self.off.entry(feature).or_default(), index);
         }
     }
 
-    fn of_hash(&self, letters: &[u8]) -> impl Iterator<Item = usize> {
+    fn of_hash(&self, letters: &[u8]) -> impl DoubleEndedIterator<Item = usize> {
         let hash = hashed(&self.hash, letters.iter().copied());
         let first = self.by_letters.partition_point(|(other, _)| *other < hash);
-        let same = self.by_letters.get(first..).unwrap_or(&[]).iter().take_while(move |(other, _)| *other == hash);
-        same.map(|(_, index)| *index)
+        let rest = self.by_letters.get(first..).unwrap_or(&[]);
+        let same = rest.get(..rest.partition_point(|(other, _)| *other == hash)).unwrap_or(&[]);
+        same.iter().map(|(_, index)| *index)
     }
+}
+
+/// Keeps a few switches of a feature, the last one among them: it is the one that counts.
+fn note_switch(switches: &mut Vec<usize>, index: usize) {
+    if switches.len() >= SWITCHES_MAX {
+        switches.pop();
+    }
+    switches.push(index);
 }
 
 /// Eight letters at a time: a hasher takes as long for one as for eight.

@@ -180,6 +180,9 @@ fn the_last_of_two_switches_counts() {
     let env =
         "[{name: JWT_ENABLED, value: 'false'}, {name: JWT_ENABLED, value: 'true'}, {name: JWT_LEEWAY, value: '§0'}]";
     check("a.yaml", &pod(&format!("env: {env}")));
+    let many = |last: &str| format!("{}jwt.enabled={last}\n", "jwt.enabled=false\n".repeat(40));
+    check("a.properties", &format!("{}jwt.leeway=0\n", many("false")));
+    check("a.properties", &format!("{}jwt.leeway=§0\n", many("true")));
     // Of Quarkus' own switch too.
     let tenant = "quarkus.oidc.tenant-enabled=";
     check("a.properties", &format!("{tenant}false\n{tenant}true\nquarkus.oidc.token.lifespan-grace=§0\n"));
