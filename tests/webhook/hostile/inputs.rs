@@ -175,6 +175,15 @@ pub(crate) fn all(measure: Measure) -> Vec<Hostile> {
     let zeros = |value: &str| {
         file("a.properties", filled(measure.bytes, |n| format!("service{n}.jwt.leeway.seconds={value}\n")))
     };
+    // Each is looked at, to know which of them counts.
+    let again = file("a.properties", filled(measure.bytes, |_| "jwt.leeway=0\n".to_owned()));
+    let conditions = file(
+        "a.properties",
+        filled(measure.bytes, |n| {
+            let line = if n % 4 == 0 { "sasl.oauthbearer.clock.skew.seconds=0" } else { "sasl.mechanism=PLAIN" };
+            format!("{line}\n")
+        }),
+    );
     let near = near::misses(measure.bytes).into_iter().map(|(name, data)| (name, config_map(data))).collect::<Vec<_>>();
     let updated = Bytes::from(review("UPDATE", near[0].1.clone(), near[1].1.clone()).to_string());
     let old_sins = Bytes::from(review("UPDATE", zeros("0"), zeros("0")).to_string());
@@ -185,6 +194,8 @@ pub(crate) fn all(measure: Measure) -> Vec<Hostile> {
         .collect();
     all.extend([
         Hostile { name: "zeros everywhere", body: create(&zeros("0")), expected: Refused },
+        Hostile { name: "one zero again and again", body: create(&again), expected: Refused },
+        Hostile { name: "conditions again and again", body: create(&conditions), expected: Allowed },
         Hostile { name: "near misses for other ones", body: updated, expected: Allowed },
         Hostile { name: "zeros that were there before", body: old_sins, expected: Allowed },
     ]);
