@@ -95,7 +95,7 @@ fn is_guess(setting: &Setting<'_>) -> bool {
 
 /// Is it a number that its product would read as days? A program that reads a number there reads no text (.NET binds
 /// `"ClockSkew": 5` to whatever type it asks for).
-pub(crate) fn is_number_of_days(setting: &Setting<'_>, scalar: &Scalar) -> bool {
+fn is_number_of_days(setting: &Setting<'_>, scalar: &Scalar) -> bool {
     scalar.kind == Kind::Number && matches!(setting.known.reads, Reads::Span { bare: Some(Unit::Days), .. })
 }
 

@@ -151,26 +151,12 @@ impl<'p> Scope<'p> {
     fn lettered<'l>(
         &'l self,
         letters: &'l [u8],
-    ) -> impl Iterator<Item = (usize, &'p str, Option<&'p str>)> + use<'l, 'p> {
+    ) -> impl DoubleEndedIterator<Item = (usize, &'p str, Option<&'p str>)> + use<'l, 'p> {
         let is_it = |key: &str| words::of(key).eq(letters.iter().copied());
         let is_known = self.facts.get().is_some() || self.looks.get() >= LOOKS_MAX;
         self.looks.set(self.looks.get().saturating_add(1));
         let known = is_known.then(|| self.facts().of_hash(letters)).into_iter().flatten();
         let looked_at = (!is_known).then(|| self.numbers()).into_iter().flatten();
-        let entry = |index| self.entry(index).map(|(key, text)| (index, key, text));
-        known.chain(looked_at).filter_map(entry).filter(move |(_, key, _)| is_it(key))
-    }
-
-    /// The same, the last one first.
-    fn lettered_from_last<'l>(
-        &'l self,
-        letters: &'l [u8],
-    ) -> impl Iterator<Item = (usize, &'p str, Option<&'p str>)> + use<'l, 'p> {
-        let is_it = |key: &str| words::of(key).eq(letters.iter().copied());
-        let is_known = self.facts.get().is_some() || self.looks.get() >= LOOKS_MAX;
-        self.looks.set(self.looks.get().saturating_add(1));
-        let known = is_known.then(|| self.facts().of_hash(letters).rev()).into_iter().flatten();
-        let looked_at = (!is_known).then(|| self.numbers().rev()).into_iter().flatten();
         let entry = |index| self.entry(index).map(|(key, text)| (index, key, text));
         known.chain(looked_at).filter_map(entry).filter(move |(_, key, _)| is_it(key))
     }
@@ -195,7 +181,7 @@ impl<'p> Scope<'p> {
             return false;
         }
         let letters: Vec<u8> = words::of(key).collect();
-        self.lettered_from_last(&letters).take_while(|(later, _, _)| *later > index).any(|(_, other, _)| other == key)
+        self.lettered(&letters).rev().take_while(|(later, _, _)| *later > index).any(|(_, other, _)| other == key)
     }
 
     /// Is there an entry of this name?
@@ -265,7 +251,7 @@ impl<'p> Scope<'p> {
     pub(crate) fn answers(&self, key: &[u8], condition: &Condition) -> bool {
         // Of each spelling the last one.
         let mut last: Vec<(&str, &str)> = Vec::new();
-        for (_, key, text) in self.lettered_from_last(key).take(VALUES_MAX) {
+        for (_, key, text) in self.lettered(key).rev().take(VALUES_MAX) {
             if let Some(text) = text.filter(|_| !last.iter().any(|(known, _)| *known == key)) {
                 last.push((key, text));
             }
@@ -366,9 +352,8 @@ impl Facts {
     /// `saml: {enabled: false}` is about `samlLeeway` beside it too, and so is `features: {saml: false}`. `enable` may be a
     /// map of switches itself.
     fn below(&mut self, index: usize, entry: &Entry) {
-        if matches!(entry.key.as_str(), "enable" | "enabled")
-            && switches::is_all_off(&entry.value, &mut SWITCHES_MAX.clone())
-        {
+        let mut left = SWITCHES_MAX;
+        if matches!(entry.key.as_str(), "enable" | "enabled") && switches::is_all_off(&entry.value, &mut left) {
             self.off_by(index, &Letters::of([entry.key.as_str()]), value::resolved("false"));
         }
         let switches = entry.value.entries().iter().take(VALUES_MAX);
