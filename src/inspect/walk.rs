@@ -99,7 +99,9 @@ impl<'c> Walk<'c> {
             return self.items(link, tree);
         }
         let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
-        if surfaces::is_silent(group, &object.kind) || surfaces::is_not_running(tree, &object.kind) {
+        // In files only: at admission an annotation would excuse whoever writes it.
+        let is_not_running = || link.text().is_some() && surfaces::is_not_running(tree, &object.kind);
+        if surfaces::is_silent(group, &object.kind) || is_not_running() {
             return;
         }
         self.kind = format!("{group}/{}", object.kind);

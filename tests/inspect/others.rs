@@ -2,7 +2,8 @@
 //! `traps`.
 
 use super::traps::{check, pod};
-use clockwarden::inspect::{Bounds, Catalogue, Limits, Severity, inspect_file};
+use clockwarden::inspect::json::tree_from_json;
+use clockwarden::inspect::{Bounds, Catalogue, Limits, Severity, inspect, inspect_file};
 
 #[test]
 fn a_word_about_tokens_does_not_make_every_clock_theirs() {
@@ -142,6 +143,17 @@ fn what_tests_and_developers_run_with_is_not_deployed() {
     check("a.yaml", &pod("command: [sh, -c, 'pytest --jwt-leeway=0']"));
     let hook = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, annotations: {helm.sh/hook: test}}\nspec: {containers: [{name: a, args: [--jwt-leeway=0]}]}\n";
     check("a.yaml", hook);
+}
+
+/// Whoever writes an object cannot excuse it from the cluster's policy.
+#[test]
+fn no_annotation_excuses_at_admission() {
+    let pod =
+        br#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "annotations": {"helm.sh/hook": "test"}},
+ "spec": {"containers": [{"name": "a", "args": ["--jwt-leeway=0"]}]}}"#;
+    let tree = tree_from_json(pod, &Limits::default()).expect("an object");
+    let found = inspect(&tree, Catalogue::builtin(), &Bounds::default(), &Limits::default()).findings;
+    assert_eq!(found.len(), 1, "{found:?}");
 }
 
 #[test]
