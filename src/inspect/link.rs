@@ -20,6 +20,16 @@ pub(crate) struct Link<'p> {
     pub(crate) step: Way<'p>,
 }
 
+/// Is a key a path itself: one of properties, and a dotted key of TOML?
+fn is_path(notation: Notation, key: &str) -> bool {
+    let is_bare = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    match notation {
+        Notation::Properties => key.split('.').all(|part| !part.is_empty()),
+        Notation::Assignment => key.split('.').all(|part| !part.is_empty() && is_bare(part)),
+        _ => false,
+    }
+}
+
 /// Kinds of steps.
 pub(crate) enum Way<'p> {
     /// The root of the object or file, its text where it is known, and how it is written.
@@ -169,9 +179,7 @@ impl<'p> Link<'p> {
                 Way::Held { name, .. } | Way::Taken { entry: name, .. } => steps.push(Step::Key(name.to_owned())),
                 Way::Item { index, name } => steps.push(Step::Item { index, name: name.map(str::to_owned) }),
                 Way::Key { name, .. } => {
-                    let dotted =
-                        link.notation() == Notation::Properties && name.split('.').all(|part| !part.is_empty());
-                    if dotted {
+                    if is_path(link.notation(), name) {
                         steps.extend(name.split('.').map(|part| Step::Key(part.to_owned())));
                     } else {
                         steps.push(Step::Key(name.to_owned()));

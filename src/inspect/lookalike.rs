@@ -6,7 +6,7 @@
 //!
 //! Does not know: products (only labels and tests are asked about for those too), values beyond their form.
 
-use super::catalogue::Convention;
+use super::catalogue::{Convention, List};
 use super::duration::{Form, Span};
 use super::formats::Notation;
 use super::link::{Link, Way};
@@ -21,10 +21,10 @@ pub(crate) fn is_nobodys(convention: &Convention, letters: &Letters, link: &Link
     let above = keys.len().saturating_sub(1);
     let ends_in_label = |key: usize| {
         let words = letters.words(letters.before_key(key), letters.before_key(key.saturating_add(1)));
-        words.last().is_some_and(|word| convention.labels.has(word))
+        words.last().is_some_and(|word| convention.has(List::Labels, word))
     };
     (!is_compose && (0..above).any(ends_in_label))
-        || above.checked_sub(1).and_then(|above| keys.get(above)).is_some_and(|key| convention.things.has(key))
+        || above.checked_sub(1).and_then(|above| keys.get(above)).is_some_and(|key| convention.has(List::Things, key))
         || link.keys().any(is_checksum)
         || is_annotation_of_alert(&keys, link)
         || is_case(convention, link)
@@ -43,7 +43,7 @@ fn is_annotation_of_alert(keys: &[&[u8]], link: &Link<'_>) -> bool {
 }
 
 fn is_case(convention: &Convention, link: &Link<'_>) -> bool {
-    link.scopes().any(|(scope, _, _)| scope.is_case(convention.outcomes.iter()))
+    link.scopes().any(|(scope, _, _)| scope.is_case(convention.words(List::Outcomes)))
 }
 
 /// Does a word on the path say that it is about something else? One that names a service does not where the rest of the
@@ -53,7 +53,7 @@ pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str)
     let own = end.saturating_sub(key.bytes().filter(u8::is_ascii_alphanumeric).count());
     // A variable that says what it is about says so whatever it is a variable of.
     let is_variable = || letters.keys().any(|key| matches!(key, b"env" | b"environment"));
-    let says = || letters.words(own, end).any(|word| convention.of_tokens.has(word));
+    let says = || letters.words(own, end).any(|word| convention.has(List::OfTokens, word));
     let from = if says() && is_variable() { own } else { 0 };
     says_otherwise(convention, letters, (from, own), key)
         || letters.text().get(own..).is_some_and(is_issuers)
@@ -62,17 +62,17 @@ pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str)
 
 fn says_otherwise(convention: &Convention, letters: &Letters, (from, own): (usize, usize), key: &str) -> bool {
     let end = letters.text().len();
-    let is_otherwise = |from: usize, to: usize| letters.words(from, to).any(|word| convention.silence.has(word));
+    let is_otherwise = |from: usize, to: usize| letters.words(from, to).any(|word| convention.has(List::Silence, word));
     if is_otherwise(from, own) || key.contains('.') {
         return is_otherwise(from, end);
     }
     let mut is_open = false;
-    for word in letters.words(own, end) {
-        if convention.services.has(word) {
+    for lists in letters.words(own, end).map(|word| convention.lists(word)) {
+        if lists.has(List::Services) {
             is_open = true;
-        } else if convention.silence.has(word) {
+        } else if lists.has(List::Silence) {
             return true;
-        } else if convention.of_tokens.has(word) {
+        } else if lists.has(List::OfTokens) {
             is_open = false;
         }
     }
@@ -100,16 +100,18 @@ fn is_of_others(convention: &Convention, letters: &Letters, from: usize) -> bool
         }
         let end = at.saturating_add(word.len());
         let two = letters.text().get(before..end).filter(|_| before < at).unwrap_or(&[]);
-        has_auth |= convention.is_auth(word);
-        let is_certain = || convention.of_tokens.has(word);
-        if convention.others_all.has(word) || convention.others_all.has(two) {
+        let (lists, of_two) = (convention.lists(word), convention.lists(two));
+        let is_in = |list: List| lists.has(list) || of_two.has(list);
+        let (is_auth, is_certain) = (lists.has(List::Auth), lists.has(List::OfTokens));
+        has_auth |= is_auth;
+        if is_in(List::OthersAll) {
             whose = Whose::AllTheirs;
-        } else if convention.others.has(word) || convention.others.has(two) {
+        } else if is_in(List::Others) {
             let around = letters.before_key(key.saturating_sub(1));
-            if whose == Whose::Ours && !letters.words(around, at).any(|word| convention.of_tokens.has(word)) {
+            if whose == Whose::Ours && !letters.words(around, at).any(|word| convention.has(List::OfTokens, word)) {
                 whose = Whose::Theirs;
             }
-        } else if (whose == Whose::Theirs && convention.is_auth(word)) || (whose == Whose::AllTheirs && is_certain()) {
+        } else if (whose == Whose::Theirs && is_auth) || (whose == Whose::AllTheirs && is_certain) {
             whose = Whose::Ours;
         }
         (before, at) = (at, end);
@@ -204,10 +206,10 @@ pub(crate) fn is_lead(convention: &Convention, letters: &Letters) -> bool {
         match (std::mem::replace(&mut before, word), word) {
             (b"access", b"token") => is_lead = true,
             (b"client", b"credentials") => is_client = true,
-            _ => is_lead |= convention.leads.has(word),
+            _ => is_lead |= convention.has(List::Leads, word),
         }
     }
-    let is_checked = || words().any(|word| convention.checks.has(word));
+    let is_checked = || words().any(|word| convention.has(List::Checks, word));
     // Of OpenID Connect a client checks tokens as well.
     let is_connect = || words().any(|word| matches!(word, b"oidc" | b"openid" | b"openidconnect"));
     (is_client && !is_checked() && !is_connect())
@@ -237,10 +239,13 @@ pub(crate) fn is_switch_or_bound(
     let mut at = own;
     let is_switch = |word: &[u8]| {
         at = at.saturating_add(word.len());
-        convention.is_switch(word, at == end)
+        {
+            let lists = convention.lists(word);
+            lists.has(List::Switches) || (at == end && lists.has(List::SwitchesBefore))
+        }
     };
     (is_number && letters.words(own, end).any(is_switch))
-        || letters.words(own, end).last().is_some_and(|word| convention.bounds.has(word))
+        || letters.words(own, end).last().is_some_and(|word| convention.has(List::Bounds, word))
         || is_least(convention, letters, own, link)
         || is_offset(letters, key, link)
 }
@@ -265,14 +270,14 @@ fn is_offset(letters: &Letters, key: &str, link: &Link<'_>) -> bool {
 fn is_least(convention: &Convention, letters: &Letters, own: usize, link: &Link<'_>) -> bool {
     let end = letters.text().len();
     let last = letters.words(own, end).last();
-    let Some(word) = last.filter(|word| convention.bounds.has(word)) else { return false };
+    let Some(word) = last.filter(|word| convention.has(List::Bounds, word)) else { return false };
     let stem = letters.text().get(own..end.saturating_sub(word.len())).unwrap_or(&[]);
     link.scopes().next().is_some_and(|(scope, _, _)| {
         scope.any_letters(|key| {
             [key.strip_prefix(stem), key.strip_suffix(stem)]
                 .into_iter()
                 .flatten()
-                .any(|word| convention.greatest.has(word))
+                .any(|word| convention.has(List::Greatest, word))
         })
     })
 }

@@ -6,7 +6,7 @@
 //!
 //! Does not know: bounds, severities, what is done about it.
 
-use super::catalogue::{Candidate, Catalogue, Condition, Context, Known, Meaning, Reads, Role};
+use super::catalogue::{Candidate, Catalogue, Condition, Context, Known, List, Meaning, Reads, Role};
 use super::duration::{self, Nanos, Span};
 use super::formats::{self, Notation};
 use super::link::{Link, Way};
@@ -97,7 +97,7 @@ pub(crate) fn recognise<'s>(
     let (key, has_auth, is_silenced) = (link.keys().next()?, OnceCell::new(), OnceCell::new());
     let suspect = Suspect { catalogue, kind, link, letters, key, found, span: value.span, has_auth, is_silenced };
     // An example is nobody's setting, not even that of a product that is known.
-    if suspect.letters.keys().any(|key| catalogue.convention().silent_keys.has(key)) {
+    if suspect.letters.keys().any(|key| catalogue.convention().has(List::SilentKeys, key)) {
         return None;
     }
     let mut best: Option<(bool, usize, &Known)> = None;
@@ -308,7 +308,7 @@ impl Suspect<'_, '_> {
         let convention = self.catalogue.convention();
         *self.is_silenced.get_or_init(|| {
             lookalike::is_silenced(convention, self.letters, self.key)
-                || lookalike::is_of_item(self.link, |word| convention.silence.has(word))
+                || lookalike::is_of_item(self.link, |word| convention.has(List::Silence, word))
         })
     }
 
@@ -318,7 +318,7 @@ impl Suspect<'_, '_> {
         *self.has_auth.get_or_init(|| {
             self.words().any(|word| convention.is_auth(word) || self.joined(word))
                 || self.is_connect()
-                || lookalike::is_of_item(self.link, |word| convention.of_tokens.has(word))
+                || lookalike::is_of_item(self.link, |word| convention.has(List::OfTokens, word))
         })
     }
 
@@ -341,7 +341,7 @@ impl Suspect<'_, '_> {
         if self.letters.begins(start) {
             return true;
         }
-        let word_start = (0..start).rev().find(|at| self.letters.begins(*at)).unwrap_or(0);
+        let word_start = start.checked_sub(1).map_or(0, |before| self.letters.word_start(before));
         text.get(word_start..start).is_some_and(|word| self.catalogue.convention().is_auth(word))
     }
 }

@@ -9,7 +9,7 @@ use super::formats::{self, Notation};
 use super::limits::Limits;
 use super::link::{Link, Way};
 use super::recognise::{self, Setting};
-use super::rules::{self, Look, RULES};
+use super::rules::{self, Look, RULES, Rule};
 use super::scope::{Entries, Scope};
 use super::sight::{Remark, Sight, What};
 use super::surfaces::{self, command, config_map, pairs};
@@ -235,9 +235,13 @@ impl<'c> Walk<'c> {
             // Their words are about values.
             return;
         }
+        let is_shown = |rule: &Rule| match what {
+            What::Map(entries) => rule.maps.iter().any(|key| entries.iter().any(|entry| entry.key == *key)),
+            What::Object(_) | What::Value(_) | What::Command(_) => true,
+        };
         let sight = Sight::new(what, &self.kind, link, self.bounds, self.catalogue);
         let mut remarks: Vec<(&'static str, Remark)> = Vec::new();
-        for rule in RULES {
+        for rule in RULES.iter().filter(|rule| is_shown(rule)) {
             if let Look::Sight(look) = rule.look {
                 look(&sight, &mut |remark| remarks.push((rule.name, remark)));
             }

@@ -10,8 +10,8 @@
 pub struct Letters {
     /// Lower-case letters and digits of all keys, one after another.
     text: Vec<u8>,
-    /// For each of `text`: does a word begin there?
-    begins: Vec<bool>,
+    /// The number of the first letter of each word, in order.
+    starts: Vec<usize>,
     /// Length of `text` before each key, and at the end; empty where there is no key.
     keys: Vec<usize>,
 }
@@ -31,7 +31,7 @@ enum Class {
 }
 
 /// A byte's class, and the lower-case letter or digit that it is.
-fn class(byte: u8) -> (Class, u8) {
+const fn class(byte: u8) -> (Class, u8) {
     match byte {
         b'a'..=b'z' => (Class::Lower, byte),
         b'A'..=b'Z' => (Class::Upper, byte.to_ascii_lowercase()),
@@ -56,7 +56,7 @@ impl Letters {
     /// None any more; the room for them is kept.
     pub fn clear(&mut self) {
         self.text.clear();
-        self.begins.clear();
+        self.starts.clear();
         self.keys.clear();
     }
 
@@ -65,30 +65,27 @@ impl Letters {
         if self.keys.is_empty() {
             self.keys.push(0);
         }
-        let bytes = key.as_bytes();
-        let start = self.text.len();
-        self.text.resize(start.saturating_add(bytes.len()), 0);
-        self.begins.resize(start.saturating_add(bytes.len()), false);
-        let text = self.text.get_mut(start..).unwrap_or(&mut []).iter_mut();
-        let mut room = text.zip(self.begins.get_mut(start..).unwrap_or(&mut []));
-        let (mut before, mut count) = (Class::Other, start);
-        let mut rest = bytes.iter().copied().map(class).peekable();
-        while let Some((class, letter)) = rest.next() {
+        self.text.reserve(key.len());
+        let mut before = Class::Other;
+        let mut rest = key.as_bytes();
+        while let [byte, after @ ..] = rest {
+            rest = after;
+            let (class, letter) = self::class(*byte);
             if class != Class::Other {
                 // `clockSkew`, `oauth2Leeway`, and the S of `JWTSkew`.
-                let begins = before == Class::Other
-                    || (class == Class::Upper
-                        && (before != Class::Upper || rest.peek().is_some_and(|(next, _)| *next == Class::Lower)));
-                if let Some(place) = room.next() {
-                    (*place.0, *place.1) = (letter, begins);
+                let begins = match (before, class) {
+                    (Class::Other, _) => true,
+                    (Class::Upper, Class::Upper) => rest.first().is_some_and(u8::is_ascii_lowercase),
+                    (_, class) => class == Class::Upper,
+                };
+                if begins {
+                    self.starts.push(self.text.len());
                 }
-                count = count.saturating_add(1);
+                self.text.push(letter);
             }
             before = class;
         }
-        self.text.truncate(count);
-        self.begins.truncate(count);
-        self.keys.push(count);
+        self.keys.push(self.text.len());
     }
 
     /// All letters.
@@ -111,19 +108,31 @@ impl Letters {
     /// Does a word, or what follows the last one, begin at this letter?
     #[must_use]
     pub fn begins(&self, at: usize) -> bool {
-        at == self.text.len() || self.begins.get(at).copied().unwrap_or(false)
+        at == self.text.len() || self.starts.iter().rev().find(|start| **start <= at) == Some(&at)
+    }
+
+    /// Where words begin before this letter, the nearest first.
+    fn starts_before(&self, end: usize) -> impl Iterator<Item = usize> {
+        self.starts.iter().rev().copied().skip_while(move |start| *start >= end)
+    }
+
+    /// The beginning of the word that has this letter.
+    #[must_use]
+    pub fn word_start(&self, at: usize) -> usize {
+        self.starts_before(at.saturating_add(1)).next().unwrap_or(0)
     }
 
     /// The words between two letters.
     pub fn words(&self, from: usize, to: usize) -> impl Iterator<Item = &[u8]> {
-        let mut at = from.min(to);
+        let to = to.min(self.text.len());
+        let first = self.starts.iter().position(|start| *start > from).unwrap_or(self.starts.len());
+        let mut ends = self.starts.get(first..).unwrap_or(&[]).iter();
+        let mut at = from;
         std::iter::from_fn(move || {
             if at >= to {
                 return None;
             }
-            let start = at;
-            let rest = self.begins.get(start.saturating_add(1)..to).unwrap_or(&[]);
-            at = rest.iter().position(|begins| *begins).map_or(to, |more| start.saturating_add(1).saturating_add(more));
+            let start = std::mem::replace(&mut at, ends.next().map_or(to, |end| to.min(*end)));
             self.text.get(start..at)
         })
     }
@@ -183,7 +192,9 @@ impl Pattern {
     /// Does a match end anywhere before that letter, at the end of a word?
     #[must_use]
     pub fn stands_before(&self, letters: &Letters, end: usize) -> bool {
-        (1..=end).filter(|at| letters.begins(*at)).any(|at| self.find_before(letters, at, self.parts.len()).is_some())
+        let at_end = (end == letters.text.len()).then_some(end);
+        let mut ends = at_end.into_iter().chain(letters.starts_before(end.saturating_add(1)));
+        ends.any(|at| at > 0 && self.find_before(letters, at, self.parts.len()).is_some())
     }
 
     fn find_before(&self, letters: &Letters, end: usize, parts: usize) -> Option<usize> {
@@ -197,7 +208,7 @@ impl Pattern {
             return Some(start);
         }
         // A star is at least one word; the nearest beginning is tried first.
-        let mut ends = (1..start).rev().filter(|at| letters.begins(*at));
+        let mut ends = letters.starts_before(start).filter(|at| *at > 0);
         ends.find_map(|at| self.find_before(letters, at, left))
     }
 }

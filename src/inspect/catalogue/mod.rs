@@ -7,6 +7,7 @@
 //!
 //! Does not know: documents, severities.
 
+mod convention;
 pub mod files;
 mod index;
 mod neighbours;
@@ -19,6 +20,8 @@ use super::mention::Mentions;
 use super::words::Pattern;
 use std::sync::{Arc, LazyLock};
 
+pub use convention::Convention;
+pub(crate) use convention::List;
 pub use index::{Candidate, Index};
 pub use neighbours::Neighbours;
 pub use own::Own;
@@ -220,105 +223,6 @@ pub struct Known {
     pub absence: Option<Absence>,
     /// What else a person should know, a sentence or empty.
     pub note: String,
-}
-
-/// Words of the generic convention.
-#[derive(Debug, Clone, Default)]
-pub struct Convention {
-    /// One of these on the path: it is about authentication.
-    auth: WordSet,
-    /// One of these on the path: it is about something else.
-    pub(crate) silence: WordSet,
-    /// Those of `silence` that also name a service, in front of one of `of_tokens`.
-    pub(crate) services: WordSet,
-    /// Behind the name of a service: it is about tokens all the same.
-    pub(crate) of_tokens: WordSet,
-    /// One of these on the path, and none of `auth` behind it: it is about something else.
-    pub(crate) others: WordSet,
-    /// The same, and none of `of_tokens` behind it.
-    pub(crate) others_all: WordSet,
-    /// One of these words on the path: it is how long before its end a token is fetched anew.
-    pub(crate) leads: WordSet,
-    /// One of these on the path: tokens are checked there.
-    pub(crate) checks: WordSet,
-    /// A map of this name holds things by their names.
-    pub(crate) things: WordSet,
-    /// One of these is a key on the path: it is documentation.
-    pub(crate) silent_keys: WordSet,
-    /// The last word of a map's name that holds labels.
-    pub(crate) labels: WordSet,
-    /// One of these keys stands beside it: it is a case of a test.
-    pub(crate) outcomes: WordSet,
-    /// One of these words in its own name: it is a switch.
-    switches: WordSet,
-    /// The same, right before its last part.
-    switches_before: WordSet,
-    /// The least value that may be set.
-    pub(crate) bounds: WordSet,
-    /// The greatest one.
-    pub(crate) greatest: WordSet,
-}
-
-/// A few words, in order: to compare with some of them takes less than to hash, and most words are told apart by their
-/// length and the letter that they begin with.
-#[derive(Debug, Clone)]
-pub(crate) struct WordSet {
-    words: Vec<Vec<u8>>,
-    /// For each first letter, a bit for each length of a word that begins with it.
-    lengths: [u32; 256],
-}
-
-impl Default for WordSet {
-    fn default() -> Self {
-        WordSet { words: Vec::new(), lengths: [0; 256] }
-    }
-}
-
-impl WordSet {
-    /// All of them, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.words.iter().map(Vec::as_slice)
-    }
-
-    /// Is this (lower-case letters) one of them?
-    pub(crate) fn has(&self, word: &[u8]) -> bool {
-        let lengths = word.first().and_then(|first| self.lengths.get(usize::from(*first)));
-        lengths.is_some_and(|lengths| lengths & length_bit(word) != 0)
-            && self.words.binary_search_by(|known| known.as_slice().cmp(word)).is_ok()
-    }
-}
-
-/// All lengths from 31 on share one.
-fn length_bit(word: &[u8]) -> u32 {
-    1 << word.len().min(31)
-}
-
-impl FromIterator<Vec<u8>> for WordSet {
-    fn from_iter<I: IntoIterator<Item = Vec<u8>>>(words: I) -> WordSet {
-        let mut set = WordSet { words: words.into_iter().collect(), ..WordSet::default() };
-        set.words.sort_unstable();
-        for word in &set.words {
-            if let Some(lengths) = word.first().and_then(|first| set.lengths.get_mut(usize::from(*first))) {
-                *lengths |= length_bit(word);
-            }
-        }
-        set
-    }
-}
-
-impl Convention {
-    /// Is this word (lower-case letters; a number at its end does not count) about authentication?
-    #[must_use]
-    pub fn is_auth(&self, word: &[u8]) -> bool {
-        let end = word.iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |last| last.saturating_add(1));
-        word.get(..end).is_some_and(|word| self.auth.has(word))
-    }
-
-    /// Does this word of a setting's own name make it a switch; `is_before`: it stands right before the last part?
-    #[must_use]
-    pub fn is_switch(&self, word: &[u8], is_before: bool) -> bool {
-        self.switches.has(word) || (is_before && self.switches_before.has(word))
-    }
 }
 
 /// Every product that we know, ready to be searched.

@@ -4,7 +4,7 @@ use super::super::duration::{self, Nanos, SECOND, Unit};
 use super::super::words::{Letters, Pattern};
 use super::resources;
 use super::{
-    Absence, Catalogue, Condition, Confidence, Context, Convention, Known, Meaning, Reads, Resource, Role, Scope,
+    Absence, Catalogue, Condition, Confidence, Context, Convention, Known, List, Meaning, Reads, Resource, Role, Scope,
     Surface,
 };
 use serde::Deserialize;
@@ -401,24 +401,24 @@ fn add_generic(catalogue: &mut Catalogue, text: &str) -> Result<(), CatalogueErr
     let reader = Reader { file: "generic" };
     let generic: Generic = reader.toml(text)?;
     let words = |texts: &[String]| texts.iter().map(|text| Letters::of([text.as_str()]).text().to_vec()).collect();
-    catalogue.convention = Convention {
-        auth: words(&generic.auth),
-        silence: words(&generic.silence),
-        services: words(&generic.services),
-        of_tokens: words(&generic.of_tokens),
-        others: words(&generic.others),
-        others_all: words(&generic.others_all),
-        leads: words(&generic.leads),
-        checks: words(&generic.checks),
-        things: words(&generic.things),
-        silent_keys: words(&generic.silent_keys),
-        labels: words(&generic.labels),
-        outcomes: words(&generic.outcomes),
-        switches: words(&generic.switches),
-        switches_before: words(&generic.switches_before),
-        bounds: words(&generic.bounds),
-        greatest: words(&generic.greatest),
-    };
+    catalogue.convention = Convention::new([
+        (List::Auth, words(&generic.auth)),
+        (List::Silence, words(&generic.silence)),
+        (List::Services, words(&generic.services)),
+        (List::OfTokens, words(&generic.of_tokens)),
+        (List::Others, words(&generic.others)),
+        (List::OthersAll, words(&generic.others_all)),
+        (List::Leads, words(&generic.leads)),
+        (List::Checks, words(&generic.checks)),
+        (List::Things, words(&generic.things)),
+        (List::SilentKeys, words(&generic.silent_keys)),
+        (List::Labels, words(&generic.labels)),
+        (List::Outcomes, words(&generic.outcomes)),
+        (List::Switches, words(&generic.switches)),
+        (List::SwitchesBefore, words(&generic.switches_before)),
+        (List::Bounds, words(&generic.bounds)),
+        (List::Greatest, words(&generic.greatest)),
+    ]);
     catalogue.needles.extend(generic.needles.iter().cloned());
     let recommended = reader.span("recommended", Some(&generic.recommended))?;
     let mut add = |tails: Vec<String>, bare: Unit, strong: bool, has_unit: bool| {

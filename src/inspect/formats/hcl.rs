@@ -60,6 +60,29 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
     }
 }
 
+/// Names of attributes that were read: most blocks have so few that a table of them would cost more than reading them.
+#[derive(Default)]
+struct Known {
+    few: Vec<CompactString>,
+    many: HashSet<CompactString>,
+}
+
+impl Known {
+    const FEW: usize = 8;
+
+    /// Is it new?
+    fn insert(&mut self, name: &CompactString) -> bool {
+        if self.few.len() < Self::FEW {
+            let is_new = !self.few.contains(name);
+            if is_new {
+                self.few.push(name.clone());
+            }
+            return is_new;
+        }
+        !self.few.contains(name) && self.many.insert(name.clone())
+    }
+}
+
 /// Where the text is read, and what that has cost.
 struct Reader<'t> {
     cursor: Cursor<'t>,
@@ -83,7 +106,7 @@ impl Reader<'_> {
 
     /// Attributes and blocks; the root (depth 0) ends with the text, a block with its brace, which is consumed.
     fn body(&mut self, depth: usize, into: &mut Block) -> Result<(), String> {
-        let mut known: HashSet<CompactString> = HashSet::new();
+        let mut known = Known::default();
         loop {
             self.skip_blanks(true)?;
             let at = self.cursor.at;
@@ -108,7 +131,7 @@ impl Reader<'_> {
             if !matches!(self.cursor.peek(), None | Some('\n' | '\r' | '}' | '#' | '/')) {
                 return Err("not HCL: an attribute ends with its line".to_owned());
             }
-            if !known.insert(name.clone()) {
+            if !known.insert(&name) {
                 return Err(format!("not HCL: `{}` is set twice", name.chars().take(40).collect::<String>()));
             }
             if let Some(value) = value {

@@ -10,11 +10,11 @@
 //! Source: <https://docs.python.org/3/library/configparser.html#supported-ini-file-structure>,
 //! parse_ini_file of the PHP manual, git-config(1), systemd.syntax(7).
 
-use super::text::{Block, Cursor};
+use super::text::{Block, Cursor, Section};
 use super::{Format, Notation, empty, meaningful, note, reads, too_large};
 use crate::inspect::Note;
 use crate::inspect::limits::Limits;
-use crate::inspect::tree::{Kind, Tree};
+use crate::inspect::tree::{Kind, Position, Tree};
 use compact_str::CompactString;
 
 /// See [`super::FORMATS`].
@@ -44,12 +44,27 @@ fn sniff(text: &str) -> bool {
 /// Faults that are told one by one.
 const NOTES: usize = 10;
 
+/// What was read, and the section that is being read.
+#[derive(Default)]
+struct File {
+    root: Block,
+    section: Option<Section>,
+}
+
+impl File {
+    fn value(&mut self, key: &str, at: Position, value: Tree) {
+        match self.section {
+            Some(section) => self.root.value_in(section, key, at, value),
+            None => self.root.value(key, at, value),
+        }
+    }
+}
+
 fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
     if let Some(note) = too_large(text, limits) {
         return (empty(), vec![note]);
     }
-    let mut root = Block::default();
-    let mut inside = &mut root;
+    let mut file = File::default();
     let mut is_unit = false;
     let mut notes = Vec::new();
     let mut unread = 0_usize;
@@ -73,7 +88,7 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
                 let line = cursor.line();
                 if let Some(name) = section_name(line) {
                     is_unit |= UNIT.contains(&name);
-                    inside = root.inside(name, at);
+                    file.section = Some(file.root.section(name, at));
                     nodes = nodes.saturating_add(1);
                     continue;
                 }
@@ -82,7 +97,7 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
                 let indent = cursor.since(&start).chars().count();
                 // Other lines of a unit have no quotes, comments or ends that matter here.
                 let is_line = is_unit && ["Environment", "Exec"].iter().any(|start| cursor.rest.starts_with(start));
-                if (is_line && unit_line(&mut cursor, inside)) || setting(&mut cursor, indent, inside) {
+                if (is_line && unit_line(&mut cursor, &mut file)) || setting(&mut cursor, indent, &mut file) {
                     nodes = nodes.saturating_add(1);
                     continue;
                 }
@@ -96,7 +111,7 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
     if unread > NOTES {
         notes.push(note(cursor.at, format!("{unread} lines were not read in all")));
     }
-    (root.done(), notes)
+    (file.root.done(), notes)
 }
 
 fn is_blank(c: char) -> bool {
@@ -111,7 +126,7 @@ fn section_name(line: &str) -> Option<&str> {
 }
 
 /// Reads a line with a key, and the lines that continue it; says whether it was one.
-fn setting(cursor: &mut Cursor<'_>, indent: usize, into: &mut Block) -> bool {
+fn setting(cursor: &mut Cursor<'_>, indent: usize, into: &mut File) -> bool {
     let at = cursor.at;
     let mut end = *cursor;
     end.skip_while(|c| !matches!(c, '=' | ':' | '\n' | '\r'));
@@ -164,7 +179,7 @@ const UNIT: &[&str] = &["Service", "Container", "Socket", "Mount", "Swap"];
 
 /// A line of a unit with variables or a command, if it is one: quotes and comments are the value's, and a backslash at the
 /// end of a line continues it. The value is what stands there.
-fn unit_line(cursor: &mut Cursor<'_>, into: &mut Block) -> bool {
+fn unit_line(cursor: &mut Cursor<'_>, into: &mut File) -> bool {
     let at = cursor.at;
     let mut end = *cursor;
     end.skip_while(|c| !matches!(c, '=' | '\n' | '\r'));

@@ -28,6 +28,7 @@ pub const RULE: Rule = Rule {
     summary: "A workload runs under libfaketime, which tells it another time than the node's.",
     severity: Severity::Error,
     needles: &["faketime"],
+    maps: &[],
     look: Look::Sight(look),
 };
 

@@ -34,6 +34,7 @@ pub const RULE: Rule = Rule {
     summary: "A container can set the node's clock, or does so.",
     severity: Severity::Error,
     needles: &["sys_time", "dev/rtc", "dev/ptp", "etc/chrony", "etc/ntp", "run/chrony"],
+    maps: &["securityContext", "cap_add", "volumes"],
     look: Look::Sight(look),
 };
 

@@ -26,6 +26,7 @@ pub const RULE: Rule = Rule {
     summary: "A switch, or a value that works as one, turns off the check of the times inside of tokens.",
     severity: Severity::Error,
     needles: &[],
+    maps: &[],
     look: Look::Setting(check),
 };
 

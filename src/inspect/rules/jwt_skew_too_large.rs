@@ -28,6 +28,7 @@ pub const RULE: Rule = Rule {
     summary: "The tolerance for clock skew is above the policy's `maxSkew`.",
     severity: Severity::Warning,
     needles: &[],
+    maps: &[],
     look: Look::Setting(check),
 };
 

@@ -30,6 +30,7 @@ pub const RULE: Rule = Rule {
     summary: "A product that checks tokens is told no tolerance for clock skew, and its default is none at all.",
     severity: Severity::Warning,
     needles: &[],
+    maps: &[],
     look: Look::Sight(look),
 };
 

@@ -30,6 +30,7 @@ pub const RULE: Rule = Rule {
     summary: "The service checks the times inside of tokens (`exp`, `nbf`, `iat`) with no tolerance for clock skew, or with less than the policy's `minSkew`.",
     severity: Severity::Error,
     needles: &[],
+    maps: &[],
     look: Look::Setting(check),
 };
 

@@ -32,6 +32,7 @@ pub const RULE: Rule = Rule {
     summary: "The times of a leader election leave its holder too little between giving up and being replaced.",
     severity: Severity::Error,
     needles: &["renewdeadline", "renew-deadline", "leaseduration", "lease-duration"],
+    maps: &["leaseDuration", "renewDeadline"],
     look: Look::Sight(look),
 };
 

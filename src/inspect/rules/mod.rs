@@ -31,6 +31,8 @@ pub struct Rule {
     /// Lower-case texts, one of which stands in every document that it could say something about; those of recognised
     /// settings are the catalogue's. They decide what the webhook reads at all: rare words only.
     pub needles: &'static [&'static str],
+    /// A map is shown to it only where it has one of these keys.
+    pub maps: &'static [&'static str],
     /// What it looks at.
     pub look: Look,
 }

@@ -31,6 +31,7 @@ pub const RULE: Rule = Rule {
               again and again.",
     severity: Severity::Warning,
     needles: &["makestep", "tinker", "ntpd", "chronyd", "sntp"],
+    maps: &[],
     look: Look::Sight(look),
 };
 

@@ -30,6 +30,7 @@ pub const RULE: Rule = Rule {
     summary: "A token is asked for that lives shorter than clocks and caches allow, or absurdly long.",
     severity: Severity::Warning,
     needles: &["accesstokenlifespan"],
+    maps: &[],
     look: Look::Sight(look),
 };
 

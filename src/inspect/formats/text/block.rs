@@ -13,18 +13,24 @@ use std::collections::{BTreeMap, HashMap};
 #[derive(Debug, Default)]
 pub(in super::super) struct Block {
     entries: Vec<Entry>,
-    /// The block, or the list of blocks, of each name, by the number of its entry.
-    blocks: BTreeMap<usize, Known>,
-    /// Those numbers by name, where they are more than [`FEW`].
-    by_name: HashMap<CompactString, usize>,
+    /// Those that are blocks or lists of blocks, in their order.
+    blocks: Vec<Known>,
+    /// Their numbers by name, where they are more than [`FEW`].
+    by_name: Option<HashMap<CompactString, usize>>,
+    /// What further blocks are put into, by the number of its entry.
+    inner: BTreeMap<usize, Block>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Known {
+    /// The number of its entry.
+    entry: usize,
     is_list: bool,
-    /// A map that further entries are put into.
-    inner: Option<Box<Block>>,
 }
+
+/// A map inside of a block, which values are put into, by the number of its entry.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Section(usize);
 
 /// So many names are compared one by one: most blocks have fewer, and a table of its own for each would cost more than
 /// reading it.
@@ -43,8 +49,8 @@ impl Block {
             self.add(key, at, value, false);
             return;
         };
-        let Some(slot) = self.entries.get_mut(number).map(|entry| &mut entry.value) else { return };
-        let known = self.blocks.entry(number).or_default();
+        let Some(known) = self.blocks.get_mut(number) else { return };
+        let Some(slot) = self.entries.get_mut(known.entry).map(|entry| &mut entry.value) else { return };
         if let (true, Tree::List(items)) = (known.is_list, &mut *slot) {
             items.push(value);
             return;
@@ -65,11 +71,29 @@ impl Block {
 
     /// The one map of that name, which is opened again and again.
     pub(in super::super) fn inside(&mut self, key: &str, at: Position) -> &mut Block {
-        let number = match self.number(key) {
-            Some(number) => number,
-            None => self.add(key.into(), at, Tree::Map(Vec::new()), false),
-        };
-        self.blocks.entry(number).or_default().inner.get_or_insert_default()
+        let Section(entry) = self.section(key, at);
+        self.inner.entry(entry).or_default()
+    }
+
+    /// The same, where only values are put into it: they need no block of their own.
+    pub(in super::super) fn section(&mut self, key: &str, at: Position) -> Section {
+        match self.number(key).and_then(|number| self.blocks.get(number)) {
+            Some(known) => Section(known.entry),
+            None => Section(self.add(key.into(), at, Tree::Map(Vec::new()), false)),
+        }
+    }
+
+    /// A value in a section.
+    pub(in super::super) fn value_in(
+        &mut self,
+        Section(number): Section,
+        key: impl Into<CompactString>,
+        at: Position,
+        value: Tree,
+    ) {
+        if let Some(Tree::Map(entries)) = self.entries.get_mut(number).map(|entry| &mut entry.value) {
+            entries.push(entry(key, at, value));
+        }
     }
 
     /// Has nothing in it.
@@ -79,8 +103,8 @@ impl Block {
 
     /// The map.
     pub(in super::super) fn done(mut self) -> Tree {
-        for (number, known) in self.blocks {
-            if let (Some(inner), Some(entry)) = (known.inner, self.entries.get_mut(number)) {
+        for (number, inner) in self.inner {
+            if let Some(entry) = self.entries.get_mut(number) {
                 match (inner.done(), &mut entry.value) {
                     (Tree::Map(more), Tree::Map(entries)) if entries.is_empty() => *entries = more,
                     (Tree::Map(more), Tree::Map(entries)) => entries.extend(more),
@@ -92,26 +116,27 @@ impl Block {
         Tree::Map(self.entries)
     }
 
-    /// The number of the entry that has the block, or list of blocks, of that name.
+    /// The number of the block, or list of blocks, of that name.
     fn number(&self, key: &str) -> Option<usize> {
-        if self.blocks.len() > FEW {
-            return self.by_name.get(key).copied();
+        if let Some(by_name) = &self.by_name {
+            return by_name.get(key).copied();
         }
-        let is_it = |number: &usize| self.entries.get(*number).is_some_and(|entry| entry.key == key);
-        self.blocks.keys().copied().find(is_it)
+        let is_it = |known: &Known| self.entries.get(known.entry).is_some_and(|entry| entry.key == key);
+        self.blocks.iter().position(is_it)
     }
 
     /// The number of a new one's entry.
     fn add(&mut self, key: CompactString, at: Position, value: Tree, is_list: bool) -> usize {
+        let number = self.blocks.len();
+        if number == FEW {
+            let named = |(number, known): (usize, &Known)| Some((self.entries.get(known.entry)?.key.clone(), number));
+            self.by_name = Some(self.blocks.iter().enumerate().filter_map(named).collect());
+        }
+        if let Some(by_name) = &mut self.by_name {
+            by_name.insert(key.clone(), number);
+        }
         let number = self.entries.len();
-        if self.blocks.len() == FEW {
-            let named = |number: &usize| self.entries.get(*number).map(|entry| (entry.key.clone(), *number));
-            self.by_name = self.blocks.keys().filter_map(named).collect();
-        }
-        if self.blocks.len() >= FEW {
-            self.by_name.insert(key.clone(), number);
-        }
-        self.blocks.insert(number, Known { is_list, inner: None });
+        self.blocks.push(Known { entry: number, is_list });
         self.entries.push(entry(key, at, value));
         number
     }

@@ -6,6 +6,6 @@ mod block;
 mod cursor;
 mod places;
 
-pub(super) use block::Block;
+pub(super) use block::{Block, Section};
 pub(super) use cursor::Cursor;
 pub(super) use places::Places;
