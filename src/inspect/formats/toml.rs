@@ -20,6 +20,7 @@ use names::{Names, TableId};
 use std::borrow::Cow;
 use toml::value::Datetime;
 use toml_parser::decoder::{Encoding, ScalarKind};
+use toml_parser::lexer::{Lexer, Token, TokenKind};
 use toml_parser::parser::{EventReceiver, RecursionGuard, ValidateWhitespace, parse_document};
 use toml_parser::{ErrorSink, Expected, ParseError, Source, Span};
 
@@ -30,8 +31,11 @@ pub const FORMAT: Format =
 /// Levels of arrays and inline tables, and parts of a key: what the `toml` crate allows.
 const DEPTH: u32 = 80;
 
-/// A line has about so many: a key of two parts, blanks, a value and its end.
-const TOKENS: usize = 8;
+/// Tokens that are parsed at once.
+const PIECE: usize = 1024;
+
+/// Bytes of a line, about.
+const LINE: usize = 32;
 
 /// Begins like a table or an assignment, and all of it is TOML.
 fn sniff(text: &str) -> bool {
@@ -40,6 +44,10 @@ fn sniff(text: &str) -> bool {
 }
 
 fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
+    read(text, limits, PIECE)
+}
+
+fn read(text: &str, limits: &Limits, piece: usize) -> (Tree, Vec<Note>) {
     if let Some(note) = too_large(text, limits) {
         return (empty(), vec![note]);
     }
@@ -47,11 +55,17 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
     let rest = text.trim_start_matches('\u{feff}');
     let mark = text.len().saturating_sub(rest.len());
     let source = Source::new(rest);
-    let tokens = source.lex().into_vec();
-    let mut reader = Reader::new(text, mark, source, tokens.len(), limits);
+    let mut reader = Reader::new(text, mark, source, limits);
     let mut error: Option<ParseError> = None;
-    let mut whitespace = ValidateWhitespace::new(&mut reader, source);
-    parse_document(&tokens, &mut RecursionGuard::new(&mut whitespace, DEPTH), &mut error);
+    {
+        let mut whitespace = ValidateWhitespace::new(&mut reader, source);
+        let mut guard = RecursionGuard::new(&mut whitespace, DEPTH);
+        let mut lexer = source.lex();
+        let mut tokens: Vec<Token> = Vec::new();
+        while error.is_none() && next_piece(&mut lexer, piece, &mut tokens) {
+            parse_document(&tokens, &mut guard, &mut error);
+        }
+    }
     match error {
         None => (reader.tree(), Vec::new()),
         Some(error) => {
@@ -59,6 +73,23 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
             (empty(), vec![note(at, format!("not TOML: {}", said(&error)))])
         }
     }
+}
+
+/// The tokens of the next lines, so many or a few more: the parser wants them in one piece, and for all of a large file
+/// they take eight times as much memory as the file. A line that ends outside of all brackets ends a statement.
+fn next_piece(lexer: &mut Lexer<'_>, piece: usize, tokens: &mut Vec<Token>) -> bool {
+    tokens.clear();
+    let mut open = 0_i64;
+    for token in lexer {
+        tokens.push(token);
+        match token.kind() {
+            TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket => open = open.saturating_add(1),
+            TokenKind::RightSquareBracket | TokenKind::RightCurlyBracket => open = open.saturating_sub(1),
+            TokenKind::Newline if open <= 0 && tokens.len() >= piece => break,
+            _ => {}
+        }
+    }
+    !tokens.is_empty()
 }
 
 /// What the parser says, on one line.
@@ -122,14 +153,14 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    fn new(text: &'t str, mark: usize, source: Source<'t>, tokens: usize, limits: &'t Limits) -> Self {
+    fn new(text: &'t str, mark: usize, source: Source<'t>, limits: &'t Limits) -> Self {
         Reader {
             mark,
             source,
             places: Places::new(text),
             limits,
             nodes: 0,
-            names: Names::new(tokens / TOKENS),
+            names: Names::new(text.len() / LINE),
             tables: vec![Table { entries: Vec::new(), home: None }],
             current: TableId::ROOT,
             parts: Vec::new(),

@@ -36,6 +36,9 @@ pub(in super::super) struct Section(usize);
 /// reading it.
 const FEW: usize = 8;
 
+/// Values that a section has room for at once.
+const FEW_VALUES: usize = 2;
+
 impl Block {
     /// A value under its key; an earlier one of the same key is kept.
     pub(in super::super) fn value(&mut self, key: impl Into<CompactString>, at: Position, value: Tree) {
@@ -92,6 +95,10 @@ impl Block {
         value: Tree,
     ) {
         if let Some(Tree::Map(entries)) = self.entries.get_mut(number).map(|entry| &mut entry.value) {
+            if entries.is_empty() {
+                // Most have few, and a list grows to four at once.
+                entries.reserve_exact(FEW_VALUES);
+            }
             entries.push(entry(key, at, value));
         }
     }

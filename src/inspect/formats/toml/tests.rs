@@ -52,6 +52,8 @@ fn both(text: &str) -> (Option<Leaves>, Option<Leaves>) {
         leaves
     };
     let (tree, notes) = parse(text, &Limits::default());
+    let line_by_line = read(text, &Limits::default(), 1);
+    assert_eq!((&tree, notes.is_empty()), (&line_by_line.0, line_by_line.1.is_empty()), "{text}");
     let ours = notes.is_empty().then(|| {
         let mut out = Leaves::new();
         leaves(&tree, "", &mut out);
