@@ -106,14 +106,11 @@ fn ends_key(byte: u8) -> bool {
 }
 
 /// Up to an unescaped end, which is not consumed, escapes resolved. `end` finds the next end or backslash.
-fn part(cursor: &mut Cursor<'_>, end: impl Fn(&str) -> Option<usize>) -> CompactString {
-    let mut out = CompactString::default();
-    loop {
-        let length = end(cursor.rest).unwrap_or(cursor.rest.len());
-        out.push_str(cursor.within_line(length));
-        if cursor.peek() != Some('\\') {
-            return out;
-        }
+fn part<'t>(cursor: &mut Cursor<'t>, end: impl Fn(&str) -> Option<usize>) -> CompactString {
+    let piece = |cursor: &mut Cursor<'t>| cursor.within_line(end(cursor.rest).unwrap_or(cursor.rest.len()));
+    // Most have no escapes, and are copied at once.
+    let mut out = CompactString::from(piece(cursor));
+    while cursor.peek() == Some('\\') {
         cursor.next();
         match cursor.next() {
             None => {}
@@ -132,5 +129,7 @@ fn part(cursor: &mut Cursor<'_>, end: impl Fn(&str) -> Option<usize>) -> Compact
             }
             Some(other) => out.push(other),
         }
+        out.push_str(piece(cursor));
     }
+    out
 }

@@ -2,13 +2,16 @@
 //!
 //! Frameworks write names and values as data; where an element is nothing but a name with a value it is an entry of
 //! that name: `<add key="a" value="b"/>`, `<property name="a">b</property>`, and `<param-name>`/`<param-value>` pairs
-//! of web.xml, Hadoop and .NET. A number whose `unit` attribute names no unit of time is left out. Text is trimmed; references, CDATA and comments inside of it are resolved. Of an element that has attributes
-//! and text, the attributes are a map under its name and an `@`. Prefixes of names are left out.
+//! of web.xml, Hadoop and .NET. A number whose `unit` attribute names no unit of time is left out. Text is trimmed;
+//! references, CDATA and comments inside of it are resolved. Of an element that has attributes and text, the attributes are
+//! a map under its name and an `@`. Prefixes of names are left out. Expressions in C# are passed over (`expressions`).
 //!
 //! Entities and types of a document's own are refused before parsing, so none is ever expanded; roxmltree reads no
 //! external ones. What is not well-formed yields no settings and a note. Does not know: schemas, XInclude.
 //!
 //! Source: XML 1.0 (fifth edition); Jakarta Servlet 6.0 section 14; .NET appSettings schema.
+
+mod expressions;
 
 use super::text::{Block, Places};
 use super::{Format, Notation, empty, note, reads, too_large};
@@ -45,6 +48,15 @@ fn parse(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
     if let Some(note) = too_large(text, limits) {
         return (empty(), vec![note]);
     }
+    let read_as_is = read(text, limits);
+    if read_as_is.1.is_empty() {
+        return read_as_is;
+    }
+    let masked = expressions::masked(text).map(|text| read(&text, limits));
+    masked.filter(|(_, notes)| notes.is_empty()).unwrap_or(read_as_is)
+}
+
+fn read(text: &str, limits: &Limits) -> (Tree, Vec<Note>) {
     let fault = |message: String| (empty(), vec![note(Position::default(), message)]);
     if let Some(message) = too_dear(text, limits) {
         return fault(message);
