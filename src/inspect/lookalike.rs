@@ -48,16 +48,29 @@ fn is_case(convention: &Convention, link: &Link<'_>) -> bool {
 
 /// Does a word on the path say that it is about something else? One that names a service does not where the rest of the
 /// name says that it is about tokens: `DATABASE_API_JWT_LEEWAY`.
-pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str) -> bool {
+pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str, link: &Link<'_>) -> bool {
     let end = letters.text().len();
     let own = end.saturating_sub(key.bytes().filter(u8::is_ascii_alphanumeric).count());
     // A variable that says what it is about says so whatever it is a variable of.
     let is_variable = || letters.keys().any(|key| matches!(key, b"env" | b"environment"));
     let says = || letters.words(own, end).any(|word| convention.has(List::OfTokens, word));
-    let from = if says() && is_variable() { own } else { 0 };
+    let from = if says() && is_variable() { own } else { begin_of_file(convention, letters, link) };
     says_otherwise(convention, letters, (from, own), key)
         || letters.text().get(own..).is_some_and(is_issuers)
         || is_of_others(convention, letters, from)
+}
+
+/// Where the file begins that the setting stands in, in letters, if its path in there says that it is about tokens: what
+/// the file is called (`scheduler.properties` in a ConfigMap) does not say otherwise then.
+fn begin_of_file(convention: &Convention, letters: &Letters, link: &Link<'_>) -> usize {
+    let mut inside = 0_usize;
+    let is_file = link.upwards().any(|link| {
+        inside = inside.saturating_add(usize::from(link.key().is_some()));
+        matches!(link.step, Way::Document { name: Some(_), .. })
+    });
+    let begin = letters.before_key(letters.keys().count().saturating_sub(inside));
+    let is_of_tokens = || letters.words(begin, letters.text().len()).any(|word| convention.is_auth(word));
+    if is_file && is_of_tokens() { begin } else { 0 }
 }
 
 fn says_otherwise(convention: &Convention, letters: &Letters, (from, own): (usize, usize), key: &str) -> bool {
@@ -147,6 +160,10 @@ pub(crate) fn is_put_aside(link: &Link<'_>) -> bool {
         if !may_be || !matches!(link.notation(), Notation::Yaml | Notation::Json | Notation::Assignment) {
             return false;
         }
+        // A package of npm, as in a configuration for Fastify; KrakenD's namespaces are `auth/…`.
+        if name.starts_with('@') && name.contains('/') && !name.starts_with("@auth/") {
+            return false;
+        }
         let rest = name.trim_start_matches(['_', '@', '$']);
         let is_marked = rest.len() < name.len() && is_lower(rest);
         let words = Letters::of([name]);
@@ -174,7 +191,7 @@ fn is_issuers(own: &[u8]) -> bool {
 pub(crate) fn is_of_item(link: &Link<'_>, is_such: impl Fn(&[u8]) -> bool) -> bool {
     const SETTINGS: &[&str] =
         &["config", "configuration", "conf", "settings", "options", "properties", "typed_config", "typedConfig"];
-    const KINDS: &[&[u8]] = &[b"type", b"kind", b"plugin", b"provider", b"strategy"];
+    const KINDS: &[&[u8]] = &[b"type", b"kind", b"plugin", b"provider", b"strategy", b"handler"];
     let is_named = |name: &str| {
         let letters = Letters::of([name]);
         letters.words(0, letters.text().len()).any(&is_such)

@@ -307,7 +307,7 @@ impl Suspect<'_, '_> {
     fn is_silenced(&self) -> bool {
         let convention = self.catalogue.convention();
         *self.is_silenced.get_or_init(|| {
-            lookalike::is_silenced(convention, self.letters, self.key)
+            lookalike::is_silenced(convention, self.letters, self.key, self.link)
                 || lookalike::is_of_item(self.link, |word| convention.has(List::Silence, word))
         })
     }

@@ -8,7 +8,7 @@ use super::catalogue::{Condition, Convention, Neighbours};
 use super::duration::{self, Unit};
 use super::surfaces::{command, pairs};
 use super::switches::{self, ANY_CHECK, ANY_WAY, NONE_OF, SWITCHES_MAX, WHOLE};
-use super::tree::{Entry, Scalar, Tree};
+use super::tree::{Entry, Kind, Scalar, Tree};
 use super::value::{self, Written};
 use super::words::{self, Letters};
 use std::cell::{Cell, OnceCell};
@@ -59,6 +59,9 @@ struct Facts {
     off: HashMap<Vec<u8>, Vec<usize>>,
     /// The same for features whose tokens' times nobody checks.
     unchecked: HashMap<Vec<u8>, Vec<usize>>,
+    /// Features without an issuer, and those with another source of keys.
+    of_nobody: Vec<(Vec<u8>, usize)>,
+    with_keys: Vec<Vec<u8>>,
     /// Is one of the entries a part of a span that is not zero?
     holds_more: OnceCell<bool>,
     /// Does one of the entries say what comes of a case of a test?
@@ -79,6 +82,11 @@ const VALUES_MAX: usize = 64;
 
 /// Maps of features, which are off where they are false.
 const FEATURES: &[&[u8]] = &[b"features", b"featureflags", b"featuregates", b"toggles", b"modules", b"components"];
+
+/// The text of a value; `null` says as little as nothing.
+fn said(scalar: &Scalar) -> &str {
+    if scalar.kind == Kind::Null { "" } else { &scalar.text }
+}
 
 impl<'p> Scope<'p> {
     pub(crate) fn new(entries: Entries<'p>) -> Self {
@@ -120,6 +128,11 @@ impl<'p> Scope<'p> {
                 }
             }
         }
+        for (feature, index) in std::mem::take(&mut facts.of_nobody) {
+            if !facts.with_keys.contains(&feature) {
+                facts.unchecked(index, feature);
+            }
+        }
         if !matches!(self.entries, Entries::Map(_)) {
             // A variable that is just called ENABLED says nothing about its neighbours.
             for nameless in [b"".as_slice(), ANY_CHECK, ANY_WAY] {
@@ -136,7 +149,7 @@ impl<'p> Scope<'p> {
         let (key, text) = match self.entries {
             Entries::Map(entries) => {
                 let entry = entries.get(index)?;
-                (entry.key.as_str(), entry.value.scalar().map(|scalar| scalar.text.as_str()))
+                (entry.key.as_str(), entry.value.scalar().map(said))
             }
             Entries::Pairs(items) => {
                 pairs::pair(items.get(index)?).map(|(name, value)| (name, Some(value.text.as_str())))?
@@ -215,6 +228,7 @@ impl<'p> Scope<'p> {
                     ("state", Some("absent")) => return Sign::Absent,
                     ("artifactId", Some("maven-surefire-plugin" | "maven-failsafe-plugin"))
                     | ("spring.config.activate.on-profile", Some("test")) => return Sign::Test,
+                    ("spring", None) if self.is_of_tests() => return Sign::Test,
                     ("level", _) => has_level = true,
                     ("msg" | "message", _) => has_message = true,
                     _ => {}
@@ -222,6 +236,17 @@ impl<'p> Scope<'p> {
             }
             if has_level && has_message { Sign::Log } else { Sign::None }
         })
+    }
+
+    /// Is it a document of Spring for its profile `test`, keys nested; `profiles` alone is what Boot before 2.4 reads?
+    fn is_of_tests(&self) -> bool {
+        let Entries::Map(entries) = self.entries else { return false };
+        let of_spring = entries.iter().filter(|entry| entry.key == "spring").map(|entry| &entry.value);
+        let profile = |spring: &'p Tree| {
+            let nested = spring.at(&["config", "activate", "on-profile"]).or_else(|| spring.get("profiles"));
+            nested.or_else(|| spring.get("config.activate.on-profile"))?.text()
+        };
+        of_spring.filter_map(profile).any(|profile| profile.trim() == "test")
     }
 
     /// Is one of the values of this key (letters) such?
@@ -250,13 +275,24 @@ impl<'p> Scope<'p> {
     /// Does this key (letters) have a value that fits the condition's, or none that does?
     pub(crate) fn answers(&self, key: &[u8], condition: &Condition) -> bool {
         // Of each spelling the last one.
-        let mut last: Vec<(&str, &str)> = Vec::new();
-        for (_, key, text) in self.lettered(key).rev().take(VALUES_MAX) {
-            if let Some(text) = text.filter(|_| !last.iter().any(|(known, _)| *known == key)) {
-                last.push((key, text));
+        let mut last: Vec<(&str, bool)> = Vec::new();
+        for (index, key, text) in self.lettered(key).rev().take(VALUES_MAX) {
+            let is_fit =
+                text.map(|text| fits(&condition.value, text)).or_else(|| self.has_item(index, &condition.value));
+            if let Some(is_fit) = is_fit.filter(|_| !last.iter().any(|(known, _)| *known == key)) {
+                last.push((key, is_fit));
             }
         }
-        !last.is_empty() && last.iter().any(|(_, value)| fits(&condition.value, value)) != condition.is_other
+        !last.is_empty() && last.iter().any(|(_, is_fit)| *is_fit) != condition.is_other
+    }
+
+    /// Does an item of the list fit that this entry holds; `None` where it holds none?
+    fn has_item(&self, index: usize, wanted: &str) -> Option<bool> {
+        let Entries::Map(entries) = self.entries else { return None };
+        let items = entries.get(index)?.value.items();
+        let texts = items.iter().take(VALUES_MAX).filter_map(Tree::text);
+        (!items.is_empty())
+            .then(|| texts.filter(|text| text.len() <= VALUE_BYTES).any(|text| fits(wanted, text.trim())))
     }
 
     /// Does the scope hold a part of a span that is not zero (`minutes: 0` beside `seconds: 30`)?
@@ -331,16 +367,23 @@ impl Facts {
     fn add(&mut self, index: usize, key: &str, scalar: Option<&Scalar>) {
         self.name(index, key);
         if let Some(scalar) = scalar {
-            self.value(index, key, &scalar.text, || value::written(scalar));
+            self.value(index, key, said(scalar), || value::written(scalar));
         }
     }
 
     fn value<'v>(&mut self, index: usize, key: &str, text: &str, written: impl FnOnce() -> Written<'v>) {
         if text.trim().is_empty() {
             if let Some(feature) = switches::of_nobody(key) {
-                self.unchecked(index, feature);
+                self.of_nobody.push((feature, index));
             }
-        } else if text.len() <= VALUE_BYTES && switches::may_switch(text) {
+            return;
+        }
+        if self.with_keys.len() < SWITCHES_MAX
+            && let Some(feature) = switches::with_keys(key)
+        {
+            self.with_keys.push(feature);
+        }
+        if text.len() <= VALUE_BYTES && switches::may_switch(text) {
             self.off_by(index, &Letters::of([key]), written());
         }
     }

@@ -144,7 +144,7 @@ impl Word<'_> {
 }
 
 /// Words of the shell that stand before a command (POSIX 1003.1, Shell Command Language, 2.4).
-const RESERVED: &[&str] = &["!", "{", "do", "then", "else", "elif", "if", "while", "until", "time"];
+pub(crate) const RESERVED: &[&str] = &["!", "{", "do", "then", "else", "elif", "if", "while", "until", "time"];
 
 /// Programs that run another.
 const RUNNERS: &[&str] = &[

@@ -71,6 +71,22 @@ const BY_PROVIDERS: &[&[u8]] = &[b"oidc", b"openid", b"openidconnect", b"oauth",
 const ISSUERS: &[&[u8]] =
     &[b"issuer", b"issueruri", b"issuerurl", b"jwksuri", b"jwksurl", b"discoveryurl", b"discoveryuri", b"authority"];
 
+/// Keys that tokens are checked with, whoever issued them.
+const KEYS: &[&[u8]] = &[
+    b"secret",
+    b"secretkey",
+    b"publickey",
+    b"publickeys",
+    b"signingkey",
+    b"verificationkey",
+    b"key",
+    b"keys",
+    b"keyfile",
+    b"keypath",
+    b"jwks",
+    b"pem",
+];
+
 /// Stands for a way to log in that has no name of its own: `auth: {method: hmac}`.
 pub(super) const ANY_WAY: &[u8] = b"+";
 
@@ -120,11 +136,20 @@ pub(super) fn another_way(letters: &Letters, text: &str) -> Vec<Vec<u8>> {
 /// The feature whose tokens come from nowhere if this key has no value: `oidc` of `OIDC_ISSUER_URL=`, as charts write it
 /// for whoever wants to fill it in.
 pub(super) fn of_nobody(key: &str) -> Option<Vec<u8>> {
+    feature_before(key, ISSUERS)
+}
+
+/// The feature that has its own keys, or an issuer after all: `jwt` of `JWT_SECRET=…`.
+pub(super) fn with_keys(key: &str) -> Option<Vec<u8>> {
+    feature_before(key, KEYS).or_else(|| feature_before(key, ISSUERS))
+}
+
+fn feature_before(key: &str, ends: &[&[u8]]) -> Option<Vec<u8>> {
     let letters = Letters::of([key]);
     let text = letters.text();
-    let is_it = |issuer: &&&[u8]| text.ends_with(issuer) && letters.begins(text.len().saturating_sub(issuer.len()));
-    let issuer = ISSUERS.iter().filter(is_it).max_by_key(|issuer| issuer.len())?;
-    let stem = text.strip_suffix(*issuer)?;
+    let is_it = |end: &&&[u8]| text.ends_with(end) && letters.begins(text.len().saturating_sub(end.len()));
+    let end = ends.iter().filter(is_it).max_by_key(|end| end.len())?;
+    let stem = text.strip_suffix(*end)?;
     Some(if stem.is_empty() { ANY_CHECK.to_vec() } else { stem.to_vec() })
 }
 
@@ -157,6 +182,9 @@ pub(super) fn features(letters: &Letters, text: &str, on: bool) -> Vec<Vec<u8>> 
     let is_mode = |word: &&[u8]| MODES.contains(word) && (!NONE_OF.contains(word) || words.len() > 1);
     if words.last().is_some_and(|word| is_last(word) || (is_word && !on && is_mode(word))) {
         words.pop();
+        if words.last() == Some(&b"is".as_slice()) {
+            words.pop();
+        }
     } else if words.first().is_some_and(|word| switch.contains(word)) {
         words.remove(0);
     } else if on || text.trim() == "0" {
@@ -213,6 +241,7 @@ mod tests {
         check("disabled", "true", &[""]);
         check("JWT_ENABLED", "false", &["jwt"]);
         check("JWT_ENABLED", "0", &["jwt"]);
+        check("JWT_IS_ENABLED", "false", &["jwt"]);
         check("ENABLE_JWT", "no", &["jwt"]);
         check("USE_JWT", "false", &["jwt"]);
         check("jwt.validation.enabled", "false", &["jwt"]);

@@ -295,6 +295,8 @@ impl<'c> Walk<'c> {
         let (said, value, fix, spot) = if self.is_secret(link) {
             // Nor what the value means, which would tell it, nor what stands around its default.
             let fix = if setting.is_default { "write a default that the policy allows".to_owned() } else { fix };
+            let is_encoded = self.is_hidden || link.keys().any(|key| key == "data");
+            let fix = if is_encoded { format!("{fix}, in base64") } else { fix };
             (format!("{NOT_SHOWN}{default}. {}", rule.summary), NOT_SHOWN.to_owned(), fix, None)
         } else {
             let said = format!("{:?}{default}, {}", clipped(&scalar.text), verdict.meaning);

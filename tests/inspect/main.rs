@@ -6,6 +6,7 @@
 
 mod convention;
 mod corpus;
+mod exports;
 mod formats;
 mod lookalikes;
 mod objects;

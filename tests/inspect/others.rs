@@ -52,6 +52,7 @@ fn a_client_of_kafka_validates_nothing() {
     };
     check("jaas.conf", &jaas("KafkaServer", "§"));
     check("jaas.conf", &jaas("KafkaClient", ""));
+    check("login.conf", &jaas("KafkaServer", "§").replace("required", "Required"));
 }
 
 #[test]

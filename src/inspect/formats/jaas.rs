@@ -27,7 +27,7 @@ fn sniff(text: &str) -> bool {
     });
     let mut words = section.map_or(text.as_str(), |(_, inside)| inside).split_whitespace();
     let module = words.next().is_some_and(|word| word.contains('.') && word.ends_with("LoginModule"));
-    module && words.next().is_some_and(|word| FLAGS.contains(&word))
+    module && words.next().is_some_and(|word| FLAGS.iter().any(|flag| flag.eq_ignore_ascii_case(word)))
 }
 
 /// Without comments: lines that begin with `//`, and what stands between `/*` and `*/`.

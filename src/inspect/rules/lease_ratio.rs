@@ -117,10 +117,24 @@ fn in_flags(command: &Command<'_>) -> Option<Election> {
         }
         let is_unread = (flag("lease-duration").is_some() && lease.is_none())
             || (flag("renew-deadline").is_some() && renew.is_none());
-        let is_false = |flag: &str| command.flag(flag).is_some_and(|(value, _)| value == "false");
+        // As Go reads them.
+        let is_false = |flag: &str| {
+            command.flag(flag).is_some_and(|(value, _)| matches!(value, "false" | "False" | "FALSE" | "f" | "F" | "0"))
+        };
+        // Sidecars of CSI elect nobody unless they are told to.
+        let is_told = || {
+            name == "leader-elect"
+                || command.words.iter().any(|word| {
+                    let flag = word.text.trim_start_matches('-');
+                    matches!(
+                        flag.split_once('=').map_or(flag, |(flag, _)| flag),
+                        "leader-election" | "enable-leader-election"
+                    )
+                })
+        };
         let is_off = is_false(name) || is_false("enable-leader-election");
         let defaults = (is_core && !is_unread).then_some(CORE);
-        (!is_off).then_some(Election { lease, renew, defaults, certain: true })
+        (!is_off).then(|| Election { lease, renew, defaults, certain: is_told() })
     })
 }
 

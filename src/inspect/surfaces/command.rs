@@ -21,7 +21,8 @@ pub(crate) const KEYS: &[&str] = &["entrypoint", "command", "args"];
 const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh", "busybox", "su"];
 
 /// Commands whose words are data.
-const TALKERS: &[&str] = &["echo", "printf", "grep", "egrep", "test", "[", "[[", "sed", "awk", "logger", ":"];
+const TALKERS: &[&str] =
+    &["echo", "printf", "grep", "egrep", "test", "[", "[[", "sed", "awk", "logger", ":", "rg", "git", "promtool"];
 
 /// Programs that run tests: what they are given is not what runs in the end.
 const TESTERS: &[&str] = &["pytest", "tox", "jest", "mocha", "phpunit", "k6", "newman", "rspec", "behave"];
@@ -251,10 +252,15 @@ fn unwrapped(commands: Vec<Vec<Word>>) -> impl Iterator<Item = Vec<Word>> {
 }
 
 fn is_talk(command: &[Word]) -> bool {
-    let program = command.iter().find(|word| !word.text.contains('='));
-    let is_one = |word: &Word| TALKERS.contains(&word.text.as_str()) || is_tester(&word.text);
-    program.is_some_and(is_one)
+    let mut words = command.iter().map(|word| word.text.as_str()).filter(|word| !sight::RESERVED.contains(word));
+    let Some(program) = words.find(|word| !word.contains('=')) else { return false };
+    // What is looked for, or written to labels.
+    let mut is_about_objects = || words.any(|word| VERBS.contains(&word));
+    TALKERS.contains(&program) || is_tester(program) || (matches!(program, "kubectl" | "oc") && is_about_objects())
 }
+
+/// What `kubectl` does with objects, not with settings.
+const VERBS: &[&str] = &["get", "label", "annotate", "describe", "logs", "wait", "delete", "top"];
 
 fn is_tester(program: &str) -> bool {
     TESTERS.contains(&program.rsplit('/').next().unwrap_or(program))

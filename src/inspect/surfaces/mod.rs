@@ -36,6 +36,7 @@ const SILENT_GROUPS: &[&str] = &[
     "constraints.gatekeeper.sh",
     "kuttl.dev",
     "kyverno.io",
+    "policies.kubewarden.io",
     "policies.kyverno.io",
     "templates.gatekeeper.sh",
 ];
