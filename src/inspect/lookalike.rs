@@ -54,23 +54,28 @@ pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str,
     // A variable that says what it is about says so whatever it is a variable of.
     let is_variable = || letters.keys().any(|key| matches!(key, b"env" | b"environment"));
     let says = || letters.words(own, end).any(|word| convention.has(List::OfTokens, word));
-    let from = if says() && is_variable() { own } else { begin_of_file(convention, letters, link) };
-    says_otherwise(convention, letters, (from, own), key)
-        || letters.text().get(own..).is_some_and(is_issuers)
-        || is_of_others(convention, letters, from)
+    let is_so = |from: usize| {
+        says_otherwise(convention, letters, (from, own), key)
+            || letters.text().get(own..).is_some_and(is_issuers)
+            || is_of_others(convention, letters, from)
+    };
+    if says() && is_variable() {
+        return is_so(own);
+    }
+    is_so(0) && begin_of_file(convention, letters, link).is_none_or(is_so)
 }
 
 /// Where the file begins that the setting stands in, in letters, if its path in there says that it is about tokens: what
 /// the file is called (`scheduler.properties` in a ConfigMap) does not say otherwise then.
-fn begin_of_file(convention: &Convention, letters: &Letters, link: &Link<'_>) -> usize {
+fn begin_of_file(convention: &Convention, letters: &Letters, link: &Link<'_>) -> Option<usize> {
     let mut inside = 0_usize;
     let is_file = link.upwards().any(|link| {
         inside = inside.saturating_add(usize::from(link.key().is_some()));
         matches!(link.step, Way::Document { name: Some(_), .. })
     });
     let begin = letters.before_key(letters.keys().count().saturating_sub(inside));
-    let is_of_tokens = || letters.words(begin, letters.text().len()).any(|word| convention.is_auth(word));
-    if is_file && is_of_tokens() { begin } else { 0 }
+    let mut words = letters.words(begin, letters.text().len());
+    Some(begin).filter(|_| is_file && words.any(|word| convention.is_auth(word)))
 }
 
 fn says_otherwise(convention: &Convention, letters: &Letters, (from, own): (usize, usize), key: &str) -> bool {

@@ -59,9 +59,8 @@ struct Facts {
     off: HashMap<Vec<u8>, Vec<usize>>,
     /// The same for features whose tokens' times nobody checks.
     unchecked: HashMap<Vec<u8>, Vec<usize>>,
-    /// Features without an issuer, and those with another source of keys.
+    /// Features whose issuer is left empty, until it is known whether they have another source of keys.
     of_nobody: Vec<(Vec<u8>, usize)>,
-    with_keys: Vec<Vec<u8>>,
     /// Is one of the entries a part of a span that is not zero?
     holds_more: OnceCell<bool>,
     /// Does one of the entries say what comes of a case of a test?
@@ -128,9 +127,12 @@ impl<'p> Scope<'p> {
                 }
             }
         }
-        for (feature, index) in std::mem::take(&mut facts.of_nobody) {
-            if !facts.with_keys.contains(&feature) {
-                facts.unchecked(index, feature);
+        if !facts.of_nobody.is_empty() {
+            let with_keys = self.with_keys();
+            for (feature, index) in std::mem::take(&mut facts.of_nobody) {
+                if !with_keys.contains(&feature) {
+                    facts.unchecked(index, feature);
+                }
             }
         }
         if !matches!(self.entries, Entries::Map(_)) {
@@ -142,6 +144,14 @@ impl<'p> Scope<'p> {
         }
         facts.by_letters.sort_unstable();
         facts
+    }
+
+    /// Features with a source of keys of their own.
+    fn with_keys(&self) -> Vec<Vec<u8>> {
+        let given = self.numbers().filter_map(|index| self.entry(index));
+        // A key may be longer than what is compared.
+        let given = given.filter(|(_, text)| text.is_none_or(|text| !text.is_empty()));
+        given.filter_map(|(key, _)| switches::with_keys(key)).take(SWITCHES_MAX).collect()
     }
 
     /// The key of an entry, and its value as written; `None` where that is no leaf, or too long to be compared.
@@ -376,14 +386,7 @@ impl Facts {
             if let Some(feature) = switches::of_nobody(key) {
                 self.of_nobody.push((feature, index));
             }
-            return;
-        }
-        if self.with_keys.len() < SWITCHES_MAX
-            && let Some(feature) = switches::with_keys(key)
-        {
-            self.with_keys.push(feature);
-        }
-        if text.len() <= VALUE_BYTES && switches::may_switch(text) {
+        } else if text.len() <= VALUE_BYTES && switches::may_switch(text) {
             self.off_by(index, &Letters::of([key]), written());
         }
     }
