@@ -62,20 +62,20 @@ pub(crate) fn is_silenced(convention: &Convention, letters: &Letters, key: &str,
     if says() && is_variable() {
         return is_so(own);
     }
-    is_so(0) && begin_of_file(convention, letters, link).is_none_or(is_so)
+    let begin = begin_of_file(letters, link);
+    let is_of_tokens = || letters.words(begin, end).any(|word| convention.is_auth(word));
+    is_so(begin) || (begin > 0 && !is_of_tokens() && is_so(0))
 }
 
-/// Where the file begins that the setting stands in, in letters, if its path in there says that it is about tokens: what
-/// the file is called (`scheduler.properties` in a ConfigMap) does not say otherwise then.
-fn begin_of_file(convention: &Convention, letters: &Letters, link: &Link<'_>) -> Option<usize> {
+/// Where the path begins, in letters, within the innermost file that the setting stands in (`a.properties` in a ConfigMap).
+/// If it says in there that it is about tokens, what the file is called does not say otherwise: `scheduler.properties`.
+fn begin_of_file(letters: &Letters, link: &Link<'_>) -> usize {
     let mut inside = 0_usize;
     let is_file = link.upwards().any(|link| {
         inside = inside.saturating_add(usize::from(link.key().is_some()));
         matches!(link.step, Way::Document { name: Some(_), .. })
     });
-    let begin = letters.before_key(letters.keys().count().saturating_sub(inside));
-    let mut words = letters.words(begin, letters.text().len());
-    Some(begin).filter(|_| is_file && words.any(|word| convention.is_auth(word)))
+    if is_file { letters.before_key(letters.keys().count().saturating_sub(inside)) } else { 0 }
 }
 
 fn says_otherwise(convention: &Convention, letters: &Letters, (from, own): (usize, usize), key: &str) -> bool {

@@ -3,7 +3,7 @@
 //! Recursion is as deep as the limits allow and no deeper; every node is counted. Whether something is a setting is
 //! decided by `recognise`, whether it is wrong by the rules; here it is only found and put in order.
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, Role};
 use super::finding::{Finding, NOT_SHOWN, Note};
 use super::formats::{self, Notation};
 use super::limits::Limits;
@@ -35,6 +35,8 @@ pub(crate) struct Walk<'c> {
     is_full: bool,
     /// No value may be shown, wherever it stands.
     is_hidden: bool,
+    /// Only settings of products that are known are told.
+    of_products: bool,
 }
 
 impl<'c> Walk<'c> {
@@ -50,6 +52,7 @@ impl<'c> Walk<'c> {
             out: Inspection::default(),
             is_full: false,
             is_hidden: false,
+            of_products: false,
         }
     }
 
@@ -231,7 +234,7 @@ impl<'c> Walk<'c> {
 
     /// Asks the rules that look at pieces of documents.
     pub(crate) fn see(&mut self, link: &Link<'_>, what: What<'_>) {
-        if self.is_secret(link) {
+        if self.is_secret(link) || self.of_products {
             // Their words are about values.
             return;
         }
@@ -279,7 +282,8 @@ impl<'c> Walk<'c> {
         });
         let Some((rule, verdict)) = said else { return };
         let Some(severity) = self.bounds.levels.of(rule.name, verdict.severity) else { return };
-        if recognise::is_idle(self.catalogue, setting, link) {
+        let is_guess = self.of_products && setting.known.role != Role::Product;
+        if is_guess || recognise::is_idle(self.catalogue, setting, link) {
             return;
         }
         if self.out.findings.len() >= self.limits.settings {
@@ -334,6 +338,15 @@ impl<'c> Walk<'c> {
         }
         let way = Way::Document { text: &scalar.text, notation: link.notation(), at: scalar.at, name: None };
         command::script(self, &link.down(way), &command::options(key, &scalar.text), false);
+    }
+
+    /// A script that somebody keeps. Who runs it, and where, is not known, and it may do no more than look for a setting; so
+    /// only what is a product's own for certain is told of it (`vault write … clock_skew_leeway=-1`).
+    pub(crate) fn products_in_script(&mut self, link: &Link<'_>, scalar: &Scalar) {
+        let way = Way::Document { text: &scalar.text, notation: link.notation(), at: scalar.at, name: None };
+        let before = std::mem::replace(&mut self.of_products, true);
+        command::script(self, &link.down(way), &scalar.text, false);
+        self.of_products = before;
     }
 
     /// A document in the value that `link` leads to, which begins at `at` of the document around it.

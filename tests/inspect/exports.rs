@@ -90,6 +90,23 @@ fn a_command_may_look_for_a_zero_or_write_it_to_a_label() {
 }
 
 #[test]
+fn of_a_script_in_a_config_map_only_products_are_told() {
+    let map = |key: &str, first: &str, line: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata:\n  {key}: |\n    {first}\n    {line}\n")
+    };
+    let write = "vault write auth/jwt/role/demo role_type=jwt clock_skew_leeway=";
+    check("a.yaml", &map("setup.sh", "set -eu", &format!("{write}§-1")));
+    check("a.yaml", &map("setup", "#!/usr/bin/env bash", &format!("{write}§-1 ttl=1h")));
+    check("a.yaml", &map("setup.sh", "set -eu", &format!("{write}0")));
+    check("a.yaml", &map("setup.sh", "set -eu", &format!("# {write}-1")));
+    check("a.yaml", &map("setup.sh", "set -eu", &format!("echo {write}-1")));
+    check("a.yaml", &map("setup.py", "#!/usr/bin/env python3", &format!("{write}-1")));
+    // By its name alone nothing is told: a script holds what it looks for, and what it writes for others.
+    check("a.yaml", &map("setup.sh", "set -eu", "export JWT_LEEWAY=0"));
+    check("a.yaml", &map("setup.sh", "set -eu", "faketime -f -1d app --jwt-leeway=0"));
+}
+
+#[test]
 fn names_and_kinds_of_others_are_looked_up() {
     // A package of npm is not put aside; a namespace of KrakenD is.
     check("a.json", r#"{"@fastify/jwt": {"verify": {"clockTolerance": §0}}}"#);

@@ -367,7 +367,8 @@ impl EventReceiver for Reader<'_> {
         let mut key = Cow::Borrowed("");
         raw.decode_key(&mut key, error);
         self.parts.push((key, span));
-        if u32::try_from(self.parts.len()).map_or(true, |parts| parts > DEPTH) {
+        // Told once, however many follow.
+        if u32::try_from(self.parts.len()).is_ok_and(|parts| parts == DEPTH.saturating_add(1)) {
             error.report_error(ParseError::new(format!("more than {DEPTH} parts of a key")).with_unexpected(span));
         }
     }

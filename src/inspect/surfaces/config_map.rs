@@ -26,10 +26,22 @@ pub(crate) fn data(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
 fn value(walk: &mut Walk<'_>, link: &Link<'_>, key: &str, scalar: &Scalar) {
     if formats::by_name(key).is_some() {
         walk.document(link, Some(key), &scalar.text, scalar.at);
+    } else if is_script(key, &scalar.text) {
+        walk.products_in_script(link, scalar);
     } else {
         walk.leaf(link, scalar);
     }
 }
+
+/// Is it a script of the shell?
+fn is_script(key: &str, text: &str) -> bool {
+    let first = text.lines().next().unwrap_or("");
+    let is_shell =
+        || first.strip_prefix("#!").is_some_and(|program| program.split(['/', ' ']).any(|it| SHELLS.contains(&it)));
+    key.ends_with(".sh") || key.ends_with(".bash") || is_shell()
+}
+
+const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh"];
 
 /// Looks at `data` of a Secret; `link` is the map. What is not text is no configuration.
 pub(crate) fn secret(walk: &mut Walk<'_>, link: &Link<'_>, entries: &[Entry]) {
